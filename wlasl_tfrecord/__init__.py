@@ -1,0 +1,42 @@
+"""Sign-language video into TensorFlow: shards, an input function, training.
+
+    bin/shard --src videos/                 # once: videos -> TFRecord shards
+    bin/train --strategy mirrored           # on every GPU of the machine
+
+>>> from wlasl_tfrecord import input_fn  # in any TensorFlow project
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wlasl_tfrecord.clips import ClipSpec
+    from wlasl_tfrecord.dataset import input_fn
+    from wlasl_tfrecord.errors import WlaslError
+    from wlasl_tfrecord.index import ShardFolder, load_folder
+
+__all__ = ["ClipSpec", "ShardFolder", "WlaslError", "input_fn", "load_folder"]
+
+__version__ = "0.1.0"
+
+# Name -> module. Only asking for `input_fn` imports TensorFlow (3 s and half a
+# gigabyte); the workers of bin/shard and every --help do without.
+_LAZY = {
+    "ClipSpec": "wlasl_tfrecord.clips",
+    "ShardFolder": "wlasl_tfrecord.index",
+    "WlaslError": "wlasl_tfrecord.errors",
+    "input_fn": "wlasl_tfrecord.dataset",
+    "load_folder": "wlasl_tfrecord.index",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is asked for, when it is asked for (PEP 562)."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Lists the public names, lazy ones included."""
+    return sorted({*globals(), *__all__})

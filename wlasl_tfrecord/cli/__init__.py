@@ -1,0 +1,79 @@
+"""The commands. Each module has a thin `main(argv)`, which returns the exit code."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from absl import logging
+from absl.flags import argparse_flags
+
+from wlasl_tfrecord.errors import WlaslError
+
+__all__ = ["make_parser", "run"]
+
+
+def make_parser(command: str, description: str) -> argparse.ArgumentParser:
+    """Makes the parser of a command, with absl's own flags (`--verbosity` …) included.
+
+    Args:
+        command: The name under `bin/`, for example "shard".
+        description: What the command does; the first thing that `--help` prints.
+    """
+    return argparse_flags.ArgumentParser(
+        prog=_program(command),
+        description=description,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def run(
+    command: str,
+    parser: argparse.ArgumentParser,
+    body: Callable[[argparse.Namespace], int],
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Parses the arguments, runs the body, and turns an error into one line.
+
+    Args:
+        command: The name under `bin/`.
+        parser: What `make_parser` gave, with the command's own options added.
+        body: Does the work; may import TensorFlow, which parsing must not wait for.
+        argv: The arguments without the program's name; by default those of the process.
+
+    Returns:
+        The exit code: what `body` returned, 1 for an error of the data, 2 for one of
+        the arguments, 130 after Ctrl-C, 141 when nobody reads the output any more.
+    """
+    logging.use_absl_handler()
+    arguments = parser.parse_args(sys.argv[1:] if argv is None else list(argv))
+    # TensorFlow's C++ side talks of oneDNN and CUDA at start; what it has to say of
+    # errors still comes through.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        return body(arguments)
+    except WlaslError as error:
+        print(f"{_program(command)}: {error}", file=sys.stderr)
+        return 1
+    except ValueError as error:
+        if logging.level_debug():
+            raise
+        print(f"{_program(command)}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\n{_program(command)}: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Python would complain once more when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _program(command: str) -> str:
+    """Names the command as its user typed it: `bin/shard` or `wlasl-shard`."""
+    in_checkout = Path(sys.argv[0]).resolve().parent.name == "bin" and (
+        Path(sys.argv[0]).name == command
+    )
+    return f"bin/{command}" if in_checkout else f"wlasl-{command}"

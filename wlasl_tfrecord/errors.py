@@ -1,0 +1,56 @@
+"""The errors of wlasl_tfrecord.
+
+    WlaslError                  every error below; a command prints it and returns 1
+    ├── ManifestError           the annotations or the folder of videos cannot be used
+    ├── VideoError              one video does not become a clip
+    ├── ShardFolderError        a folder of shards is missing, damaged or of another format
+    │   └── RecordError         one record of a shard is damaged
+    ├── OutputError             a place to write to is full, read-only or in use
+    ├── RecipeError             a file of `models/`, or the weights it wants, cannot be used
+    └── TrainingError           a run cannot start, go on or be resumed
+
+An argument that no data could make right is a `ValueError`, as everywhere in Python.
+"""
+
+__all__ = [
+    "ManifestError",
+    "OutputError",
+    "RecipeError",
+    "RecordError",
+    "ShardFolderError",
+    "TrainingError",
+    "VideoError",
+    "WlaslError",
+]
+
+
+class WlaslError(Exception):
+    """Says in one line what is wrong, with which value, and the way out."""
+
+
+class ManifestError(WlaslError):
+    """The annotations or the folder of videos cannot be used."""
+
+
+class VideoError(WlaslError):
+    """One video does not become a clip; the run goes on without it."""
+
+
+class ShardFolderError(WlaslError):
+    """A folder of shards is missing, damaged or of another format."""
+
+
+class RecordError(ShardFolderError):
+    """One record of a shard is damaged."""
+
+
+class OutputError(WlaslError):
+    """A place to write to is full, read-only or in use."""
+
+
+class RecipeError(WlaslError):
+    """A file of `models/`, or the weights it wants, cannot be used."""
+
+
+class TrainingError(WlaslError):
+    """A run cannot start, go on or be resumed."""

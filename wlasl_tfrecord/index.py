@@ -1,0 +1,419 @@
+"""The shard folder: its names, what it says of itself, and where each record lies.
+
+The two sides of the library meet in this folder and in `examples`. It is described for
+writers of other readers in docs/shard-format.md. Plain JSON and CSV, so that no
+TensorFlow is needed to ask what a folder holds.
+"""
+
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wlasl_tfrecord.clips import ClipSpec, Framing
+from wlasl_tfrecord.errors import ShardFolderError
+
+__all__ = [
+    "CODECS",
+    "DATASET_NAME",
+    "FORMAT_VERSION",
+    "SPLITS",
+    "Codec",
+    "Records",
+    "Shard",
+    "ShardFolder",
+    "load_folder",
+    "load_records",
+    "read_bytes",
+    "records_to_csv",
+    "shard_name",
+]
+
+Codec = Literal["raw", "jpeg", "png"]
+CODECS: tuple[Codec, ...] = get_args(Codec)
+
+SPLITS = ("train", "val", "test")
+DATASET_NAME = "wlasl"
+
+# Semantic: a reader takes any folder of its own major version. A change of the order of
+# records, of a key or of a file raises it, here and in docs/shard-format.md.
+FORMAT_VERSION = "1.0.0"
+
+# What the folder says of itself, beside TFDS's dataset_info.json and features.json,
+# whose schemas take no further fields.
+INDEX_FILE = "index.json"
+INFO_FILE = "dataset_info.json"
+FEATURES_FILE = "features.json"
+# TFDS names it after the feature, with dots for slashes.
+LABELS_FILE = "clip.label.index.labels.txt"
+
+
+def shard_name(split: str, shard_index: int, num_shards: int) -> str:
+    """Names one shard as Beam and TensorFlow Datasets do.
+
+    >>> shard_name("train", 0, 16)
+    'wlasl-train.tfrecord-00000-of-00016'
+    """
+    return f"{DATASET_NAME}-{split}.tfrecord-{shard_index:05d}-of-{num_shards:05d}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One file of records.
+
+    Attributes:
+        name: File name inside the folder.
+        num_bytes: Size of the file.
+        num_records: Clips in it.
+    """
+
+    name: str
+    num_bytes: int
+    num_records: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardFolder:
+    """What a shard folder holds, readable without TensorFlow.
+
+    Attributes:
+        directory: Where it lies: a local path, or a URL that `tf.io.gfile` opens.
+        clip: The shape of every clip.
+        codec: How frames are stored.
+        framing: How frames were made to fit.
+        glosses: The words, by label.
+        shards: The files of each split that has clips.
+        options: What else `bin/shard` was told (seed, jpeg quality, subset …).
+        index_sha256: By split, the digest of its table of records.
+    """
+
+    directory: str
+    clip: ClipSpec
+    codec: Codec
+    framing: Framing
+    glosses: tuple[str, ...]
+    shards: Mapping[str, tuple[Shard, ...]]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    index_sha256: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def num_classes(self) -> int:
+        """How many glosses there are."""
+        return len(self.glosses)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that have clips, in the order train, val, test."""
+        return tuple(split for split in SPLITS if split in self.shards)
+
+    def num_clips(self, split: str) -> int:
+        """Counts the clips of a split.
+
+        Raises:
+            ShardFolderError: If the folder has no such split.
+        """
+        return sum(shard.num_records for shard in self.split_shards(split))
+
+    def split_shards(self, split: str) -> tuple[Shard, ...]:
+        """Gives the shards of a split, in order.
+
+        Raises:
+            ShardFolderError: If the folder has no such split.
+        """
+        if split not in self.shards:
+            raise ShardFolderError(
+                f"no {split!r} shards in {self.directory}; "
+                f"it has {', '.join(self.splits) or 'none'}"
+            )
+        return self.shards[split]
+
+    def shard_path(self, shard: Shard) -> str:
+        """Gives the full path of one shard."""
+        return join(self.directory, shard.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Records:
+    """The table of all records of one split, in the order in which they lie in its shards.
+
+    Attributes:
+        shard_indices: int32 [N], which shard of the split.
+        offsets: int64 [N], where the record starts in its file (at its length field).
+        num_bytes: int64 [N], bytes of the proto alone; the record has 16 more.
+        crcs: uint32 [N], the masked CRC-32C of the proto, as the shard stores it.
+        labels: int64 [N].
+        video_ids: N names, unique within the split.
+        signer_ids: int64 [N], -1 where unknown.
+        num_distinct_frames: int32 [N].
+    """
+
+    shard_indices: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    num_bytes: NDArray[np.int64]
+    crcs: NDArray[np.uint32]
+    labels: NDArray[np.int64]
+    video_ids: tuple[str, ...]
+    signer_ids: NDArray[np.int64]
+    num_distinct_frames: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        """Counts the records."""
+        return len(self.video_ids)
+
+
+# Column name in the CSV, field of Records, type.
+_COLUMNS: tuple[tuple[str, str, type], ...] = (
+    ("shard_index", "shard_indices", np.int32),
+    ("offset_bytes", "offsets", np.int64),
+    ("num_bytes", "num_bytes", np.int64),
+    ("crc32c", "crcs", np.uint32),
+    ("label", "labels", np.int64),
+    ("video_id", "video_ids", str),
+    ("signer_id", "signer_ids", np.int64),
+    ("num_distinct_frames", "num_distinct_frames", np.int32),
+)
+
+
+def records_file(split: str) -> str:
+    """Names the table of records of a split."""
+    return f"{DATASET_NAME}-{split}.index.csv"
+
+
+def records_to_csv(records: Records) -> bytes:
+    """Writes a table of records, the same bytes for the same records."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(column for column, _, _ in _COLUMNS)
+    writer.writerows(zip(*(getattr(records, name) for _, name, _ in _COLUMNS)))
+    return text.getvalue().encode()
+
+
+def folder_files(
+    folder: ShardFolder,
+    records: Mapping[str, Records],
+    tfds_features: Mapping[str, Any] | None,
+) -> dict[str, bytes]:
+    """Gives every file of a shard folder that is not a shard, by name.
+
+    Besides our own index these are the files by which `tfds.builder_from_directory`
+    knows the folder, so that it needs no code of ours.
+
+    Args:
+        folder: What the folder holds; its `index_sha256` is computed here.
+        records: The table of records of each split.
+        tfds_features: What `examples.tfds_features` says of the records; None if TFDS
+            has no words for them (a SequenceExample).
+
+    Returns:
+        Name -> bytes; the same for the same arguments. Write `index.json` last: a
+        folder without it is not finished.
+    """
+    tables = {
+        split: records_to_csv(records[split]) for split in SPLITS if split in records
+    }
+    index = {
+        "clip": dataclasses.asdict(folder.clip),
+        "codec": folder.codec,
+        "framing": folder.framing,
+        "options": dict(folder.options),
+        "glosses": list(folder.glosses),
+        "splits": {
+            split: {
+                "num_clips": len(records[split]),
+                "index_sha256": hashlib.sha256(tables[split]).hexdigest(),
+                "shards": [dataclasses.asdict(shard) for shard in folder.shards[split]],
+            }
+            for split in folder.splits
+        },
+    }
+    files = {records_file(split): table for split, table in tables.items()}
+    files[LABELS_FILE] = "".join(f"{gloss}\n" for gloss in folder.glosses).encode()
+    files[INFO_FILE] = _json_bytes(_dataset_info(folder))
+    if tfds_features is not None:
+        files[FEATURES_FILE] = _json_bytes(tfds_features)
+    files[INDEX_FILE] = _json_bytes(index)
+    return files
+
+
+def load_folder(directory: str | os.PathLike[str]) -> ShardFolder:
+    """Reads what a shard folder says of itself, and checks that its shards are there.
+
+    Args:
+        directory: A local folder, or a URL such as `gs://…` (then TensorFlow opens it).
+
+    Raises:
+        ShardFolderError: If the folder is missing, not a finished shard folder, of a
+            newer format, or lacks a shard or has one of another size.
+    """
+    root = os.fspath(directory)
+    found = _sizes(root)
+    for name in (INDEX_FILE, INFO_FILE):
+        if name not in found:
+            raise ShardFolderError(
+                f"no shards in {root}: it has no {name}; run bin/shard first, or again if "
+                "it was interrupted"
+            )
+    where = join(root, INFO_FILE)
+    try:
+        _check_version(str(json.loads(read_bytes(where))["version"]), root)
+        where = join(root, INDEX_FILE)
+        raw = json.loads(read_bytes(where))
+        folder = ShardFolder(
+            directory=root,
+            clip=ClipSpec(**raw["clip"]),
+            codec=raw["codec"],
+            framing=raw["framing"],
+            glosses=tuple(raw["glosses"]),
+            shards={
+                split: tuple(Shard(**shard) for shard in value["shards"])
+                for split, value in raw["splits"].items()
+            },
+            options=raw["options"],
+            index_sha256={
+                split: value["index_sha256"] for split, value in raw["splits"].items()
+            },
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ShardFolderError(
+            f"{where} is damaged ({type(error).__name__}: {error}); run bin/shard again"
+        ) from error
+    for split in folder.splits:
+        for shard in folder.shards[split]:
+            if shard.name not in found:
+                raise ShardFolderError(
+                    f"{folder.shard_path(shard)} is missing; run bin/shard again, or copy "
+                    "the folder again"
+                )
+            if found[shard.name] != shard.num_bytes:
+                raise ShardFolderError(
+                    f"{folder.shard_path(shard)} has {found[shard.name]} bytes, the index "
+                    f"says {shard.num_bytes}; run bin/shard again, or copy it again"
+                )
+    return folder
+
+
+def load_records(folder: ShardFolder, split: str) -> Records:
+    """Reads the table of records of one split.
+
+    Raises:
+        ShardFolderError: If the split or its table is missing, or the table is not the
+            one that was written with these shards.
+    """
+    shards = folder.split_shards(split)
+    where = join(folder.directory, records_file(split))
+    try:
+        table = read_bytes(where)
+    except OSError as error:
+        raise ShardFolderError(
+            f"cannot read {where} ({error}); run bin/shard again"
+        ) from error
+    if hashlib.sha256(table).hexdigest() != folder.index_sha256[split]:
+        raise ShardFolderError(
+            f"{where} is not the index that was written with these shards; run bin/shard "
+            "again, or copy the folder again"
+        )
+    rows = list(csv.reader(io.StringIO(table.decode())))
+    columns = list(zip(*rows[1:]))
+    values: dict[str, Any] = {}
+    for (_, name, kind), column in zip(_COLUMNS, columns, strict=True):
+        values[name] = column if kind is str else np.array(column, dtype=kind)
+    records = Records(**values)
+    if len(records) != sum(shard.num_records for shard in shards):
+        raise ShardFolderError(
+            f"{where} lists {len(records)} records, {INDEX_FILE} "
+            f"{folder.num_clips(split)}; run bin/shard again"
+        )
+    return records
+
+
+def join(directory: str, name: str) -> str:
+    """Joins a folder, local or remote, and a name."""
+    if "://" in directory:
+        return f"{directory.rstrip('/')}/{name}"
+    return os.path.join(directory, name)
+
+
+def read_bytes(path: str) -> bytes:
+    """Reads a whole file, local or remote.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    if "://" not in path:
+        with open(path, "rb") as file:
+            return file.read()
+    # Only a remote folder costs the import of TensorFlow.
+    import tensorflow as tf
+
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            return file.read()
+    except tf.errors.OpError as error:
+        raise OSError(error.message) from error
+
+
+def _sizes(directory: str) -> dict[str, int]:
+    """Lists the files of a folder, local or remote, with their sizes in bytes."""
+    if "://" not in directory:
+        try:
+            with os.scandir(directory) as entries:
+                return {e.name: e.stat().st_size for e in entries if e.is_file()}
+        except OSError as error:
+            raise ShardFolderError(
+                f"cannot read the shard folder {directory}: {error.strerror}; "
+                "run bin/shard first"
+            ) from error
+    import tensorflow as tf
+
+    try:
+        names = tf.io.gfile.listdir(directory)
+        return {
+            name: tf.io.gfile.stat(join(directory, name)).length
+            for name in names
+            if not name.endswith("/")
+        }
+    except tf.errors.OpError as error:
+        raise ShardFolderError(
+            f"cannot read the shard folder {directory}: {error.message}"
+        ) from error
+
+
+def _dataset_info(folder: ShardFolder) -> dict[str, Any]:
+    """Writes what TFDS wants to know, in the JSON form of its DatasetInfo message."""
+    return {
+        "name": DATASET_NAME,
+        "version": FORMAT_VERSION,
+        "description": "Sign-language clips in the shard format of wlasl_tfrecord.",
+        "fileFormat": "tfrecord",
+        "splits": [
+            {
+                "name": split,
+                "shardLengths": [str(s.num_records) for s in folder.shards[split]],
+                "numBytes": str(sum(s.num_bytes for s in folder.shards[split])),
+                "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+            }
+            for split in folder.splits
+        ],
+    }
+
+
+def _check_version(version: str, directory: str) -> None:
+    """Refuses a folder of another major version."""
+    if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
+        raise ShardFolderError(
+            f"{directory} has shard format {version}, this release reads "
+            f"{FORMAT_VERSION.split('.')[0]}.x; use the release that wrote it, or run "
+            "bin/shard again"
+        )
+
+
+def _json_bytes(value: object) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
