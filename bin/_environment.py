@@ -1,0 +1,140 @@
+"""Finds, or makes, a Python environment that has what the commands need.
+
+Only the standard library: this runs before anything is installed.
+"""
+
+import configparser
+import fcntl
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+__all__ = ["enter"]
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+VENV = CHECKOUT / ".venv"
+# What .venv was last completed with; without it, an interrupted set-up starts again.
+STAMP = VENV / "installed-requirements.txt"
+PYTHONS = ("python3.12", "python3.11", "python3.13", "python3.10")
+
+
+def enter(*extras: str) -> None:
+    """Goes on in an environment that has the dependencies, and finds the checkout.
+
+    The running environment is taken as it is if it has them all. Otherwise it is
+    `.venv` in the checkout, set up by whichever command runs first; the process is
+    replaced by the same command there.
+
+    Args:
+        extras: Groups of `options.extras_require` in setup.cfg to have besides.
+    """
+    wanted = _requirements(*extras)
+    python = VENV / "bin" / "python"
+    inside = Path(sys.prefix).resolve() == VENV.resolve()
+    # What was installed there is not checked a second time: the names of the CUDA
+    # libraries, for one, change with TensorFlow's release.
+    settled = inside and _stamped(wanted)
+    if not settled and not all(_is_met(line) for line in wanted):
+        if not _stamped(wanted):
+            _set_up(wanted)
+        os.execv(python, [str(python), *sys.argv])
+    sys.path.insert(0, str(CHECKOUT))
+
+
+def _requirements(*extras: str) -> list[str]:
+    """Reads what setup.cfg asks for."""
+    config = configparser.ConfigParser()
+    config.read(CHECKOUT / "setup.cfg")
+    text = config["options"]["install_requires"]
+    # A machine with an NVIDIA driver wants the CUDA libraries as well.
+    gpu = ("gpu",) if shutil.which("nvidia-smi") else ()
+    for extra in (*gpu, *extras):
+        text += "\n" + config["options.extras_require"][extra]
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _is_met(requirement: str) -> bool:
+    """Says whether the running environment has a requirement, `name[extra] >= version`."""
+    requirement, _, marker = requirement.partition(";")
+    if 'python_version < "3.13"' in marker and sys.version_info >= (3, 13):
+        return True
+    match = re.match(r"([\w.-]+)(\[[\w,-]+\])?\s*(?:>=\s*([\d.]+))?", requirement)
+    assert match is not None, (
+        f"setup.cfg has a requirement of another form: {requirement}"
+    )
+    name, extra, least = match.groups()
+    names = [name]
+    if name == "opencv-python-headless":
+        # Either one serves; a machine with a screen often has the one with windows.
+        names += ["opencv-python", "opencv-contrib-python-headless"]
+    elif extra == "[and-cuda]":
+        names, least = ["nvidia-cudnn-cu12", "nvidia-cudnn-cu13"], None
+    for candidate in names:
+        try:
+            version = importlib.metadata.version(candidate)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        return least is None or _numbers(version) >= _numbers(least)
+    return False
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)[:3]]
+
+
+def _stamped(wanted: list[str]) -> bool:
+    """Says whether .venv has been completed with everything that is wanted."""
+    return STAMP.is_file() and set(wanted) <= set(STAMP.read_text().splitlines())
+
+
+def _set_up(wanted: list[str]) -> None:
+    """Makes .venv, or completes it, one command at a time."""
+    command = Path(sys.argv[0]).name
+    with (CHECKOUT / ".venv.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _stamped(wanted):  # another command did it while this one waited
+            return
+        print(
+            f"bin/{command}: setting up {VENV} once (TensorFlow and what goes with it, "
+            "some 2 GB; a few minutes) ...",
+            file=sys.stderr,
+            flush=True,
+        )
+        done = set(STAMP.read_text().splitlines()) if STAMP.is_file() else set()
+        STAMP.unlink(missing_ok=True)
+        python = VENV / "bin" / "python"
+        try:
+            if not python.exists():
+                subprocess.run(
+                    [_python(), "-m", "venv", "--clear", str(VENV)], check=True
+                )
+            install = [str(python), "-m", "pip", "install", "--quiet"]
+            quiet = ["--disable-pip-version-check", "--no-input"]
+            subprocess.run([*install, *quiet, *wanted], check=True)
+        except subprocess.CalledProcessError as error:
+            sys.exit(
+                f"bin/{command}: the set-up failed at `{' '.join(error.cmd[1:5])} ...`; "
+                "see above. It needs Python 3.10 to 3.13 with the venv module "
+                "(Debian: apt install python3-venv) and access to a package index. "
+                "Run the command again to go on"
+            )
+        STAMP.write_text("".join(f"{line}\n" for line in sorted({*done, *wanted})))
+        print(f"bin/{command}: {VENV} is ready", file=sys.stderr, flush=True)
+
+
+def _python() -> str:
+    """Finds a Python that TensorFlow has wheels for, this one first."""
+    if (3, 10) <= sys.version_info[:2] <= (3, 13):
+        return sys.executable
+    for name in PYTHONS:
+        found = shutil.which(name)
+        if found:
+            return found
+    sys.exit(
+        f"bin/{Path(sys.argv[0]).name}: Python {sys.version.split()[0]} has no "
+        "TensorFlow; install Python 3.10 to 3.13"
+    )
