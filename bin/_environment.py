@@ -58,7 +58,7 @@ def _requirements(*extras: str) -> list[str]:
 
 
 def _is_met(requirement: str) -> bool:
-    """Says whether the running environment has a requirement, `name[extra] >= version`."""
+    """Says whether the environment has a requirement, `name[extra] >= version`."""
     requirement, _, marker = requirement.partition(";")
     if 'python_version < "3.13"' in marker and sys.version_info >= (3, 13):
         return True
@@ -117,7 +117,7 @@ def _set_up(wanted: list[str]) -> None:
             subprocess.run([*install, *quiet, *wanted], check=True)
         except subprocess.CalledProcessError as error:
             sys.exit(
-                f"bin/{command}: the set-up failed at `{' '.join(error.cmd[1:5])} ...`; "
+                f"bin/{command}: the set-up failed at `{' '.join(error.cmd[1:4])}`; "
                 "see above. It needs Python 3.10 to 3.13 with the venv module "
                 "(Debian: apt install python3-venv) and access to a package index. "
                 "Run the command again to go on"

@@ -108,7 +108,7 @@ class ClipSource:
 
     @property
     def frame_times_us(self) -> tuple[int, ...]:
-        """T instants in microseconds from the start of the video, strictly increasing."""
+        """T instants, microseconds from the start of the video, strictly growing."""
         return frame_times_us(self.sign, len(self.frame_indices), self.video_fps)
 
 

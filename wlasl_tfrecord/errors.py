@@ -3,10 +3,10 @@
     WlaslError                  every error below; a command prints it and returns 1
     ├── ManifestError           the annotations or the folder of videos cannot be used
     ├── VideoError              one video does not become a clip
-    ├── ShardFolderError        a folder of shards is missing, damaged or of another format
+    ├── ShardFolderError        a folder of shards is missing, damaged or too new
     │   └── RecordError         one record of a shard is damaged
     ├── OutputError             a place to write to is full, read-only or in use
-    ├── RecipeError             a file of `models/`, or the weights it wants, cannot be used
+    ├── RecipeError             a file of `models/`, or its weights, cannot be used
     └── TrainingError           a run cannot start, go on or be resumed
 
 An argument that no data could make right is a `ValueError`, as everywhere in Python.

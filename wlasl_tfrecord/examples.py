@@ -100,9 +100,7 @@ def encode_clip(
 def context_features(clip: ClipSpec) -> dict[str, tf.io.FixedLenFeature]:
     """Gives the parsing specification of the context, alike in every codec."""
     return {
-        key: tf.io.FixedLenFeature(
-            [clip.num_frames] if key == "wlasl/frame_indices" else [], dtype
-        )
+        key: tf.io.FixedLenFeature(_context_shape(key, clip), dtype)
         for key, dtype in _CONTEXT_TYPES.items()
     }
 
@@ -198,8 +196,8 @@ def tfds_features(clip: ClipSpec, codec: Codec, num_classes: int) -> dict | None
         FRAMES_KEY: tensor("uint8", "bytes", *clip.shape),
         TIMES_KEY: tensor("int64", "none", clip.num_frames),
     }
-    for key, spec in context_features(clip).items():
-        features[key] = tensor(_TFDS_TYPES[spec.dtype], "none", *spec.shape)
+    for key, dtype in _CONTEXT_TYPES.items():
+        features[key] = tensor(dtype.name, "none", *_context_shape(key, clip))
     features["clip/label/index"] = {
         "pythonClassName": f"{package}.class_label_feature.ClassLabel",
         "classLabel": {"numClasses": str(num_classes)},
@@ -209,8 +207,6 @@ def tfds_features(clip: ClipSpec, codec: Codec, num_classes: int) -> dict | None
         "featuresDict": {"features": features},
     }
 
-
-_TFDS_TYPES = {tf.int64: "int64", tf.float32: "float32", tf.string: "string"}
 
 _CONTEXT_TYPES = {
     "clip/end/timestamp": tf.int64,
@@ -236,6 +232,10 @@ _CONTEXT_TYPES = {
     "wlasl/source/num_frames": tf.int64,
     "wlasl/source/sha256": tf.string,
 }
+
+
+def _context_shape(key: str, clip: ClipSpec) -> list[int]:
+    return [clip.num_frames] if key == "wlasl/frame_indices" else []
 
 
 def _context(info: ClipInfo, clip: ClipSpec, codec: Codec) -> dict[str, Any]:

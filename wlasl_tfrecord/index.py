@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from wlasl_tfrecord.clips import ClipSpec, Framing
+from wlasl_tfrecord.clips import FRAMINGS, ClipSpec, Framing
 from wlasl_tfrecord.errors import ShardFolderError
 
 __all__ = [
@@ -93,6 +93,9 @@ class ShardFolder:
         shards: The files of each split that has clips.
         options: What else `bin/shard` was told (seed, jpeg quality, subset …).
         index_sha256: By split, the digest of its table of records.
+
+    Raises:
+        ValueError: If a codec, framing or split is not one of the known ones.
     """
 
     directory: str
@@ -103,6 +106,16 @@ class ShardFolder:
     shards: Mapping[str, tuple[Shard, ...]]
     options: Mapping[str, Any] = field(default_factory=dict)
     index_sha256: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Reject what no reader of this release knows."""
+        for name, value, known in (
+            ("codec", self.codec, CODECS),
+            ("framing", self.framing, FRAMINGS),
+            *(("split", split, SPLITS) for split in self.shards),
+        ):
+            if value not in known:
+                raise ValueError(f"no {name} {value!r}; known: {', '.join(known)}")
 
     @property
     def num_classes(self) -> int:
@@ -142,7 +155,7 @@ class ShardFolder:
 
 @dataclass(frozen=True, kw_only=True)
 class Records:
-    """The table of all records of one split, in the order in which they lie in its shards.
+    """The table of all records of one split, in the order of its shards.
 
     Attributes:
         shard_indices: int32 [N], which shard of the split.
@@ -258,8 +271,8 @@ def load_folder(directory: str | os.PathLike[str]) -> ShardFolder:
     for name in (INDEX_FILE, INFO_FILE):
         if name not in found:
             raise ShardFolderError(
-                f"no shards in {root}: it has no {name}; run bin/shard first, or again if "
-                "it was interrupted"
+                f"no shards in {root}: it has no {name}; run bin/shard first, or again "
+                "if it was interrupted"
             )
     where = join(root, INFO_FILE)
     try:
@@ -289,13 +302,14 @@ def load_folder(directory: str | os.PathLike[str]) -> ShardFolder:
         for shard in folder.shards[split]:
             if shard.name not in found:
                 raise ShardFolderError(
-                    f"{folder.shard_path(shard)} is missing; run bin/shard again, or copy "
-                    "the folder again"
+                    f"{folder.shard_path(shard)} is missing; run bin/shard again, or "
+                    "copy the folder again"
                 )
             if found[shard.name] != shard.num_bytes:
                 raise ShardFolderError(
-                    f"{folder.shard_path(shard)} has {found[shard.name]} bytes, the index "
-                    f"says {shard.num_bytes}; run bin/shard again, or copy it again"
+                    f"{folder.shard_path(shard)} has {found[shard.name]} bytes, the "
+                    f"index says {shard.num_bytes}; run bin/shard again, or copy it "
+                    "again"
                 )
     return folder
 
@@ -317,11 +331,11 @@ def load_records(folder: ShardFolder, split: str) -> Records:
         ) from error
     if hashlib.sha256(table).hexdigest() != folder.index_sha256[split]:
         raise ShardFolderError(
-            f"{where} is not the index that was written with these shards; run bin/shard "
-            "again, or copy the folder again"
+            f"{where} is not the index that was written with these shards; run "
+            "bin/shard again, or copy the folder again"
         )
     rows = list(csv.reader(io.StringIO(table.decode())))
-    columns = list(zip(*rows[1:]))
+    columns = list(zip(*rows[1:])) or [()] * len(_COLUMNS)
     values: dict[str, Any] = {}
     for (_, name, kind), column in zip(_COLUMNS, columns, strict=True):
         values[name] = column if kind is str else np.array(column, dtype=kind)

@@ -1,0 +1,129 @@
+import hashlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from wlasl_tfrecord import examples
+from wlasl_tfrecord.clips import ClipSource, ClipSpec, SignRange
+
+CLIP = ClipSpec(num_frames=4, height=16, width=24)
+INFO = examples.ClipInfo(
+    video_id="00335",
+    gloss="book",
+    label=7,
+    signer_id=118,
+    source=ClipSource(
+        video_fps=50.0,
+        num_video_frames=300,
+        sign=SignRange(100, 200, "cut"),
+        frame_indices=(100, 133, 166, 199),
+        sha256="ab" * 32,
+    ),
+)
+
+
+def smooth_frames():
+    t, y, x = np.meshgrid(range(4), range(16), range(24), indexing="ij")
+    return np.stack([60 * t + y, 5 * x, 255 - 8 * y], axis=-1).astype(np.uint8)
+
+
+def images(codec):
+    encode = tf.io.encode_png if codec == "png" else tf.io.encode_jpeg
+    return [encode(frame).numpy() for frame in smooth_frames()]
+
+
+def record(codec):
+    frames = smooth_frames().tobytes() if codec == "raw" else images(codec)
+    return examples.encode_clip(INFO, frames, CLIP, codec)
+
+
+def read(serialized, codec):
+    parsed = examples.parse_clip(serialized, CLIP, codec)
+    return examples.decode_frames(parsed, CLIP, codec)
+
+
+@pytest.mark.parametrize("codec", ["raw", "png"])
+def test_a_clip_comes_back_bit_for_bit(codec):
+    np.testing.assert_array_equal(read(record(codec), codec), smooth_frames())
+
+
+def test_a_jpeg_clip_comes_back_within_its_quality():
+    difference = read(record("jpeg"), "jpeg").numpy().astype(int) - smooth_frames()
+    assert np.sqrt((difference**2).mean()) < 3
+
+
+@pytest.mark.parametrize("codec", ["raw", "jpeg", "png"])
+def test_a_clip_reads_alike_inside_map(codec):
+    dataset = tf.data.Dataset.from_tensors(record(codec))
+    (mapped,) = dataset.map(lambda serialized: read(serialized, codec))
+    np.testing.assert_array_equal(mapped, read(record(codec), codec))
+    assert dataset.map(lambda s: read(s, codec)).element_spec.shape == CLIP.shape
+
+
+@pytest.mark.parametrize("codec", ["raw", "jpeg", "png"])
+def test_the_context_is_alike_in_every_codec(codec):
+    keys = list(examples.context_features(CLIP))
+    parsed = examples.parse_clip(record(codec), CLIP, codec, keys)
+    values = {key: parsed[key].numpy() for key in keys}
+    assert values.pop("image/format") == codec.upper().encode()
+    np.testing.assert_array_equal(
+        values.pop("wlasl/frame_indices"), [100, 133, 166, 199]
+    )
+    assert values == {
+        "clip/start/timestamp": 2_000_000,
+        "clip/end/timestamp": 4_000_000,
+        "clip/label/index": 7,
+        "clip/label/string": b"book",
+        "clip/label/text": b"book",
+        "clip/media_id": b"00335",
+        "example/dataset_name": b"wlasl",
+        "example/id": b"00335",
+        "image/channels": 3,
+        "image/colorspace": b"RGB",
+        # Four frames over 99 frames at 50 a second.
+        "image/frame_rate": pytest.approx(3 / (99 / 50)),
+        "image/height": 16,
+        "image/width": 24,
+        "wlasl/num_distinct_frames": 4,
+        "wlasl/range_rule": b"cut",
+        "wlasl/signer_id": 118,
+        "wlasl/source/frame_rate": 50.0,
+        "wlasl/source/num_frames": 300,
+        "wlasl/source/sha256": b"ab" * 32,
+    }
+
+
+def test_a_record_has_the_same_bytes_every_time():
+    # Another digest here is another shard format: raise FORMAT_VERSION, and the version
+    # in docs/shard-format.md.
+    digest = hashlib.sha256(record("raw")).hexdigest()
+    assert digest[:16] == "e189d1176127936b"
+
+
+@pytest.mark.parametrize(
+    ("frames", "codec", "message"),
+    [
+        (b"12", "raw", r"raw clip of shape \(4, 16, 24, 3\) cannot be 2 bytes"),
+        (b"12", "jpeg", "jpeg clip of shape .* cannot be 2 bytes"),
+        ([b"1"] * 3, "jpeg", "jpeg clip of shape .* cannot be 3 images"),
+        ([b"1"] * 4, "raw", "raw clip of shape .* cannot be 4 images"),
+    ],
+)
+def test_what_is_no_clip_is_not_written(frames, codec, message):
+    with pytest.raises(ValueError, match=message):
+        examples.encode_clip(INFO, frames, CLIP, codec)
+
+
+def test_an_image_of_another_size_is_an_error():
+    small = [tf.io.encode_png(f[:8]).numpy() for f in smooth_frames()]
+    serialized = examples.encode_clip(INFO, small, CLIP, "png")
+    with pytest.raises((tf.errors.InvalidArgumentError, ValueError), match="24"):
+        list(tf.data.Dataset.from_tensors(serialized).map(lambda s: read(s, "png")))
+
+
+def test_only_a_raw_record_has_words_for_tfds():
+    features = examples.tfds_features(CLIP, "raw", 3)["featuresDict"]["features"]
+    context = set(examples.context_features(CLIP))
+    assert set(features) == {*context, "clip/frames", "image/timestamp"}
+    assert examples.tfds_features(CLIP, "jpeg", 3) is None
