@@ -12,7 +12,7 @@ import wlasl_tfrecord
 CHECKOUT = Path(__file__).resolve().parents[1]
 LIBRARY = CHECKOUT / "wlasl_tfrecord"
 
-# Module -> what it may import of the library. `cli` may import everything. The two sides,
+# Module -> what it may import of the library; `cli` may import everything. Both sides,
 # writing and reading, meet in clips, examples and index alone.
 FORMAT = {"errors", "clips", "index", "examples"}
 MAY_IMPORT = {

@@ -59,8 +59,8 @@ def test_the_same_records_give_the_same_table(write_folder, tmp_path):
 def test_a_folder_is_read_without_tensorflow(write_folder, tmp_path):
     directory = write_folder(tmp_path / "shards")
     code = (
-        "import sys; from wlasl_tfrecord import load_folder; from wlasl_tfrecord import "
-        f"index; index.load_records(load_folder({str(directory)!r}), 'train'); "
+        "import sys; from wlasl_tfrecord import index, load_folder; "
+        f"index.load_records(load_folder({str(directory)!r}), 'train'); "
         "assert 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
