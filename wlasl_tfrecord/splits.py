@@ -1,0 +1,88 @@
+"""Splits that nobody gave: by the hash of a name, so that every machine agrees."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = ["SPLIT_SHARES", "SPLIT_WORDS", "split_by_name", "split_by_signer"]
+
+# As WLASL: 14,289 train, 3,916 val and 2,878 test of 21,083.
+SPLIT_SHARES: Mapping[str, float] = {"train": 0.68, "val": 0.18, "test": 0.14}
+
+# What people call them, in folders and tables.
+SPLIT_WORDS: Mapping[str, str] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def split_by_name(names: Iterable[str], shares: Mapping[str, float]) -> dict[str, str]:
+    """Deals the videos of one gloss out to splits, by the hash of their names.
+
+    Called gloss by gloss, so that the splits are stratified. The hash decides who goes
+    where, the shares how many: each split but the first gets its share, rounded, and at
+    least one while more than one is left for the first.
+
+    Args:
+        names: The videos of one gloss, in any order.
+        shares: The share of each split; the first takes what the others leave.
+
+    Returns:
+        Name -> split.
+
+    >>> split_by_name(["a", "b", "c", "d", "e"], {"train": 0.8, "val": 0.2})
+    {'a': 'train', 'b': 'val', 'c': 'train', 'd': 'train', 'e': 'train'}
+    """
+    order = sorted(set(names), key=lambda name: (_hash(name), name))
+    first, *others = shares
+    splits = dict.fromkeys(sorted(order), first)
+    left = list(order)
+    for split in others:
+        count = max(1, round(shares[split] * len(order)))
+        for name in left[: max(0, min(count, len(left) - 1))]:
+            splits[name] = split
+        left = [name for name in left if splits[name] == first]
+    return splits
+
+
+def split_by_signer(signer_ids: Sequence[int]) -> dict[int, str]:
+    """Deals signers out to splits, so that nobody signs in two of them.
+
+    Signers come in the order of their hash, each to the split that lacks most clips of
+    its share. A split that got none takes the signer with the fewest clips from train,
+    while that has another one.
+
+    Args:
+        signer_ids: The signer of every clip, none unknown.
+
+    Returns:
+        Signer -> split.
+
+    >>> split_by_signer([0] * 7 + [1] * 2 + [2])
+    {0: 'train', 1: 'val', 2: 'test'}
+    """
+    num_clips = Counter(signer_ids)
+    order = sorted(num_clips, key=lambda signer: (_hash(str(signer)), signer))
+    lacking = {split: share * len(signer_ids) for split, share in SPLIT_SHARES.items()}
+    splits: dict[int, str] = {}
+    for signer in order:
+        split = max(lacking, key=lambda name: lacking[name])
+        splits[signer] = split
+        lacking[split] -= num_clips[signer]
+    for split in ("val", "test"):
+        train = [signer for signer in order if splits[signer] == "train"]
+        if split not in splits.values() and len(train) > 1:
+            splits[min(train, key=lambda signer: num_clips[signer])] = split
+    return dict(sorted(splits.items()))
+
+
+def _hash(name: str) -> bytes:
+    # Another salt than that of the order of records, or the first shards of a split
+    # would hold those that were nearly dealt to another one.
+    return hashlib.sha256(b"split:" + name.encode("utf-8", "surrogateescape")).digest()
