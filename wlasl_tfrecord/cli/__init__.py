@@ -60,7 +60,7 @@ def run(
         print(f"{_program(command)}: {error}", file=sys.stderr)
         return 1
     except ValueError as error:
-        # One of ours is about an argument. Any other is a defect, and wants its traceback.
+        # One of ours is about an argument; another is a defect and keeps its traceback.
         if not _is_ours(error):
             raise
         print(f"{_program(command)}: {error}", file=sys.stderr)
