@@ -1,0 +1,117 @@
+"""What every command does alike; each command's own work is tested with its module."""
+
+import argparse
+import os
+import subprocess
+import sys
+
+import pytest
+
+from wlasl_tfrecord import cli
+from wlasl_tfrecord.clips import ClipSpec
+from wlasl_tfrecord.errors import WlaslError
+
+
+def run(body, argv=()):
+    parser = cli.make_parser("shard", "Shards.")
+    parser.add_argument("--height", type=int, default=224)
+    return cli.run("shard", parser, body, argv)
+
+
+def test_a_command_gives_the_exit_code_of_its_body():
+    seen = []
+
+    def body(arguments: argparse.Namespace) -> int:
+        seen.append(arguments.height)
+        return 3
+
+    assert run(body, ["--height", "64"]) == 3
+    assert seen == [64]
+
+
+def test_an_error_of_the_library_is_one_line_and_exit_code_1(capsys):
+    def body(_):
+        raise WlaslError("no videos in x/; give --src the folder that has them")
+
+    assert run(body) == 1
+    message = "wlasl-shard: no videos in x/; give --src the folder that has them\n"
+    assert capsys.readouterr() == ("", message)
+
+
+def test_an_argument_that_no_data_could_make_right_is_exit_code_2(capsys):
+    def body(arguments):
+        ClipSpec(height=arguments.height)
+        return 0
+
+    assert run(body, ["--height", "0"]) == 2
+    assert capsys.readouterr().err == "wlasl-shard: height must be at least 1, got 0\n"
+
+
+def test_a_defect_keeps_its_traceback():
+    with pytest.raises(ValueError, match="invalid literal"):
+        run(lambda _: int("x"))
+
+
+def test_an_unknown_option_is_exit_code_2(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run(lambda _: 0, ["--heigth", "64"])
+    assert "unrecognized arguments: --heigth" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_one_line_and_exit_code_130(capsys):
+    def body(_):
+        raise KeyboardInterrupt
+
+    assert run(body) == 130
+    assert capsys.readouterr().err == "\nwlasl-shard: stopped\n"
+
+
+PROGRAM = """
+import sys
+from wlasl_tfrecord import cli
+def body(arguments):
+    import os
+    print(os.environ.get("MALLOC_TRIM_THRESHOLD_"), sys.argv[1:])
+    return 0
+parser = cli.make_parser("shard", "Shards.")
+parser.add_argument("words", nargs="*")
+sys.exit(cli.run("shard", parser, body))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the settings are glibc's")
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [({}, str(4 << 30)), ({"MALLOC_TRIM_THRESHOLD_": "1000000"}, "1000000")],
+)
+def test_a_command_keeps_freed_memory_unless_told_otherwise(
+    tmp_path, variables, expected
+):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+    environment = {**clean, "PYTHONPATH": os.pathsep.join(sys.path), **variables}
+    done = subprocess.run(
+        [sys.executable, str(program), "two words", "b"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{expected} ['two words', 'b']\n"
+
+
+def test_nobody_reading_the_output_is_no_traceback(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM.replace("print(", "print('x' * 100_000, "))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(
+        [sys.executable, str(program)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, errors = process.communicate()
+    assert (process.returncode, errors) == (141, b"")
