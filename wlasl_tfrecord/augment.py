@@ -1,0 +1,170 @@
+"""Random changes to a clip: the same for all its frames, and the same every time.
+
+Nothing here keeps a state. A clip's changes follow from its seed alone (see
+`order.clip_seed`), so that a resumed run, another number of workers or a second look at
+the same clip sees the same bytes.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+import tensorflow as tf
+
+__all__ = ["AugmentConfig", "augment_clip", "jitter_colours"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """How far clips are changed at random.
+
+    Attributes:
+        min_scale: The smallest crop, as a share of the frame's sides; the crop is
+            resized to the whole frame. 1 for no crop.
+        max_stretch: How much more than its height the width of a crop may be scaled, as
+            a factor; 1 for none.
+        time_jitter: How far a stored frame may stand in for another, in frame steps;
+            0 for none. The order of frames stays.
+        min_duration: The shortest part of the clip that is played, as a share of its
+            frames; 1 for all of it.
+        flip_probability: How often to mirror a clip left to right. 0 unless asked for:
+            a mirrored right-handed signer is a left-handed one, and a sign that points
+            or moves sideways becomes another sign.
+        brightness: The largest offset, as a share of the full range (on the device).
+        contrast: The largest relative change of contrast (on the device).
+        saturation: The largest relative change of saturation (on the device).
+
+    Raises:
+        ValueError: If a value is out of its range.
+    """
+
+    min_scale: float = 0.8
+    max_stretch: float = 1.1
+    time_jitter: float = 0.5
+    min_duration: float = 0.9
+    flip_probability: float = 0.0
+    brightness: float = 0.1
+    contrast: float = 0.2
+    saturation: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Reject what cannot be done to a clip."""
+        for name in ("min_scale", "min_duration"):
+            value = getattr(self, name)
+            if not 0 < value <= 1:
+                raise ValueError(f"{name} must be above 0 and at most 1, got {value}")
+        if self.max_stretch < 1:
+            raise ValueError(f"max_stretch must be at least 1, got {self.max_stretch}")
+        if self.time_jitter < 0:
+            raise ValueError(f"time_jitter must be at least 0, got {self.time_jitter}")
+        for name in ("flip_probability", "brightness", "contrast", "saturation"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} must be between 0 and 1, got {value}")
+
+
+def augment_clip(
+    frames: tf.Tensor, seed: tf.Tensor, config: AugmentConfig
+) -> tf.Tensor:
+    """Crops, stretches and re-times one clip; works eagerly and inside `Dataset.map`.
+
+    Args:
+        frames: uint8 [T, H, W, 3].
+        seed: int64 [2], from `order.clip_seed`.
+        config: How far to go.
+
+    Returns:
+        uint8 [T, H, W, 3].
+    """
+    num_frames, height, width, _ = cast(tuple[int, ...], tuple(frames.shape))
+    draws = tf.unstack(tf.random.stateless_uniform([7], _salted(seed, 0)))
+    if config.time_jitter or config.min_duration < 1:
+        picked = _frame_order(num_frames, draws[0], draws[1], seed, config)
+        frames = tf.gather(frames, picked)
+    if config.min_scale < 1 or config.max_stretch > 1:
+        scale = config.min_scale + (1 - config.min_scale) * draws[2]
+        # Symmetric in the logarithm: as often wider as narrower by the same factor.
+        stretch = tf.pow(config.max_stretch, draws[3] - 0.5)
+        crop_height = _side(height, scale / stretch)
+        crop_width = _side(width, scale * stretch)
+        top = _below(draws[4], height - crop_height + 1)
+        left = _below(draws[5], width - crop_width + 1)
+        crop = frames[:, top : top + crop_height, left : left + crop_width]
+        resized = tf.image.resize(crop, (height, width), "bilinear")
+        frames = tf.cast(resized + 0.5, tf.uint8)
+    if config.flip_probability:
+        flip = draws[6] < config.flip_probability
+        frames = tf.cond(flip, lambda: tf.reverse(frames, [2]), lambda: frames)
+    return tf.ensure_shape(frames, [num_frames, height, width, 3])
+
+
+def jitter_colours(
+    frames: tf.Tensor, seeds: tf.Tensor, config: AugmentConfig
+) -> tf.Tensor:
+    """Changes brightness, contrast and saturation of a batch, per clip.
+
+    This belongs into the training step, on the device: it is arithmetic on every value
+    of every frame, which a GPU does at the speed of its memory and a CPU does not.
+    `input_fn(..., features="dict")` gives the seeds under "seed".
+
+    Args:
+        frames: uint8 [B, T, H, W, 3].
+        seeds: int64 [B, 2].
+        config: How far to go.
+
+    Returns:
+        uint8 [B, T, H, W, 3].
+    """
+    draws = tf.map_fn(
+        lambda seed: tf.random.stateless_uniform([3], _salted(seed, 1), -1.0, 1.0),
+        seeds,
+        fn_output_signature=tf.TensorSpec([3], tf.float32),
+    )
+    offset, contrast, saturation = tf.unstack(
+        draws[:, tf.newaxis, tf.newaxis, tf.newaxis, :], axis=-1
+    )
+    offset = (offset * config.brightness * 255)[..., tf.newaxis]
+    contrast = (1 + contrast * config.contrast)[..., tf.newaxis]
+    saturation = (1 + saturation * config.saturation)[..., tf.newaxis]
+    values = tf.cast(frames, tf.float32)
+    # Rec. 601 luma, as in JPEG and in tf.image.rgb_to_grayscale.
+    grey = tf.reduce_sum(values * [0.299, 0.587, 0.114], axis=-1, keepdims=True)
+    values = grey + (values - grey) * saturation
+    # Around mid-grey, not the clip's mean: no reduction over the whole clip.
+    values = (values - 127.5) * contrast + 127.5 + offset
+    return tf.cast(tf.clip_by_value(values, 0, 255) + 0.5, tf.uint8)
+
+
+def _salted(seed: tf.Tensor, purpose: int) -> tf.Tensor:
+    """Gives the seed of one purpose, so that no two share their random numbers."""
+    return tf.bitwise.bitwise_xor(seed, tf.constant([0, purpose << 24], tf.int64))
+
+
+def _frame_order(
+    num_frames: int,
+    length: tf.Tensor,
+    place: tf.Tensor,
+    seed: tf.Tensor,
+    config: AugmentConfig,
+) -> tf.Tensor:
+    """Draws which stored frames to play: int32 [T], never decreasing."""
+    span = (num_frames - 1) * (config.min_duration + (1 - config.min_duration) * length)
+    start = place * (num_frames - 1 - span)
+    steps = tf.range(num_frames, dtype=tf.float32) / max(num_frames - 1, 1)
+    jitter = tf.random.stateless_uniform(
+        [num_frames], _salted(seed, 2), -config.time_jitter, config.time_jitter
+    )
+    # Sorted, because a large jitter must not play a sign backwards.
+    times = tf.sort(tf.round(start + steps * span + jitter))
+    return tf.cast(tf.clip_by_value(times, 0, num_frames - 1), tf.int32)
+
+
+def _side(full: int, share: tf.Tensor) -> tf.Tensor:
+    """Gives the side of a crop in pixels: int32 [], in [1, full]."""
+    pixels = tf.cast(tf.round(full * share), tf.int32)
+    return tf.clip_by_value(pixels, 1, full)
+
+
+def _below(draw: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """Turns a draw in [0, 1) into an int32 in [0, count)."""
+    scaled = tf.cast(draw * tf.cast(count, tf.float32), tf.int32)
+    return tf.minimum(scaled, count - 1)

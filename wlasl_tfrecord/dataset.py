@@ -1,0 +1,276 @@
+"""The input function: a shard folder becomes batches of clips.
+
+A clip is addressed by its position in the run, so the state of the input is one number.
+See docs/input_fn.md for what follows from that.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+import tensorflow as tf
+
+from wlasl_tfrecord import augment as augmenting
+from wlasl_tfrecord import examples
+from wlasl_tfrecord.augment import AugmentConfig
+from wlasl_tfrecord.index import Records, ShardFolder, load_folder, load_records
+from wlasl_tfrecord.order import Order, clip_seed, locate
+
+__all__ = ["Features", "input_fn", "steps_per_epoch"]
+
+Features = Literal["pair", "weighted", "dict", "keys"]
+
+
+def input_fn(
+    data: str | os.PathLike[str] | ShardFolder,
+    split: str = "train",
+    batch_size: int = 16,
+    *,
+    training: bool | None = None,
+    seed: int = 0,
+    num_epochs: int | None = 1,
+    start_step: int = 0,
+    augment: AugmentConfig | bool | None = None,
+    input_context: tf.distribute.InputContext | None = None,
+    features: Features = "pair",
+) -> tf.data.Dataset:
+    """Gives the batches of a split.
+
+    The stream is a function of its arguments alone. Step k holds the same clips, with
+    the same augmentation, for any number of workers, whether or not the run was
+    interrupted, and however the clips are spread over shards.
+
+    Training shuffles the whole split anew each epoch and drops the tail that does not
+    fill a batch, so every step has the same shape and weight; another tail each epoch.
+    Evaluation goes through the split in file order, once an epoch, every clip.
+
+    Args:
+        data: The shard folder, or what `load_folder` gave.
+        split: "train", "val" or "test".
+        batch_size: Clips in a global batch, B: over all replicas of all workers.
+        training: Whether to shuffle, drop the tail and augment; by default only for
+            the split "train".
+        seed: Of order and augmentation, in [0, 2**31).
+        num_epochs: Where to stop; None for never. A second iteration of the same
+            training dataset (Keras's `fit(epochs=…)` makes one an epoch) goes on to
+            other orders, which follow from the seed too.
+        start_step: The global step to start at, counted over all epochs.
+        augment: True or an `AugmentConfig` to change clips at random, False not to; by
+            default as `training`. Colours are left to the device, see
+            `augment.jitter_colours`.
+        input_context: In `distribute_datasets_from_function`, what it is called with.
+            The dataset then gives this worker's part in batches for one replica.
+        features: What an element is.
+            "pair": (frames uint8 [B, T, H, W, 3], labels int64 [B]).
+            "weighted": the pair and weights float32 [B], which Keras takes.
+            "dict": frames, label, weight, video_id, gloss, signer_id,
+            num_distinct_frames, record, epoch and seed (int64 [B, 2], for
+            `augment.jitter_colours`).
+            "keys": "dict" without frames, for which no shard is read.
+
+    Returns:
+        The dataset, with known cardinality. In evaluation the last batch of "pair" is
+        short; the others fill it with clips of weight 0.
+
+    Raises:
+        ShardFolderError: If the folder or the split cannot be used.
+        ValueError: If an argument is out of its range, or the batch cannot be divided.
+    """
+    if features not in get_args(Features):
+        raise ValueError(
+            f"features must be one of {', '.join(get_args(Features))}, got {features!r}"
+        )
+    folder = data if isinstance(data, ShardFolder) else load_folder(data)
+    training = split == "train" if training is None else training
+    config = _augment_config(augment, training)
+    records = load_records(folder, split)
+    order = Order(
+        num_clips=len(records),
+        batch_size=batch_size,
+        shuffled=training,
+        drop_remainder=training,
+        seed=seed,
+    )
+    start, stop = _step_range(order, start_step, num_epochs)
+    num_pipelines, pipeline, num_replicas = _division(batch_size, input_context)
+    ragged = not training and features == "pair" and len(records) % batch_size > 0
+    if ragged and num_replicas > 1:
+        raise ValueError(
+            f"{len(records)} clips do not fill batches of {batch_size} on "
+            f'{num_replicas} replicas; use features="weighted", which pads'
+        )
+    paths = tf.constant([folder.shard_path(s) for s in folder.split_shards(split)])
+    table = _table(records, folder)
+
+    def find_clip(position: tf.Tensor, first_epoch: tf.Tensor) -> dict[str, tf.Tensor]:
+        epoch, record, weight = locate(order, position, first_epoch)
+        values = {key: tf.gather(column, record) for key, column in table.items()}
+        values |= {"weight": weight, "record": record, "epoch": epoch}
+        return values | {"seed": clip_seed(seed, epoch, record)}
+
+    shard_indices, offsets = records.shard_indices, records.offsets
+
+    def read_clip(values: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        record = values["record"]
+        path = tf.gather(paths, tf.gather(shard_indices, record))
+        serialized = _read_record(path, tf.gather(offsets, record))
+        parsed = examples.parse_clip(serialized, folder.clip, folder.codec, ())
+        frames = examples.decode_frames(parsed, folder.clip, folder.codec)
+        if config is not None:
+            frames = augmenting.augment_clip(frames, values["seed"], config)
+        return {"frames": frames, **values}
+
+    # Every n-th position, so that the workers' parts make up the same global batch for
+    # any number of workers.
+    first, last = start * batch_size, None if stop is None else stop * batch_size
+    positions = tf.data.Dataset.range(
+        first + pipeline, 2**62 if last is None else last, num_pipelines
+    )
+    clips = _numbered(positions, seed, fresh=training and stop is not None)
+    clips = clips.map(find_clip, num_parallel_calls=tf.data.AUTOTUNE)
+    if ragged:
+        clips = clips.filter(lambda values: values["weight"] > 0)
+        clips = clips.apply(
+            tf.data.experimental.assert_cardinality(
+                _num_real(order, start, stop, len(records))
+            )
+        )
+    if features != "keys":
+        clips = clips.map(read_clip, num_parallel_calls=tf.data.AUTOTUNE)
+    return (
+        clips.batch(batch_size // num_replicas, drop_remainder=not ragged)
+        .map(lambda values: _select(values, features), tf.data.AUTOTUNE)
+        # Last, so that the next batch is ready while the device computes this one.
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def steps_per_epoch(
+    data: str | os.PathLike[str] | ShardFolder,
+    split: str = "train",
+    batch_size: int = 16,
+    *,
+    training: bool | None = None,
+) -> int:
+    """Counts the global batches in an epoch of `input_fn` with the same arguments.
+
+    Raises:
+        ShardFolderError: If the folder or the split cannot be used.
+        ValueError: If the batch is below 1, or in training larger than the split.
+    """
+    folder = data if isinstance(data, ShardFolder) else load_folder(data)
+    training = split == "train" if training is None else training
+    return Order(
+        num_clips=folder.num_clips(split),
+        batch_size=batch_size,
+        shuffled=training,
+        drop_remainder=training,
+    ).steps_per_epoch
+
+
+def _augment_config(
+    augment: AugmentConfig | bool | None, training: bool
+) -> AugmentConfig | None:
+    """Says how to augment; None for not at all."""
+    if isinstance(augment, AugmentConfig):
+        return augment
+    wanted = training if augment is None else augment
+    return AugmentConfig() if wanted else None
+
+
+def _step_range(
+    order: Order, start_step: int, num_epochs: int | None
+) -> tuple[int, int | None]:
+    """Gives the first step and the one after the last; None for no end."""
+    if num_epochs is not None and num_epochs < 1:
+        raise ValueError(f"num_epochs must be at least 1 or None, got {num_epochs}")
+    stop = None if num_epochs is None else num_epochs * order.steps_per_epoch
+    if start_step < 0 or (stop is not None and start_step > stop):
+        raise ValueError(
+            f"start_step must be in [0, {'…' if stop is None else stop}], got "
+            f"{start_step}"
+        )
+    return start_step, stop
+
+
+def _division(
+    batch_size: int, context: tf.distribute.InputContext | None
+) -> tuple[int, int, int]:
+    """Gives the number of pipelines, which one this is, and the number of replicas."""
+    if context is None:
+        return 1, 0, 1
+    replicas, pipelines = context.num_replicas_in_sync, context.num_input_pipelines
+    if batch_size % replicas or replicas % pipelines:
+        raise ValueError(
+            f"batch_size {batch_size} does not divide by {replicas} replicas in "
+            f"{pipelines} workers; choose a multiple of {replicas}"
+        )
+    return pipelines, context.input_pipeline_id, replicas
+
+
+def _table(records: Records, folder: ShardFolder) -> dict[str, tf.Tensor]:
+    """Gives what the index says of each record, [N] each."""
+    labels = tf.constant(records.labels)
+    return {
+        "label": labels,
+        "video_id": tf.constant(records.video_ids),
+        "gloss": tf.gather(tf.constant(folder.glosses), labels),
+        "signer_id": tf.constant(records.signer_ids),
+        "num_distinct_frames": tf.constant(records.num_distinct_frames, tf.int64),
+    }
+
+
+def _numbered(positions: tf.data.Dataset, seed: int, *, fresh: bool) -> tf.data.Dataset:
+    """Pairs each position with the number to add to its epoch.
+
+    It is 0 in the first iteration of the dataset. With `fresh` it is another one in
+    each later iteration, because Keras iterates a dataset anew in each epoch and would
+    otherwise see the same order each time. The number comes from
+    `Dataset.random(rerandomize_each_iteration=True)`, the only iteration counter of
+    tf.data that has no variable, which tf.data service could not send to its workers.
+    """
+    if not fresh:
+        return positions.map(lambda position: (position, tf.constant(0, tf.int64)))
+    size = positions.cardinality()
+
+    def draw() -> tf.data.Dataset:
+        return tf.data.Dataset.random(seed, rerandomize_each_iteration=True).take(1)
+
+    # A twin gives away what the first iteration will draw.
+    first_draw = next(iter(draw()))
+
+    def number(drawn: tf.Tensor) -> tf.data.Dataset:
+        # 31 bits above the 32 that real epochs take.
+        other = (1 + tf.math.floormod(drawn, 2**31 - 1)) * 2**32
+        first_epoch = tf.where(drawn == first_draw, tf.constant(0, tf.int64), other)
+        return positions.map(lambda position: (position, first_epoch))
+
+    return draw().flat_map(number).apply(tf.data.experimental.assert_cardinality(size))
+
+
+def _num_real(order: Order, start: int, stop: int | None, num_clips: int) -> int:
+    """Counts the clips of the steps that are not padding; infinite without a stop."""
+    if stop is None:
+        return tf.data.INFINITE_CARDINALITY
+    epochs, step = divmod(start, order.steps_per_epoch)
+    before = epochs * num_clips + step * order.batch_size
+    return stop // order.steps_per_epoch * num_clips - before
+
+
+def _read_record(path: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+    """Reads the record at an offset of a shard, and checks its CRC: string []."""
+    records = tf.raw_ops.TFRecordDatasetV2(
+        filenames=[path], compression_type="", buffer_size=0, byte_offsets=[offset]
+    )
+    spec = tf.TensorSpec([], tf.string)
+    dataset = tf.data.experimental.from_variant(records, spec)
+    return dataset.take(1).get_single_element()
+
+
+def _select(values: dict[str, tf.Tensor], features: Features):
+    """Gives an element the form that was asked for."""
+    if features == "pair":
+        return values["frames"], values["label"]
+    if features == "weighted":
+        return values["frames"], values["label"], values["weight"]
+    return values
