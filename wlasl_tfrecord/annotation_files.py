@@ -5,16 +5,12 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
+from wlasl_tfrecord.class_list import CLASS_LIST_FILE, read_class_list
 from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.instances import Manifest
 from wlasl_tfrecord.video_csv import csv_columns
 from wlasl_tfrecord.video_files import list_folder, text_of
-from wlasl_tfrecord.wlasl_json import (
-    CLASS_LIST_FILE,
-    load_json,
-    read_class_list,
-    wlasl_manifest,
-)
+from wlasl_tfrecord.wlasl_json import load_json, wlasl_manifest
 
 __all__ = [
     "AnnotationFormat",

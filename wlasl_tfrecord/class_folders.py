@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from wlasl_tfrecord.class_list import CLASSES_FILE, read_class_list
 from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.index import SPLITS
 from wlasl_tfrecord.instances import Instance, Manifest, checked_gloss, shown
@@ -18,12 +19,8 @@ from wlasl_tfrecord.video_files import (
     list_folder,
     text_of,
 )
-from wlasl_tfrecord.wlasl_json import read_class_list
 
-__all__ = ["CLASSES_FILE", "class_folder_manifest"]
-
-# Fixes the order of the labels; without it they follow the names of the folders.
-CLASSES_FILE = "classes.txt"
+__all__ = ["class_folder_manifest"]
 
 _FIFTH_FOR_VAL = {"train": 0.8, "val": 0.2}
 

@@ -1,13 +1,24 @@
 """An instance, one signing of one gloss, and the manifest: all of them, checked."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.index import SPLITS
 
-__all__ = ["UNKNOWN_SIGNER", "Instance", "Manifest", "checked_gloss", "unique_ids"]
+__all__ = [
+    "UNKNOWN_SIGNER",
+    "Instance",
+    "Manifest",
+    "checked_gloss",
+    "checked_id",
+    "checked_split",
+    "is_unicode",
+    "shown",
+    "unique_ids",
+]
 
 UNKNOWN_SIGNER = -1
 
@@ -105,6 +116,34 @@ def checked_gloss(gloss: object, where: str) -> str:
             f"{where}: a gloss must be one line of text, got {shown(gloss)}"
         )
     return word
+
+
+def checked_id(video_id: object, place: str) -> str:
+    """Checks the type of an id; whether it can be a file name is asked later.
+
+    Raises:
+        ManifestError: If it is no text that a record can hold.
+    """
+    if not isinstance(video_id, str) or not video_id or not is_unicode(video_id):
+        raise ManifestError(
+            f"{place}: video_id must be text, as leading zeros matter, got "
+            f"{shown(video_id)}"
+        )
+    return video_id
+
+
+def checked_split(row: Mapping[str, Any], key: str, place: str) -> str:
+    """Checks the split of a row.
+
+    Raises:
+        ManifestError: If it is none of train, val and test.
+    """
+    split = row.get(key)
+    if not isinstance(split, str) or split not in SPLITS:
+        raise ManifestError(
+            f"{place}: {key} must be one of {', '.join(SPLITS)}, got {shown(split)}"
+        )
+    return split
 
 
 def unique_ids(instances: Sequence[Instance], where: str) -> None:

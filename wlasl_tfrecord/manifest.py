@@ -15,6 +15,7 @@ from wlasl_tfrecord.annotation_files import (
 from wlasl_tfrecord.class_folders import class_folder_manifest
 from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.instances import UNKNOWN_SIGNER, Instance, Manifest, shown
+from wlasl_tfrecord.nslt_json import nslt_manifest
 from wlasl_tfrecord.splits import split_by_signer
 from wlasl_tfrecord.video_csv import csv_manifest
 from wlasl_tfrecord.video_files import (
@@ -25,11 +26,7 @@ from wlasl_tfrecord.video_files import (
     open_folder,
     text_of,
 )
-from wlasl_tfrecord.wlasl_json import (
-    load_json,
-    nslt_manifest,
-    wlasl_manifest,
-)
+from wlasl_tfrecord.wlasl_json import load_json, wlasl_manifest
 
 __all__ = ["SPLIT_SOURCES", "Instance", "Manifest", "SplitSource", "read_manifest"]
 
@@ -111,7 +108,9 @@ def _from_folder(src: str, subset: int | None) -> Manifest:
 
 def _from_file(path: str, src: str) -> Manifest:
     """Reads an annotation file, and looks for its videos."""
-    match format_of(path):
+    # Its own reader says best what is wrong with the columns of a table.
+    is_table = path.lower().endswith(".csv")
+    match "csv" if is_table else format_of(path):
         case "csv":
             return csv_manifest(path, src)
         case "wlasl":

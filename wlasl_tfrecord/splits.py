@@ -37,7 +37,7 @@ def split_by_name(names: Iterable[str], shares: Mapping[str, float]) -> dict[str
         Name -> split.
 
     >>> split_by_name(["a", "b", "c", "d", "e"], {"train": 0.8, "val": 0.2})
-    {'a': 'train', 'b': 'val', 'c': 'train', 'd': 'train', 'e': 'train'}
+    {'a': 'train', 'b': 'train', 'c': 'val', 'd': 'train', 'e': 'train'}
     """
     order = sorted(set(names), key=lambda name: (_hash(name), name))
     first, *others = shares

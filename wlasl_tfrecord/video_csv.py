@@ -22,17 +22,19 @@ _OPTIONAL = ("start", "stop", "signer_id")
 
 
 def csv_columns(path: str) -> list[str]:
-    """Reads the first line of a table; nothing if the file is no text.
+    """Reads the first line of a table; nothing if it has none.
 
     Raises:
         ManifestError: If it cannot be read.
     """
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            return [name.strip() for name in next(csv.reader([file.readline(10_000)]))]
+        # In bytes, so that only this line need be text in UTF-8.
+        with open(path, "rb") as file:
+            line = file.readline(10_000).decode("utf-8-sig", "replace")
+        return [name.strip() for name in next(csv.reader([line]))]
     except OSError as error:
         raise ManifestError(f"cannot read {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error, StopIteration):
+    except (csv.Error, StopIteration):
         return []
 
 

@@ -37,8 +37,8 @@ _NUMBERED_IMAGE = re.compile(
 class VideoFolder:
     """A folder of videos named by their ids, listed once.
 
-    Asking the file system for each id costs five times as much as one listing does
-    (measured with 21,083 ids).
+    Asking the file system for each id under each suffix takes three to seven times as
+    long (measured with 21,083 ids on a local disk; a network makes it worse).
 
     Attributes:
         src: The folder that no path may leave.
