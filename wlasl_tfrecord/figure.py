@@ -217,7 +217,7 @@ class _Canvas:
         stop_radius: float,
         color: Color,
     ) -> None:
-        """Draws a tapered limb with a darker edge, so that it shows before the canvas."""
+        """Draws a tapered limb with a darker edge, to show before the body."""
         along = stop - start
         across = np.array([-along[1], along[0]]) / (np.hypot(*along) + 1e-9)
         for grow, shade in ((0.03, 0.72), (0.0, 1.0)):
