@@ -122,24 +122,22 @@ def input_fn(
 
     # Every n-th position, so that the workers' parts make up the same global batch for
     # any number of workers.
-    first, last = start * batch_size, None if stop is None else stop * batch_size
     positions = tf.data.Dataset.range(
-        first + pipeline, 2**62 if last is None else last, num_pipelines
+        start * batch_size + pipeline,
+        2**62 if stop is None else stop * batch_size,
+        num_pipelines,
     )
     clips = _numbered(positions, seed, fresh=training and stop is not None)
-    clips = clips.map(find_clip, num_parallel_calls=tf.data.AUTOTUNE)
-    if ragged:
-        clips = clips.filter(lambda values: values["weight"] > 0)
+    if stop is None:
         clips = clips.apply(
-            tf.data.experimental.assert_cardinality(
-                _num_real(order, start, stop, len(records))
-            )
+            tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
         )
+    clips = clips.map(find_clip, num_parallel_calls=tf.data.AUTOTUNE)
     if features != "keys":
         clips = clips.map(read_clip, num_parallel_calls=tf.data.AUTOTUNE)
     return (
-        clips.batch(batch_size // num_replicas, drop_remainder=not ragged)
-        .map(lambda values: _select(values, features), tf.data.AUTOTUNE)
+        clips.batch(batch_size // num_replicas, drop_remainder=True)
+        .map(lambda values: _select(values, features, ragged), tf.data.AUTOTUNE)
         # Last, so that the next batch is ready while the device computes this one.
         .prefetch(tf.data.AUTOTUNE)
     )
@@ -248,15 +246,6 @@ def _numbered(positions: tf.data.Dataset, seed: int, *, fresh: bool) -> tf.data.
     return draw().flat_map(number).apply(tf.data.experimental.assert_cardinality(size))
 
 
-def _num_real(order: Order, start: int, stop: int | None, num_clips: int) -> int:
-    """Counts the clips of the steps that are not padding; infinite without a stop."""
-    if stop is None:
-        return tf.data.INFINITE_CARDINALITY
-    epochs, step = divmod(start, order.steps_per_epoch)
-    before = epochs * num_clips + step * order.batch_size
-    return stop // order.steps_per_epoch * num_clips - before
-
-
 def _read_record(path: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
     """Reads the record at an offset of a shard, and checks its CRC: string []."""
     records = tf.raw_ops.TFRecordDatasetV2(
@@ -267,10 +256,15 @@ def _read_record(path: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
     return dataset.take(1).get_single_element()
 
 
-def _select(values: dict[str, tf.Tensor], features: Features):
+def _select(values: dict[str, tf.Tensor], features: Features, ragged: bool):
     """Gives an element the form that was asked for."""
     if features == "pair":
-        return values["frames"], values["label"]
+        pair = values["frames"], values["label"]
+        if not ragged:
+            return pair
+        # The padding is at the end, so this copies nothing.
+        num_real = tf.math.count_nonzero(values["weight"])
+        return tuple(tensor[:num_real] for tensor in pair)
     if features == "weighted":
         return values["frames"], values["label"], values["weight"]
     return values

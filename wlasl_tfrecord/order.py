@@ -82,7 +82,7 @@ def locate(
     weight = tf.cast(place < order.num_clips, tf.float32)
     record = tf.minimum(place, order.num_clips - 1)
     if order.shuffled:
-        # index_shuffle looks at 32 bits of a seed; an epoch has up to 63, see dataset.py.
+        # index_shuffle takes 32 bits of a seed; an epoch has up to 63 (dataset.py).
         folded = tf.math.floormod(epoch, 2**32) + epoch // 2**32
         record = tf.random.experimental.index_shuffle(  # pyright: ignore
             record,
