@@ -1,0 +1,103 @@
+"""`bin/inspect`: what a folder of shards holds, and whether it is whole."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from wlasl_tfrecord.cli import make_parser, run
+from wlasl_tfrecord.index import SPLITS, load_folder
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Returns:
+        0 if the folder could be read and, with `--verify`, is whole; 1 otherwise.
+    """
+    parser = make_parser(
+        "inspect",
+        "Shows what a folder of shards holds; verifies it; draws a contact sheet.",
+    )
+    parser.add_argument(
+        "data", nargs="?", default="shards/", help="the folder that bin/shard wrote"
+    )
+    parser.add_argument(
+        "--split", choices=SPLITS, help="only this split, for the sheet and --verify"
+    )
+    parser.add_argument(
+        "--contact-sheet",
+        metavar="PNG",
+        help="draw rows of clips with gloss and id into this file",
+    )
+    parser.add_argument(
+        "--clips", type=int, default=16, help="how many clips the sheet shows"
+    )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="read every record; check sums, shapes, labels and counts",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the summary as JSON, for programs"
+    )
+    return run("inspect", parser, _inspect, argv)
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    from wlasl_tfrecord import inspection
+
+    # --verify says more of a damaged shard than that its size is wrong.
+    folder = load_folder(arguments.data, check_shards=not arguments.verify)
+    splits = folder.splits if arguments.split is None else (arguments.split,)
+    for split in splits:
+        folder.split_shards(split)
+    if arguments.verify and not _verify(folder, splits):
+        return 1
+    summary = inspection.summarize(folder)
+    if arguments.json:
+        print(json.dumps(inspection.summary_dict(summary), indent=2))
+    else:
+        print(inspection.summary_text(summary))
+    if arguments.contact_sheet:
+        from wlasl_tfrecord import contact_sheet
+
+        rows = contact_sheet.choose_rows(folder, arguments.clips, splits)
+        contact_sheet.write_contact_sheet(folder, rows, arguments.contact_sheet)
+        print(f"\n{len(rows)} clips drawn: {arguments.contact_sheet}", file=sys.stderr)
+    return 0
+
+
+def _verify(folder, splits: Sequence[str]) -> bool:
+    """Prints every damage, and how much was looked at."""
+    from tqdm import tqdm
+
+    from wlasl_tfrecord import verification
+
+    total = sum(folder.num_clips(split) for split in splits)
+    found = verification.verify_files(folder)
+    num_damaged = len(found)
+    for damage in found:
+        print(damage)
+    with tqdm(total=total, unit="clips", disable=None) as progress:
+        for split in splits:
+            for damage in verification.verify_split(folder, split):
+                if damage is not None:
+                    num_damaged += 1
+                    progress.write(str(damage), file=sys.stdout)
+                if damage is None or damage.record is not None:
+                    progress.update()
+    if num_damaged:
+        print(
+            f"{num_damaged} faults in {folder.directory}; run bin/shard again, or copy "
+            "the folder again"
+        )
+    else:
+        print(f"all {total:,} records of {folder.directory} are whole", file=sys.stderr)
+    return not num_damaged
+
+
+if __name__ == "__main__":
+    sys.exit(main())

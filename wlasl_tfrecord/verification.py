@@ -1,0 +1,308 @@
+"""Is a shard folder whole? Every file and every record of it, looked at closely."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from wlasl_tfrecord import examples, index
+from wlasl_tfrecord.errors import ShardFolderError
+from wlasl_tfrecord.index import Records, ShardFolder
+from wlasl_tfrecord.records import read_record
+
+__all__ = ["Damage", "verify_files", "verify_split"]
+
+# A record is a length of 8 bytes and its checksum of 4, the proto, its checksum of 4.
+_HEADER_BYTES = 12
+_FOOTER_BYTES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Damage:
+    """One thing that is wrong with a shard folder.
+
+    Attributes:
+        file: The name of the file, inside the folder.
+        reason: What is wrong with it.
+        record: Which record of the file, counted from 0; None if it is not one record.
+        video_id: What the index calls that record; None if it is not one record.
+    """
+
+    file: str
+    reason: str
+    record: int | None = None
+    video_id: str | None = None
+
+    def __str__(self) -> str:
+        """Writes the damage on one line."""
+        if self.record is None:
+            return f"{self.file}: {self.reason}"
+        return f"{self.file}: record {self.record} ({self.video_id}): {self.reason}"
+
+
+def verify_files(folder: ShardFolder) -> list[Damage]:
+    """Checks the files of a folder against each other, without opening a shard.
+
+    Args:
+        folder: What `load_folder(…, check_shards=False)` gave.
+
+    Returns:
+        What is wrong, nothing if all is well.
+    """
+    damage: list[Damage] = []
+    expected = {shard.name for shards in folder.shards.values() for shard in shards}
+    present = {name.rstrip("/") for name in tf.io.gfile.listdir(folder.directory)}
+    stray = sorted(
+        name
+        for name in present - expected
+        if name.startswith(f"{index.DATASET_NAME}-") and ".tfrecord" in name
+    )
+    damage += [Damage(file=name, reason="no split names this file") for name in stray]
+    damage += _verify_info(folder)
+    labels = "".join(f"{gloss}\n" for gloss in folder.glosses)
+    damage += _verify_text(folder, index.LABELS_FILE, labels, "the index's glosses")
+    features = examples.tfds_features(folder.clip, folder.codec, folder.num_classes)
+    if features is None and index.FEATURES_FILE in present:
+        reason = f"TFDS cannot read {folder.codec} records, this says it can"
+        damage.append(Damage(file=index.FEATURES_FILE, reason=reason))
+    elif features is not None:
+        damage += _verify_json(
+            folder, index.FEATURES_FILE, features, "the records of this format"
+        )
+    return damage
+
+
+def verify_split(folder: ShardFolder, split: str) -> Iterator[Damage | None]:
+    """Checks every record of a split: checksum, parse, shapes and values.
+
+    Args:
+        folder: What `load_folder(…, check_shards=False)` gave.
+        split: Which of its splits.
+
+    Yields:
+        For every record its damage, or None if it is well; before them what is wrong
+        with whole files or the table of records.
+    """
+    try:
+        records = index.load_records(folder, split)
+    except ShardFolderError as error:
+        yield Damage(file=index.records_file(split), reason=str(error))
+        return
+    shards = folder.split_shards(split)
+    sizes = [_size_of(folder.shard_path(shard)) for shard in shards]
+    for shard, size in zip(shards, sizes):
+        if size is None:
+            yield Damage(file=shard.name, reason="the file is missing")
+        elif size != shard.num_bytes:
+            reason = f"the file has {size} bytes, the index says {shard.num_bytes}"
+            yield Damage(file=shard.name, reason=reason)
+    yield from _verify_table(folder, split, records)
+    numbers = _numbers_in_shard(records)
+    for k, found in enumerate(_read_records(folder, split, records)):
+        shard_index = int(records.shard_indices[k])
+        if sizes[shard_index] is None:
+            continue
+        reason = found if isinstance(found, str) else None
+        if not isinstance(found, str):
+            reason = _disagreement(folder, records, k, found)
+        if reason is None:
+            yield None
+            continue
+        yield Damage(
+            file=shards[shard_index].name,
+            reason=reason,
+            record=int(numbers[k]),
+            video_id=records.video_ids[k],
+        )
+
+
+def _verify_info(folder: ShardFolder) -> Iterator[Damage]:
+    """Checks the numbers that TFDS relies on."""
+    try:
+        path = index.join(folder.directory, index.INFO_FILE)
+        splits = {s["name"]: s for s in json.loads(index.read_bytes(path))["splits"]}
+        told = {
+            split: (
+                [int(number) for number in value["shardLengths"]],
+                int(value["numBytes"]),
+            )
+            for split, value in splits.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"it is damaged ({type(error).__name__}: {error})"
+        yield Damage(file=index.INFO_FILE, reason=reason)
+        return
+    if set(told) != set(folder.splits):
+        reason = f"it has the splits {sorted(told)}, the index {list(folder.splits)}"
+        yield Damage(file=index.INFO_FILE, reason=reason)
+        return
+    for split in folder.splits:
+        lengths = [shard.num_records for shard in folder.shards[split]]
+        num_bytes = sum(shard.num_bytes for shard in folder.shards[split])
+        if told[split] != (lengths, num_bytes):
+            reason = f"its numbers of {split} are not those of {index.INDEX_FILE}"
+            yield Damage(file=index.INFO_FILE, reason=reason)
+
+
+def _verify_text(
+    folder: ShardFolder, name: str, expected: str, what: str
+) -> Iterator[Damage]:
+    try:
+        content = index.read_bytes(index.join(folder.directory, name))
+    except OSError as error:
+        yield Damage(file=name, reason=f"cannot be read: {error}")
+        return
+    if content != expected.encode():
+        yield Damage(file=name, reason=f"it does not say {what}")
+
+
+def _verify_json(
+    folder: ShardFolder, name: str, expected: Mapping[str, Any], what: str
+) -> Iterator[Damage]:
+    try:
+        content = json.loads(index.read_bytes(index.join(folder.directory, name)))
+    except (OSError, ValueError) as error:
+        yield Damage(file=name, reason=f"cannot be read: {error}")
+        return
+    if content != expected:
+        yield Damage(file=name, reason=f"it does not describe {what}")
+
+
+def _verify_table(
+    folder: ShardFolder, split: str, records: Records
+) -> Iterator[Damage]:
+    """Checks that the records of the table fill its shards without a gap."""
+    name = index.records_file(split)
+    if len(set(records.video_ids)) != len(records):
+        yield Damage(file=name, reason="a video_id occurs twice")
+    for shard_index, shard in enumerate(folder.split_shards(split)):
+        inside = records.shard_indices == shard_index
+        ends = records.offsets[inside] + (
+            _HEADER_BYTES + records.num_bytes[inside] + _FOOTER_BYTES
+        )
+        starts = np.concatenate([records.offsets[inside], [shard.num_bytes]])
+        filled = (starts == np.concatenate([[0], ends])).all()
+        if int(inside.sum()) != shard.num_records or not filled:
+            reason = f"its records do not fill {shard.name}"
+            yield Damage(file=name, reason=reason)
+
+
+def _read_records(
+    folder: ShardFolder, split: str, records: Records
+) -> Iterator[dict[str, Any] | str]:
+    """Reads, parses and decodes all records; gives values, or why there are none."""
+    paths = tf.constant([folder.shard_path(s) for s in folder.split_shards(split)])
+    context_keys = tuple(examples.context_features(folder.clip))
+
+    def read(shard_index: tf.Tensor, offset: tf.Tensor) -> dict[str, tf.Tensor]:
+        serialized = read_record(tf.gather(paths, shard_index), offset)
+        parsed = examples.parse_clip(
+            serialized, folder.clip, folder.codec, context_keys
+        )
+        frames = examples.decode_frames(parsed, folder.clip, folder.codec)
+        values = {key: parsed[key] for key in context_keys}
+        return {
+            **values,
+            examples.TIMES_KEY: _parse_times(serialized, folder),
+            # Something that is in the pixels alone: what needs only their shape, which
+            # is known before, would let tf.data leave the decoding out.
+            "brightest": tf.reduce_max(frames),
+            "num_bytes": tf.strings.length(serialized),
+        }
+
+    clips = tf.data.Dataset.from_tensor_slices((records.shard_indices, records.offsets))
+    # In order, so that an error belongs to the next record in turn.
+    clips = iter(clips.map(read, tf.data.AUTOTUNE, deterministic=True))
+    for _ in range(len(records)):
+        yield _next_values(clips)
+
+
+def _next_values(clips: Iterator[dict[str, tf.Tensor]]) -> dict[str, Any] | str:
+    """Gives the next element, or why there is none; the iterator survives an error."""
+    try:
+        return {key: value.numpy() for key, value in next(clips).items()}
+    except tf.errors.DataLossError:
+        return "its checksum does not fit its bytes"
+    except tf.errors.OpError as error:
+        return _first_words(error.message)
+
+
+def _parse_times(serialized: tf.Tensor, folder: ShardFolder) -> tf.Tensor:
+    """Parses the instants of the frames: int64 [T]."""
+    key, num_frames = examples.TIMES_KEY, folder.clip.num_frames
+    if folder.codec == "raw":
+        spec = {key: tf.io.FixedLenFeature([num_frames], tf.int64)}
+        return tf.io.parse_single_example(serialized, spec)[key]
+    _, lists = tf.io.parse_single_sequence_example(
+        serialized,
+        sequence_features={key: tf.io.FixedLenSequenceFeature([], tf.int64)},
+    )
+    return tf.ensure_shape(lists[key], [num_frames])
+
+
+def _disagreement(
+    folder: ShardFolder, records: Records, k: int, values: Mapping[str, Any]
+) -> str | None:
+    """Says in what a record differs from the index, or from itself."""
+    clip = folder.clip
+    label = int(records.labels[k])
+    if not 0 <= label < folder.num_classes:
+        return f"label {label} is none of the {folder.num_classes} glosses"
+    gloss = folder.glosses[label].encode()
+    video_id = records.video_ids[k].encode()
+    expected: dict[str, Any] = {
+        "num_bytes": records.num_bytes[k],
+        "clip/label/index": label,
+        "clip/label/string": gloss,
+        "clip/label/text": gloss,
+        "clip/media_id": video_id,
+        "example/id": video_id,
+        "example/dataset_name": index.DATASET_NAME.encode(),
+        "image/channels": 3,
+        "image/colorspace": b"RGB",
+        "image/format": folder.codec.upper().encode(),
+        "image/height": clip.height,
+        "image/width": clip.width,
+        "wlasl/signer_id": records.signer_ids[k],
+        "wlasl/num_distinct_frames": records.num_distinct_frames[k],
+    }
+    for key, value in expected.items():
+        if values[key] != value:
+            return f"{key} is {values[key]}, the index says {value}"
+    frames = values["wlasl/frame_indices"]
+    num_video_frames = values["wlasl/source/num_frames"]
+    inside = frames[0] >= 0 and frames[-1] < num_video_frames
+    if (np.diff(frames) < 0).any() or not inside:
+        return "wlasl/frame_indices are not frames of the video, in order"
+    if len(np.unique(frames)) != values["wlasl/num_distinct_frames"]:
+        return "wlasl/num_distinct_frames is not what wlasl/frame_indices say"
+    if (np.diff(values[examples.TIMES_KEY]) <= 0).any():
+        return f"{examples.TIMES_KEY} does not grow"
+    return None
+
+
+def _numbers_in_shard(records: Records) -> np.ndarray:
+    """Numbers the records of each shard from 0: int64 [N]."""
+    numbers = np.zeros(len(records), np.int64)
+    for shard_index in np.unique(records.shard_indices):
+        inside = records.shard_indices == shard_index
+        numbers[inside] = np.arange(inside.sum())
+    return numbers
+
+
+def _size_of(path: str) -> int | None:
+    try:
+        return tf.io.gfile.stat(path).length
+    except tf.errors.NotFoundError:
+        return None
+
+
+def _first_words(message: str) -> str:
+    """Shortens a message of TensorFlow to what it says of the record."""
+    # Before it stands the name of the transformation, behind it the graph's nodes.
+    words = " ".join(message.split("[[")[0].split()).split("::ParallelMapV2: ")[-1]
+    # So TensorFlow calls an offset behind the end of a file.
+    return "the file ends before it" if "was empty" in words else words[:200].strip()
