@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from wlasl_tfrecord.class_list import CLASSES_FILE, read_class_list
 from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.index import SPLITS
-from wlasl_tfrecord.instances import Instance, Manifest, checked_gloss, shown
+from wlasl_tfrecord.instances import (
+    Instance,
+    Manifest,
+    checked_gloss,
+    shown,
+    unique_ids,
+)
 from wlasl_tfrecord.splits import SPLIT_SHARES, SPLIT_WORDS, split_by_name
 from wlasl_tfrecord.video_files import (
     entry_problem,
@@ -77,18 +83,21 @@ def class_folder_manifest(src: str) -> Manifest | None:
     glosses = tuple(_glosses(src, {video.gloss for video in videos}))
     labels = {gloss: label for label, gloss in enumerate(glosses)}
     videos.sort(key=lambda v: (SPLITS.index(v.split or ""), labels[v.gloss], v.path))
+    instances = tuple(
+        Instance(
+            video_id=_id_of(video.path, src),
+            gloss=video.gloss,
+            label=labels[video.gloss],
+            split=video.split or "",
+            path=video.path,
+            problem=video.problem,
+        )
+        for video in videos
+    )
+    # Two names may differ only in what cannot be written in one line.
+    unique_ids(instances, text_of(src))
     return Manifest(
-        instances=tuple(
-            Instance(
-                video_id=_id_of(video.path, src),
-                gloss=video.gloss,
-                label=labels[video.gloss],
-                split=video.split or "",
-                path=video.path,
-                problem=video.problem,
-            )
-            for video in videos
-        ),
+        instances=instances,
         glosses=glosses,
         annotations=src,
         notes=tuple(notes),

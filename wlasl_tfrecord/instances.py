@@ -1,6 +1,7 @@
 """An instance, one signing of one gloss, and the manifest: all of them, checked."""
 
 import dataclasses
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ __all__ = [
     "checked_gloss",
     "checked_id",
     "checked_split",
+    "is_control",
     "is_unicode",
     "shown",
     "unique_ids",
@@ -111,7 +113,7 @@ def checked_gloss(gloss: object, where: str) -> str:
     if not isinstance(gloss, str):
         raise ManifestError(f"{where}: a gloss must be text, got {shown(gloss)}")
     word = gloss.strip()
-    if not word or len(word.splitlines()) != 1 or not is_unicode(word):
+    if not word or not is_unicode(word) or any(map(is_control, word)):
         raise ManifestError(
             f"{where}: a gloss must be one line of text, got {shown(gloss)}"
         )
@@ -128,6 +130,10 @@ def checked_id(video_id: object, place: str) -> str:
         raise ManifestError(
             f"{place}: video_id must be text, as leading zeros matter, got "
             f"{shown(video_id)}"
+        )
+    if any(map(is_control, video_id)):
+        raise ManifestError(
+            f"{place}: video_id must be one line of text, got {shown(video_id)}"
         )
     return video_id
 
@@ -161,6 +167,11 @@ def unique_ids(instances: Sequence[Instance], where: str) -> None:
                 f"{other.gloss!r} in {other.split} and as {instance.gloss!r} in "
                 f"{instance.split}; remove one of the two"
             )
+
+
+def is_control(character: str) -> bool:
+    """Says whether a character would break a line, or a terminal."""
+    return unicodedata.category(character) in ("Cc", "Zl", "Zp")
 
 
 def is_unicode(text: str) -> bool:

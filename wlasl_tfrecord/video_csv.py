@@ -128,10 +128,9 @@ def _instance(
         )
         start = stop = None
     ranged = bool(row.get("start") or row.get("stop"))
+    interval = f"#{row.get('start', '')}-{row.get('stop', '')}"
     return Instance(
-        video_id=f"{name}#{row.get('start', '')}-{row.get('stop', '')}"
-        if ranged
-        else name,
+        video_id=text_of(name) + (interval if ranged else ""),
         gloss=gloss,
         label=label,
         split=split,

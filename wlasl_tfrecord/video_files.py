@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wlasl_tfrecord.errors import ManifestError
+from wlasl_tfrecord.instances import is_control
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -58,7 +59,7 @@ class VideoFolder:
             is known against it.
         """
         # An id with a slash is in no listing, so it cannot lead anywhere.
-        if "/" in video_id or os.sep in video_id or "\0" in video_id:
+        if "/" in video_id or os.sep in video_id:
             return None, "its id cannot be the name of a file"
         entry = self.entries.get(video_id)
         if entry is None:
@@ -175,12 +176,13 @@ def file_problem(path: str, src: str) -> str | None:
 
 
 def text_of(name: str) -> str:
-    r"""Shows a file name that need not be valid Unicode; other names stay as they are.
+    r"""Writes any file name as one line of valid Unicode; most stay as they are.
 
-    >>> text_of("caf\udce9.mp4")
-    'caf\\xe9.mp4'
+    >>> text_of("caf\udce9 \n.mp4")
+    'caf\\xe9 \\n.mp4'
     """
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(ascii(c)[1:-1] if is_control(c) else c for c in text)
 
 
 def _videos_by_id(directory: str) -> dict[str, os.DirEntry[str]]:
