@@ -49,6 +49,7 @@ def decode_clip(
     start: int | None = None,
     stop: int | None = None,
     annotation_fps: float | None = ANNOTATION_FPS,
+    out: Frames | None = None,
 ) -> tuple[Frames, ClipSource]:
     """Decodes the frames of one clip.
 
@@ -60,39 +61,49 @@ def decode_clip(
         stop: One past the last annotated frame; None for "to the end".
         annotation_fps: The rate at which `start` and `stop` count; None if they are
             frames of this very file.
+        out: uint8 [T, H, W, 3] to decode into, for example in shared memory; by default
+            a new array.
 
     Returns:
         uint8 [T, H, W, 3], RGB, and where these frames lie in the video.
 
     Raises:
         VideoError: If this video does not become a clip. The message goes `name: kind:
-            details`, where the kind is "unreadable", "too short" or "range outside the
-            video".
+            details`, where the kind is "unreadable", "too short", "range outside the
+            video" or "out of memory".
     """
     name = text_of(os.path.basename(os.path.normpath(os.fspath(path))))
     annotation = (start, stop, annotation_fps)
+    frames = np.empty(clip.shape, np.uint8) if out is None else out
     try:
         if os.path.isdir(path):
-            return _decode_images(path, clip, framing, annotation)
+            return frames, _decode_images(path, frames, framing, annotation)
         with open_file(path) as descriptor:
             digest = sha256_of_file(descriptor)
             location = _location(descriptor, path)
-            return _decode_video(location, digest, clip, framing, annotation)
+            source = _decode_video(location, digest, frames, framing, annotation)
+            return frames, source
     except VideoError as error:
         raise VideoError(f"{name}: {error}") from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise VideoError(f"{name}: unreadable: {reason}") from error
-    except (cv2.error, MemoryError) as error:
+    except MemoryError as error:
+        raise VideoError(f"{name}: out of memory: its frames are too large") from error
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise VideoError(
+                f"{name}: out of memory: its frames are too large"
+            ) from error
         # OpenCV's messages have several lines.
-        reason = " ".join(str(error).split()) or "out of memory"
+        reason = " ".join(str(error).split())
         raise VideoError(f"{name}: unreadable: {reason}") from error
 
 
 def _decode_video(
-    location: str, digest: str, clip: ClipSpec, framing: Framing, annotation: Annotation
-) -> tuple[Frames, ClipSource]:
-    """Decodes a clip of a video file.
+    location: str, digest: str, frames: Frames, framing: Framing, annotation: Annotation
+) -> ClipSource:
+    """Decodes a clip of a video file into `frames`, uint8 [T, H, W, 3].
 
     The header's number of frames is 1 to 3 too high in 15 % of the real clips, and
     absurd in some. So it is believed only until the end of the file has been seen, and
@@ -116,10 +127,10 @@ def _decode_video(
             num_frames = max(count_packets(location), 1)
             sign = sign_range(num_frames, fps, *annotation)
         stop = sign.stop if sign.stop < num_frames else None
-        wanted = _wanted(sign, clip)
-        frames, decoded = _grab_clip(capture, wanted, stop, clip, framing)
+        wanted = _wanted(sign, len(frames))
+        decoded = _grab_clip(capture, wanted, stop, frames, framing)
         if decoded == sign.stop:
-            return frames, _source(digest, fps, num_frames, sign, wanted)
+            return _source(digest, fps, num_frames, sign, wanted)
         num_frames, seen_to_end = decoded, True
         capture = open_capture(location)
     raise VideoError("unreadable: it decodes to another number of frames each time")
@@ -129,30 +140,29 @@ def _grab_clip(
     capture: cv2.VideoCapture,
     wanted: list[int],
     stop: int | None,
-    clip: ClipSpec,
+    frames: Frames,
     framing: Framing,
-) -> tuple[Frames, int]:
-    """Decodes up to `stop`, and gives the wanted frames and how many were decoded."""
-    frames = np.empty(clip.shape, np.uint8)
+) -> int:
+    """Decodes up to `stop`, and gives how many frames that were."""
 
     def keep(number: int, frame: Frames) -> None:
         _keep(frame, number, wanted, framing, frames)
 
-    return frames, grab_frames(capture, set(wanted), stop, keep)
+    return grab_frames(capture, set(wanted), stop, keep)
 
 
 def _decode_images(
     directory: str | os.PathLike[str],
-    clip: ClipSpec,
+    frames: Frames,
     framing: Framing,
     annotation: Annotation,
-) -> tuple[Frames, ClipSource]:
+) -> ClipSource:
     """Decodes a clip of a folder of numbered images, which has no rate of its own."""
     paths = image_files(directory)
     digest = sha256_of(directory)
     fps = annotation[2] or ANNOTATION_FPS
     sign = sign_range(len(paths), fps, *annotation)
-    frames, wanted = np.empty(clip.shape, np.uint8), _wanted(sign, clip)
+    wanted = _wanted(sign, len(frames))
     for number in sorted(set(wanted)):
         with (
             open_file(paths[number]) as descriptor,
@@ -165,12 +175,12 @@ def _decode_images(
                 f"unreadable: {text_of(os.path.basename(paths[number]))} is no image"
             )
         _keep(image.astype(np.uint8, copy=False), number, wanted, framing, frames)
-    return frames, _source(digest, fps, len(paths), sign, wanted)
+    return _source(digest, fps, len(paths), sign, wanted)
 
 
-def _wanted(sign: SignRange, clip: ClipSpec) -> list[int]:
+def _wanted(sign: SignRange, num_frames: int) -> list[int]:
     """Gives the T frame numbers of a clip, repeats included."""
-    inside = frame_indices(sign.stop - sign.start, clip.num_frames)
+    inside = frame_indices(sign.stop - sign.start, num_frames)
     return (sign.start + inside).tolist()
 
 

@@ -1,0 +1,99 @@
+"""Turns a folder of videos into TFRecord shards."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from wlasl_tfrecord.cli import make_parser, run
+from wlasl_tfrecord.clips import FRAMINGS, ClipSpec
+from wlasl_tfrecord.decoders import DecoderLimits
+from wlasl_tfrecord.index import CODECS
+from wlasl_tfrecord.plan import ShardOptions
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `bin/shard`; see `--help`."""
+    return run("shard", _parser(), _shard, argv)
+
+
+def _parser() -> argparse.ArgumentParser:
+    defaults, clip, limits = ShardOptions(), ClipSpec(), DecoderLimits()
+    parser = make_parser(
+        "shard",
+        "Turns a folder of videos into TFRecord shards, once, before training. Stopped "
+        "at any moment, the same command continues; run again, it adds what is new.",
+    )
+    add = parser.add_argument
+    add("--src", required=True, help="folder of videos")
+    add(
+        "--annotations",
+        help="WLASL_v0.3.json, nslt_K.json or a CSV (default: looked for in and beside "
+        "--src; else the folders of --src name the glosses)",
+    )
+    add("--subset", type=int, metavar="K", help="only the first K glosses")
+    add("--out", default="shards", help="folder to write")
+    add("--num-frames", type=int, default=clip.num_frames, help="frames per clip")
+    add("--size", default=str(clip.height), help="pixels: 224, or HEIGHTxWIDTH")
+    add(
+        "--framing",
+        choices=FRAMINGS,
+        default=defaults.framing,
+        help="center crops, pad adds black, squash changes the aspect",
+    )
+    add("--codec", choices=CODECS, default=defaults.codec, help="how frames are stored")
+    add("--jpeg-quality", type=int, default=defaults.jpeg_quality, help="1 to 100")
+    add("--workers", type=int, help="processes that decode (default: all cores)")
+    add("--seed", type=int, default=defaults.seed, help="of the order of clips")
+    add("--overwrite", action="store_true", help="write a finished folder anew")
+    add("--strict", action="store_true", help="exit with 1 if any video failed")
+    add("--timeout", type=float, default=limits.timeout_seconds, help="seconds a video")
+    return parser
+
+
+def _shard(arguments: argparse.Namespace) -> int:
+    options = ShardOptions(
+        clip=_clip(arguments),
+        framing=arguments.framing,
+        codec=arguments.codec,
+        jpeg_quality=arguments.jpeg_quality,
+        seed=arguments.seed,
+        subset=arguments.subset,
+    )
+    limits = DecoderLimits(timeout_seconds=arguments.timeout)
+    from wlasl_tfrecord.manifest import read_manifest
+
+    manifest = read_manifest(
+        arguments.src, annotations=arguments.annotations, subset=arguments.subset
+    )
+    for note in manifest.notes:
+        print(note)
+    from wlasl_tfrecord.shards import write_shards
+
+    report = write_shards(
+        manifest,
+        arguments.out,
+        options=options,
+        limits=limits,
+        workers=arguments.workers,
+        overwrite=arguments.overwrite,
+        src=arguments.src,
+        show_progress=sys.stderr.isatty(),
+    )
+    print(report.summary())
+    return 1 if arguments.strict and report.num_failed else 0
+
+
+def _clip(arguments: argparse.Namespace) -> ClipSpec:
+    """Reads `--size`: one number, or height and width."""
+    sizes = arguments.size.split("x")
+    if len(sizes) > 2 or not all(size.isdecimal() for size in sizes):
+        raise ValueError(f"--size must be 224 or 224x320, got {arguments.size!r}")
+    return ClipSpec(
+        num_frames=arguments.num_frames, height=int(sizes[0]), width=int(sizes[-1])
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""The output folder: one run at a time, whole files only, finished or not."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+
+from wlasl_tfrecord import index
+from wlasl_tfrecord.errors import OutputError
+
+__all__ = ["finish_folder", "locked_folder", "output_errors"]
+
+_SHARD_FILE = re.compile(
+    rf"{index.DATASET_NAME}-[a-z]+\.(tfrecord-\d+-of-\d+|index\.csv)"
+)
+
+
+@contextlib.contextmanager
+def output_errors(path: str) -> Iterator[None]:
+    """Turns what the system says of a full or read-only place into one line.
+
+    Raises:
+        OutputError: Instead of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutputError(
+                f"no space left to write {path}; free some and run the same command "
+                "again: it continues"
+            ) from error
+        raise OutputError(
+            f"cannot write {path}: {error.strerror or error}; check --out"
+        ) from error
+
+
+@contextlib.contextmanager
+def locked_folder(out: str) -> Iterator[None]:
+    """Makes a folder, and keeps other runs out of it.
+
+    Raises:
+        OutputError: If it cannot be made, or another run has it.
+    """
+    with output_errors(out):
+        os.makedirs(out, exist_ok=True)
+        descriptor = os.open(out, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(
+                f"another run is writing to {out}; wait for it, or choose another --out"
+            ) from error
+        except OSError:
+            # Some network file systems lock no folders; then the user must see to it.
+            pass
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def finish_folder(
+    out: str, work_dir: str, shard_names: Iterable[str], files: Mapping[str, bytes]
+) -> None:
+    """Puts finished shards and the files about them in their places.
+
+    At any moment the folder is either finished, and `index.json` says so, or it has no
+    `index.json`. A run that is killed in between finds in the working folder what it
+    needs to do this again.
+
+    Args:
+        out: The folder.
+        work_dir: The working folder in it.
+        shard_names: All shards of the folder, those in their places included.
+        files: Name -> content of all other files; `index.json` among them.
+    """
+    names = set(shard_names)
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(os.path.join(out, index.INDEX_FILE))
+    for name in sorted(names):
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(os.path.join(work_dir, name), os.path.join(out, name))
+    for name in sorted(os.listdir(out)):
+        is_ours = _SHARD_FILE.fullmatch(name) or name == index.FEATURES_FILE
+        if is_ours and name not in names and name not in files:
+            os.remove(os.path.join(out, name))
+    last = {index.INDEX_FILE: files[index.INDEX_FILE]}
+    for name, content in {**files, **last}.items():
+        if name not in last:
+            _write_whole(os.path.join(out, name), work_dir, content)
+    _write_whole(os.path.join(out, index.INDEX_FILE), work_dir, files[index.INDEX_FILE])
+    shutil.rmtree(work_dir)
+
+
+def _write_whole(path: str, work_dir: str, content: bytes) -> None:
+    """Writes a file aside and renames it; leaves one alone that is the same."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        if file.read() == content:
+            return
+    aside = os.path.join(work_dir, f"{os.path.basename(path)}.tmp")
+    with open(aside, "wb") as file:
+        file.write(content)
+    os.replace(aside, path)

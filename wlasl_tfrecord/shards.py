@@ -1,0 +1,334 @@
+"""The shards: every instance of a manifest decoded, stored and accounted for."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from wlasl_tfrecord import examples, index
+from wlasl_tfrecord.decoders import (
+    Decoded,
+    DecoderLimits,
+    Undecoded,
+    decode_in_order,
+)
+from wlasl_tfrecord.errors import OutputError
+from wlasl_tfrecord.folder_plan import WORK_DIR, FolderPlan, plan_folder
+from wlasl_tfrecord.instances import Manifest
+from wlasl_tfrecord.output_folders import (
+    finish_folder,
+    locked_folder,
+    output_errors,
+)
+from wlasl_tfrecord.plan import PlannedShard, ShardOptions, Task
+from wlasl_tfrecord.report import ShardReport, report_files
+from wlasl_tfrecord.shard_files import (
+    FRAME_BYTES,
+    Record,
+    WrittenShard,
+    merge_records,
+    save_state,
+    shard_outcomes,
+    state_name,
+    stored_crc,
+)
+
+__all__ = ["DecoderLimits", "ShardOptions", "ShardReport", "write_shards"]
+
+
+def write_shards(
+    manifest: Manifest,
+    out: str | os.PathLike[str],
+    *,
+    options: ShardOptions | None = None,
+    limits: DecoderLimits | None = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+    src: str | os.PathLike[str] | None = None,
+    show_progress: bool = False,
+) -> ShardReport:
+    """Writes the shard folder of a manifest, or what of it is not there yet.
+
+    Killed at any moment and called again, it goes on where it was, and the folder comes
+    out with the same bytes. A second call with nothing new writes nothing.
+
+    Args:
+        manifest: The instances.
+        out: The folder; made if it does not exist.
+        options: What decides the bytes; by default `ShardOptions()`.
+        limits: What one video may cost; by default `DecoderLimits()`.
+        workers: How many processes decode; by default one for each core.
+        overwrite: Write a folder anew that was finished before.
+        src: What the report shows paths relative to.
+        show_progress: Show a bar with clips/s on stderr.
+
+    Returns:
+        What became of every instance.
+
+    Raises:
+        OutputError: If the folder cannot be written, is in use, was written with other
+            options, or the clips do not fit on the disk.
+        ValueError: If `workers` is below 1.
+    """
+    options = options or ShardOptions()
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers must be at least 1, got {workers}")
+    root = os.fspath(out)
+    with locked_folder(root):
+        plan = plan_folder(
+            manifest,
+            root,
+            options=options,
+            overwrite=overwrite,
+            show_progress=show_progress,
+        )
+        check_space(plan)
+        num_unwritten = len(plan.unwritten)
+        written = _write_unwritten(
+            plan, limits or DecoderLimits(), workers or num_cores(), show_progress
+        )
+        report = _report(plan, written, num_unwritten, src)
+        _finish(plan, written, report)
+    return report
+
+
+def num_cores() -> int:
+    """Counts the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def check_space(plan: FolderPlan) -> None:
+    """Checks that what is to come fits on the disk.
+
+    Raises:
+        OutputError: If it does not.
+    """
+    if plan.bytes_to_write > plan.free_bytes:
+        raise OutputError(
+            f"{plan.out} needs {plan.bytes_to_write / 2**30:,.1f} GiB, free are "
+            f"{plan.free_bytes / 2**30:,.1f} GiB; free some, choose another --out, or "
+            "a smaller --codec (jpeg takes a twelfth of raw)"
+        )
+
+
+def _write_unwritten(
+    plan: FolderPlan, limits: DecoderLimits, num_workers: int, show_progress: bool
+) -> dict[str, WrittenShard]:
+    """Writes the missing shards into the working folder; gives all shards, by name."""
+    written = dict(plan.finished)
+    if not plan.unwritten:
+        return written
+    work_dir = os.path.join(plan.out, WORK_DIR)
+    with output_errors(plan.out):
+        os.makedirs(work_dir, exist_ok=True)
+        _keep_only(work_dir, written)
+    tasks = [task for shard in plan.unwritten for task in shard.tasks]
+    decoded = decode_in_order(
+        tasks,
+        options=plan.options,
+        limits=limits,
+        num_workers=min(num_workers, max(len(tasks), 1)),
+    )
+    with (
+        # So that the decoders end when writing fails, and not when Python tidies up.
+        contextlib.closing(decoded),
+        tqdm(total=len(tasks), unit="clip", disable=not show_progress) as progress,
+        output_errors(plan.out),
+    ):
+        for shard in plan.unwritten:
+            path = os.path.join(work_dir, shard.name)
+            written[shard.name] = _write_shard(shard, decoded, path, plan, progress)
+            save_state(
+                written[shard.name], os.path.join(work_dir, state_name(shard.name))
+            )
+    return written
+
+
+def _write_shard(
+    shard: PlannedShard,
+    decoded: Iterator[tuple[Task, Decoded | Undecoded]],
+    path: str,
+    plan: FolderPlan,
+    progress: tqdm,
+) -> WrittenShard:
+    """Writes one shard aside and renames it.
+
+    Args:
+        shard: What to write.
+        decoded: Its clips, and those of the shards behind it.
+        path: Where it comes to lie.
+        plan: The plan that it is of.
+        progress: Is told of every clip.
+    """
+    options = plan.options
+    aside = f"{path}.tmp"
+    records: list[Record] = []
+    failures: dict[str, str] = {}
+    offset = 0
+    try:
+        with tf.io.TFRecordWriter(aside) as writer:
+            for _ in shard.tasks:
+                task, result = next(decoded)
+                progress.update()
+                instance = task.instance
+                if isinstance(result, Undecoded):
+                    failures[instance.video_id] = result.reason
+                    continue
+                info = examples.ClipInfo(
+                    video_id=instance.video_id,
+                    gloss=instance.gloss,
+                    label=instance.label,
+                    signer_id=instance.signer_id,
+                    source=result.source,
+                )
+                proto = examples.encode_clip(
+                    info, result.frames, options.clip, options.codec
+                )
+                writer.write(proto)
+                records.append(
+                    Record(
+                        offset=offset,
+                        num_bytes=len(proto),
+                        crc=0,
+                        label=instance.label,
+                        video_id=instance.video_id,
+                        signer_id=instance.signer_id,
+                        num_distinct_frames=result.source.num_distinct_frames,
+                        range_rule=result.source.sign.rule,
+                        num_video_frames=result.source.num_video_frames,
+                    )
+                )
+                offset += len(proto) + FRAME_BYTES
+    except tf.errors.OpError as error:
+        raise _output_error(error, plan.out) from error
+    with open(aside, "rb") as file:
+        num_bytes = os.fstat(file.fileno()).st_size
+        if num_bytes != offset:
+            raise OutputError(
+                f"{path} has {num_bytes} bytes instead of {offset}; the disk is full "
+                "or damaged"
+            )
+        # TensorFlow computes the checksum of each record and does not say it.
+        records = [
+            r._replace(crc=stored_crc(file.fileno(), r.offset, r.num_bytes))
+            for r in records
+        ]
+    os.replace(aside, path)
+    return WrittenShard(
+        name=shard.name,
+        fingerprint=shard.fingerprint,
+        num_bytes=num_bytes,
+        records=tuple(records),
+        failures=failures,
+    )
+
+
+def _output_error(error: tf.errors.OpError, out: str) -> OutputError:
+    """Says in one line what TensorFlow says of a file that it cannot write."""
+    if isinstance(error, tf.errors.ResourceExhaustedError):
+        return OutputError(
+            f"no space left to write {out}; free some and run the same command again: "
+            "it continues"
+        )
+    return OutputError(f"cannot write {out}: {error.message}; check --out")
+
+
+def _keep_only(work_dir: str, finished: Mapping[str, WrittenShard]) -> None:
+    """Removes what an interrupted run left that is of no use any more."""
+    useful = {name for shard in finished for name in (shard, state_name(shard))}
+    for name in os.listdir(work_dir):
+        if name not in useful:
+            os.remove(os.path.join(work_dir, name))
+
+
+def _report(
+    plan: FolderPlan,
+    written: Mapping[str, WrittenShard],
+    num_shards_written: int,
+    src: str | os.PathLike[str] | None,
+) -> ShardReport:
+    """Says what became of every instance, in the order of the manifest."""
+    outcomes = dict(plan.outcomes)
+    for shard in plan.shards:
+        for outcome in shard_outcomes(shard, written[shard.name], plan.duplicates):
+            outcomes[outcome.instance.video_id] = outcome
+    return ShardReport(
+        out=plan.out,
+        options=plan.options,
+        glosses=plan.glosses,
+        outcomes=tuple(outcomes[i.video_id] for i in plan.instances),
+        fingerprints={shard.name: shard.fingerprint for shard in plan.shards},
+        num_shards_written=num_shards_written,
+        src=None if src is None else os.fspath(src),
+    )
+
+
+def _finish(
+    plan: FolderPlan, written: Mapping[str, WrittenShard], report: ShardReport
+) -> None:
+    """Writes the files about the shards, and puts everything in its place."""
+    by_split: dict[str, list[WrittenShard]] = {}
+    for shard in plan.shards:
+        by_split.setdefault(shard.split, []).append(written[shard.name])
+    # A split of which no video could be decoded is no split.
+    by_split = {
+        split: shards
+        for split, shards in by_split.items()
+        if any(shard.records for shard in shards)
+    }
+    files = _folder_files(plan, by_split)
+    files.update(report_files(report))
+    work_dir = os.path.join(plan.out, WORK_DIR)
+    with output_errors(plan.out):
+        if plan.is_finished and not plan.unwritten and _are_there(plan.out, files):
+            shutil.rmtree(work_dir, ignore_errors=True)
+            return
+        os.makedirs(work_dir, exist_ok=True)
+        for shard in plan.shards:
+            # From here to the end the folder's own files say nothing of its shards.
+            save_state(
+                written[shard.name], os.path.join(work_dir, state_name(shard.name))
+            )
+        names = [shard.name for shards in by_split.values() for shard in shards]
+        finish_folder(plan.out, work_dir, names, files)
+
+
+def _folder_files(
+    plan: FolderPlan, by_split: Mapping[str, Sequence[WrittenShard]]
+) -> dict[str, bytes]:
+    """Gives the index and the metadata of the folder."""
+    options = plan.options
+    named = options.to_dict()
+    for name in ("num_frames", "height", "width", "codec", "framing"):
+        del named[name]
+    folder = index.ShardFolder(
+        directory=plan.out,
+        clip=options.clip,
+        codec=options.codec,
+        framing=options.framing,
+        glosses=plan.glosses,
+        shards={
+            split: tuple(shard.shard for shard in shards)
+            for split, shards in by_split.items()
+        },
+        options=named,
+    )
+    records = {split: merge_records(shards) for split, shards in by_split.items()}
+    features = examples.tfds_features(options.clip, options.codec, len(plan.glosses))
+    return index.folder_files(folder, records, features)
+
+
+def _are_there(out: str, files: Mapping[str, bytes]) -> bool:
+    """Says whether a folder has these files, with this content."""
+    try:
+        return all(
+            index.read_bytes(os.path.join(out, name)) == content
+            for name, content in files.items()
+        )
+    except OSError:
+        return False
