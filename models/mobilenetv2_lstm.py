@@ -1,8 +1,8 @@
 """MobileNetV2 on each frame, an LSTM over time, softmax over glosses.
 
-One model for both kinds of sign: the frames tell a held pose, their order a movement.
-Only `keras` and `keras.ops` are used, so it runs on every backend of Keras 3, and a saved
-model loads in plain Keras, without this file.
+One model for both kinds of sign: the frames tell a held pose, their order a
+movement. Only `keras` and `keras.ops` are used, so it runs on every backend of Keras 3,
+and a saved model loads in plain Keras, without this file.
 
 References:
     Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", 2018.
@@ -39,9 +39,9 @@ def build_model(
 ) -> keras.Model:
     """Builds the network in the current dtype policy of Keras.
 
-    The layer `features` marks where the backbone ends, `logits` where the loss is taken.
-    A pretrained backbone keeps BatchNorm in inference mode for good: a batch of a few
-    clips holds too few different scenes to measure anew what ImageNet has measured.
+    The layer `features` marks where the backbone ends, `logits` where the loss is
+    taken. A pretrained backbone keeps BatchNorm in inference mode for good: a batch of
+    a few clips holds too few scenes to measure anew what ImageNet has measured.
 
     Args:
         clip: The shape of one clip.
@@ -66,14 +66,12 @@ def build_model(
             f"MobileNetV2; shard with --size {_MIN_SIZE_PIXELS} or more"
         )
     backbone = _backbone(clip, os.fspath(weights), alpha)
-    pretrained = os.fspath(weights) != "none"
 
     frames = keras.Input(clip.shape, dtype="uint8", name="frames")  # [B, T, H, W, 3]
     # Time goes into the batch: Keras's TimeDistributed would copy the net T times.
     x = keras.ops.reshape(frames, (-1, *clip.shape[1:]))  # [B * T, H, W, 3]
     x = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="rescaling")(x)  # [-1, 1]
-    # None leaves BatchNorm to the caller's `training`; False holds it for good.
-    x = backbone(x, training=False if pretrained else None)  # [B * T, D]
+    x = backbone(x)  # [B * T, D]
     x = keras.ops.reshape(x, (-1, clip.num_frames, backbone.output_shape[-1]))
     x = keras.layers.Identity(name="features")(x)  # [B, T, D]
     x = keras.layers.Dropout(dropout, name="features_dropout")(x)
@@ -115,8 +113,8 @@ def _backbone(clip: ClipSpec, weights: str, alpha: float) -> keras.Model:
         )
     if weights not in ("imagenet", "none") and not os.path.isfile(weights):
         raise RecipeError(
-            f"no weights file {weights}; give --weights imagenet, none or the path of a "
-            "Keras weights file"
+            f"no weights file {weights}; give --weights imagenet, none or the path of "
+            "a Keras weights file"
         )
     try:
         with warnings.catch_warnings():
@@ -126,7 +124,7 @@ def _backbone(clip: ClipSpec, weights: str, alpha: float) -> keras.Model:
                 input_shape=clip.shape[1:],
                 alpha=alpha,
                 include_top=False,
-                weights=None if weights == "none" else weights,
+                weights=None if weights == "none" else weights,  # pyright: ignore
                 pooling="avg",
                 name="backbone",
             )
@@ -141,10 +139,15 @@ def _backbone(clip: ClipSpec, weights: str, alpha: float) -> keras.Model:
             f"the weights {weights} do not fit MobileNetV2 with alpha {alpha} "
             f"({reason}); give the --alpha they were made with"
         ) from error
-    if weights == "none":
-        # 0.999 suits ImageNet's million steps. A run of some hundred would end with
-        # averages that are still those of the first step, and recognise nothing.
-        for layer in backbone.layers:
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.momentum = 0.9
+    for layer in backbone.layers:
+        if not isinstance(layer, keras.layers.BatchNormalization):
+            continue
+        if weights == "none":
+            # 0.999 suits ImageNet's million steps. A run of some hundred would end with
+            # averages that are still those of the first step, and recognise nothing.
+            layer.momentum = 0.9
+        else:
+            # Calling the backbone with training=False would not do: Keras 3 replaces
+            # it by the `training` that the whole model is called with.
+            layer.trainable = False
     return backbone

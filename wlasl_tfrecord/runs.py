@@ -80,8 +80,8 @@ def read_model_info(run_dir: str | os.PathLike[str]) -> ModelInfo:
     path = folder / INFO_FILE
     if not path.is_file():
         raise TrainingError(
-            f"no trained model in {folder}: it has no {INFO_FILE}; run bin/train first, "
-            "or name another folder with --run"
+            f"no trained model in {folder}: it has no {INFO_FILE}; run bin/train "
+            "first, or name another folder with --run"
         )
     raw = read_json(path)
     try:
@@ -115,8 +115,8 @@ def find_run(runs_dir: str | os.PathLike[str] = "runs") -> Path:
     found = list(Path(runs_dir).glob(f"*/{INFO_FILE}"))
     if not found:
         raise TrainingError(
-            f"no trained model under {os.fspath(runs_dir)}/; run bin/train first, or name "
-            "its folder with --run"
+            f"no trained model under {os.fspath(runs_dir)}/; run bin/train first, or "
+            "name its folder with --run"
         )
     return max(found, key=lambda path: path.stat().st_mtime).parent
 
@@ -163,6 +163,6 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     except OSError as error:
         aside.unlink(missing_ok=True)
         raise OutputError(
-            f"cannot write {path} ({error.strerror}); free some space, or choose another "
-            "folder with --out"
+            f"cannot write {path} ({error.strerror}); free some space, or choose "
+            "another folder with --out"
         ) from error

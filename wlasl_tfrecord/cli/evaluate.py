@@ -1,0 +1,62 @@
+"""bin/evaluate: how good the model of a run is on a split."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from wlasl_tfrecord import cli, runs
+from wlasl_tfrecord.index import SPLITS, load_folder
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs bin/evaluate and returns its exit code."""
+    parser = cli.make_parser(
+        "evaluate", "Count how often a trained model is right: top-1, top-5, top-10."
+    )
+    parser.add_argument("--data", default="shards", help="the shard folder")
+    parser.add_argument("--run", help="the run folder; by default the newest in runs/")
+    parser.add_argument(
+        "--split", choices=SPLITS, help="by default test, or val if there is no test"
+    )
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument(
+        "--strategy",
+        choices=("none", "mirrored"),
+        help="by default mirrored with several GPUs, else none",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="everything, down to each clip, as JSON"
+    )
+    return cli.run("evaluate", parser, _evaluate, argv)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    run = arguments.run or runs.find_run()
+    runs.read_model_info(run)
+    split = arguments.split
+    if split is None:
+        has_test = "test" in load_folder(arguments.data).splits
+        split = "test" if has_test else "val"
+
+    # Only now TensorFlow: `--help` and a typing mistake should answer at once.
+    from wlasl_tfrecord import evaluation, strategies
+
+    report = evaluation.evaluate(
+        arguments.data,
+        run,
+        split,
+        arguments.batch_size,
+        strategies.make_strategy(arguments.strategy),
+    )
+    if arguments.json:
+        print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+    else:
+        print(f"{run}\n{report}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,251 @@
+"""bin/train: shards -> a trained recogniser in a run folder."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wlasl_tfrecord import cli, recipes, runs
+from wlasl_tfrecord.errors import TrainingError
+from wlasl_tfrecord.schedules import SCHEDULES
+from wlasl_tfrecord.train_config import TrainConfig
+
+__all__ = ["main"]
+
+# What the recipe that is used by default lets one choose; a recipe of one's own may
+# take these too, or others with --option.
+_RECIPE_OPTIONS = ("alpha", "lstm_units", "dropout")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs bin/train and returns its exit code."""
+    return cli.run("train", _parser(), _train, argv)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    data, out, config = arguments.data, arguments.out, _config(arguments)
+    if arguments.resume is not None:
+        data, out, config = _stored(arguments.resume)
+    elif out is None:
+        out = os.path.join("runs", time.strftime("%Y%m%d-%H%M%S"))
+    if arguments.checkpoint_minutes < 0:
+        raise ValueError(
+            "--checkpoint-minutes must be at least 0, got "
+            f"{arguments.checkpoint_minutes}"
+        )
+
+    # Only now TensorFlow: `--help` and a typing mistake should answer at once.
+    import tensorflow as tf
+
+    from wlasl_tfrecord import strategies, training
+
+    if arguments.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    if arguments.logical_cpus > 1:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * arguments.logical_cpus
+        )
+    strategy = strategies.make_strategy(
+        arguments.strategy,
+        tuple(filter(None, arguments.workers.split(","))),
+        arguments.worker_index,
+    )
+    report = training.train(
+        data,
+        out,
+        config,
+        strategy=strategy,
+        checkpoint_minutes=arguments.checkpoint_minutes,
+        save_h5=arguments.h5,
+    )
+    if strategies.is_chief(strategy):
+        print(report)
+    return 0
+
+
+def _config(arguments: argparse.Namespace) -> TrainConfig:
+    """Gathers the choices that decide the weights."""
+    options: dict[str, Any] = {
+        name: getattr(arguments, name)
+        for name in _RECIPE_OPTIONS
+        if getattr(arguments, name) is not None
+    }
+    for assignment in arguments.option:
+        name, separator, value = assignment.partition("=")
+        if not separator:
+            raise ValueError(f"--option must be NAME=VALUE, got {assignment!r}")
+        options[name] = _number(value)
+    names = set(TrainConfig.__dataclass_fields__) - {"recipe", "recipe_options"}
+    weights = arguments.weights
+    if weights not in ("imagenet", "none"):
+        # A resumed run may start in another folder.
+        weights = os.path.abspath(weights)
+    values = {name: getattr(arguments, name) for name in names}
+    recipe = arguments.model
+    if recipe not in recipes.recipe_paths():
+        recipe = os.path.abspath(recipe) if recipe.endswith(".py") else recipe
+    values |= {"recipe": recipe, "recipe_options": options, "weights": weights}
+    return TrainConfig(**values)
+
+
+def _stored(run_dir: str) -> tuple[str, str, TrainConfig]:
+    """Reads what a run was started with."""
+    path = Path(run_dir) / runs.CONFIG_FILE
+    if not path.is_file():
+        raise TrainingError(
+            f"no run to go on with in {run_dir}: it has no {runs.CONFIG_FILE}; start "
+            "one with --out"
+        )
+    stored: Mapping[str, Any] = runs.read_json(path)
+    try:
+        return stored["data"], run_dir, TrainConfig(**stored["training"])
+    except (KeyError, TypeError) as error:
+        raise TrainingError(
+            f"{path} is damaged or of another release ({type(error).__name__}: "
+            f"{error}); train again with another --out"
+        ) from error
+
+
+def _number(value: str) -> Any:
+    """Reads an option's value as JSON has it, else as text."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    default = TrainConfig()
+    parser = cli.make_parser(
+        "train", "Train a recogniser on shards, on every GPU of the machine."
+    )
+    where = parser.add_argument_group("where")
+    where.add_argument("--data", default="shards", help="the shard folder")
+    where.add_argument(
+        "--out",
+        help="the run folder; by default runs/ and the time; one that was cut "
+        "off goes on",
+    )
+    where.add_argument(
+        "--resume", metavar="RUN", help="go on with the run in this folder"
+    )
+    where.add_argument(
+        "--checkpoint-minutes", type=float, default=10.0, help="how often to save"
+    )
+    where.add_argument("--h5", action="store_true", help="also write model.h5")
+
+    network = parser.add_argument_group("network")
+    network.add_argument(
+        "--model", default=default.recipe, help="a recipe's name, or a .py file"
+    )
+    network.add_argument(
+        "--weights", default=default.weights, help="imagenet, none, or a file"
+    )
+    network.add_argument("--alpha", type=float, help="width of the backbone")
+    network.add_argument("--lstm-units", type=int, help="size of the state over time")
+    network.add_argument("--dropout", type=float, help="share left out in training")
+    network.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="anything else that the recipe takes",
+    )
+
+    phases = parser.add_argument_group("phases")
+    _add(phases, default, "epochs", int, "of the first phase")
+    _add(phases, default, "batch_size", int, "clips in a global batch")
+    _add(phases, default, "learning_rate", float, "the peak")
+    phases.add_argument("--schedule", choices=SCHEDULES, default=default.schedule)
+    _add(phases, default, "patience", int, "epochs without a better validation")
+    _add(
+        phases,
+        default,
+        "plateau_patience",
+        int,
+        "epochs before plateau halves the rate",
+    )
+    _add(phases, default, "fine_tune_epochs", int, "of the second phase; 0 for none")
+    _add(
+        phases,
+        default,
+        "fine_tune_blocks",
+        int,
+        "blocks of the backbone that it trains",
+    )
+    _add(phases, default, "fine_tune_learning_rate", float, "its peak")
+    _add(phases, default, "feature_views", int, "augmented views in the cache")
+    _switch(phases, "feature_cache", "see each clip once with the frozen backbone")
+
+    learning = parser.add_argument_group("learning")
+    _add(learning, default, "weight_decay", float, "AdamW's")
+    _add(learning, default, "label_smoothing", float, "share that goes to all glosses")
+    learning.add_argument(
+        "--class-weights", action="store_true", help="count rare glosses more"
+    )
+    _switch(learning, "augment", "change clips at random")
+    _add(learning, default, "seed", int, "of weights, order and augmentation")
+
+    devices = parser.add_argument_group("devices")
+    devices.add_argument(
+        "--strategy",
+        choices=("none", "mirrored", "multi_worker"),
+        help="by default mirrored with several GPUs, else none",
+    )
+    devices.add_argument(
+        "--workers",
+        default="",
+        metavar="HOST:PORT,…",
+        help="of multi_worker, if TF_CONFIG is not set",
+    )
+    devices.add_argument("--worker-index", type=int, help="which of them this is")
+    devices.add_argument(
+        "--precision",
+        default=default.precision,
+        choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
+    )
+    _add(devices, default, "accumulate", int, "parts that a batch is computed in")
+    devices.add_argument(
+        "--remat", action="store_true", help="save memory, at the cost of time"
+    )
+    devices.add_argument(
+        "--deterministic", action="store_true", help="same bits every time; slower"
+    )
+    devices.add_argument(
+        "--logical-cpus",
+        type=int,
+        default=1,
+        help="split the CPU, to try --strategy mirrored without GPUs",
+    )
+    return parser
+
+
+def _add(
+    group: Any, default: TrainConfig, name: str, kind: type, explanation: str
+) -> None:
+    """Adds an option whose default is the configuration's."""
+    group.add_argument(
+        f"--{name.replace('_', '-')}",
+        type=kind,
+        default=getattr(default, name),
+        help=explanation,
+    )
+
+
+def _switch(group: Any, name: str, explanation: str) -> None:
+    """Adds --name and --no-name."""
+    group.add_argument(
+        f"--{name.replace('_', '-')}",
+        action=argparse.BooleanOptionalAction,
+        default=getattr(TrainConfig(), name),
+        help=explanation,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,229 @@
+"""What a frozen backbone makes of every clip, computed once and kept on disk.
+
+The head alone then trains tens of times faster. Epoch e of the training sees the clips
+as epoch e % V of the input would augment them: so the first V epochs are exactly those
+of a training without the cache, and without augmentation all of them are.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from wlasl_tfrecord import dataset
+from wlasl_tfrecord.augment import AugmentConfig
+from wlasl_tfrecord.errors import OutputError
+from wlasl_tfrecord.index import ShardFolder
+from wlasl_tfrecord.steps import Batch, batches_of_clips, read_variable
+
+__all__ = ["cache_features", "cached_batches"]
+
+# One file a view: float [N, T, D] as numpy writes it. Two bytes a value where the
+# backbone computes in 16 bits; bfloat16, which numpy does not know, as uint16.
+_SUFFIX = ".npy"
+
+
+def cache_features(
+    strategy: tf.distribute.Strategy,
+    backbone: keras.Model,
+    folder: ShardFolder,
+    split: str,
+    directory: Path,
+    *,
+    batch_size: int,
+    num_views: int,
+    augment: AugmentConfig | None,
+    seed: int,
+    prepare: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None,
+    progress: Callable[[str, int, int], None],
+) -> list[Path]:
+    """Computes the features of every clip of a split, where they are not there yet.
+
+    Args:
+        strategy: Where the backbone was made.
+        backbone: uint8 [B, T, H, W, 3] -> [B, T, D].
+        folder: The shards.
+        split: Which clips.
+        directory: Where to keep the features.
+        batch_size: Clips in a global batch.
+        num_views: How many differently augmented views of each clip; without
+            augmentation one is all there is.
+        augment: How to augment; None for not at all.
+        seed: Of the augmentation.
+        prepare: What to do to frames on the device, given their seeds.
+        progress: Told the view's name, clips done and clips in all.
+
+    Returns:
+        The file of each view.
+
+    Raises:
+        OutputError: If they do not fit on the disk.
+        ShardFolderError: If the clips cannot be read.
+    """
+    num_views = num_views if augment is not None else 1
+    num_clips = folder.num_clips(split)
+    shape = (num_clips, *backbone.output_shape[1:])
+    storage = _storage_dtype(backbone.compute_dtype)
+    fingerprint = _fingerprint(backbone, folder, split, augment, seed)
+    paths = [
+        directory / f"{split}-{view}-{fingerprint}{_SUFFIX}"
+        for view in range(num_views)
+    ]
+    missing = [path for path in paths if not path.exists()]
+    _check_disk(directory, len(missing) * int(np.prod(shape)) * storage.itemsize)
+
+    def replica_features(batch: Batch) -> list[tf.Tensor]:
+        frames = batch.inputs
+        if prepare is not None:
+            frames = prepare(frames, batch.seeds)
+        return [backbone(frames, training=False), batch.records, batch.weights]
+
+    @tf.function(reduce_retracing=True)
+    def run(batch: Batch) -> list[tf.Tensor]:
+        values = strategy.run(replica_features, args=(batch,))
+        return [strategy.gather(value, axis=0) for value in values]
+
+    steps = dataset.steps_per_epoch(folder, split, batch_size, training=False)
+    for view, path in enumerate(paths):
+        if path.exists():
+            continue
+
+        def batches(
+            context: tf.distribute.InputContext | None, view: int = view
+        ) -> tf.data.Dataset:
+            # In file order, but with the seeds of that epoch of the training.
+            clips = dataset.input_fn(
+                folder,
+                split,
+                batch_size,
+                training=False,
+                seed=seed,
+                num_epochs=view + 1,
+                start_step=view * steps,
+                augment=augment or False,
+                input_context=context,
+                features="dict",
+            )
+            return batches_of_clips(clips)
+
+        aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            stored = np.lib.format.open_memmap(aside, "w+", storage, shape)
+            done = 0
+            for batch in strategy.distribute_datasets_from_function(batches):
+                features, records, weights = (value.numpy() for value in run(batch))
+                real = weights > 0
+                stored[records[real]] = features[real].view(storage)
+                done += int(real.sum())
+                progress(path.stem.rsplit("-", 1)[0], done, num_clips)
+            stored.flush()
+            del stored
+            os.replace(aside, path)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {path} ({error.strerror}); free some space, or train "
+                "with --no-feature-cache"
+            ) from error
+        finally:
+            aside.unlink(missing_ok=True)
+    return paths
+
+
+def cached_batches(
+    folder: ShardFolder,
+    split: str,
+    batch_size: int,
+    paths: Sequence[Path],
+    dtype: str,
+    *,
+    training: bool,
+    seed: int = 0,
+    num_epochs: int = 1,
+    start_step: int = 0,
+    input_context: tf.distribute.InputContext | None = None,
+) -> tf.data.Dataset:
+    """Gives the batches of `input_fn` with features for frames.
+
+    Args:
+        folder: The shards.
+        split: Which clips.
+        batch_size: Clips in a global batch.
+        paths: What `cache_features` gave.
+        dtype: What the backbone computes in.
+        training: As for `input_fn`, like all that follows.
+        seed: Of the order.
+        num_epochs: Where to stop.
+        start_step: The global step to start at.
+        input_context: Which worker this is.
+    """
+    views = [np.load(path, mmap_mode="r") for path in paths]
+    shape = views[0].shape[1:]
+    numpy_dtype = tf.as_dtype(dtype).as_numpy_dtype
+
+    def read(epochs: np.ndarray, records: np.ndarray) -> np.ndarray:
+        rows = [views[e % len(views)][r] for e, r in zip(epochs, records)]
+        return np.stack(rows).view(numpy_dtype)
+
+    def look_up(clip: dict[str, tf.Tensor]) -> Batch:
+        inputs = tf.numpy_function(read, [clip["epoch"], clip["record"]], dtype)
+        inputs = tf.ensure_shape(inputs, [*clip["record"].shape, *shape])
+        return Batch(
+            inputs, clip["label"], clip["weight"], clip["seed"], clip["record"]
+        )
+
+    keys = dataset.input_fn(
+        folder,
+        split,
+        batch_size,
+        training=training,
+        seed=seed,
+        num_epochs=num_epochs,
+        start_step=start_step,
+        augment=False,
+        input_context=input_context,
+        features="keys",
+    )
+    return keys.map(look_up, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _storage_dtype(compute_dtype: str) -> np.dtype:
+    return np.dtype("uint16" if compute_dtype == "bfloat16" else compute_dtype)
+
+
+def _fingerprint(
+    backbone: keras.Model,
+    folder: ShardFolder,
+    split: str,
+    augment: AugmentConfig | None,
+    seed: int,
+) -> str:
+    """Names what features depend on, so that others are never taken for them."""
+    digest = hashlib.sha256()
+    facts = (folder.index_sha256[split], augment, seed if augment else None)
+    digest.update(repr((facts, backbone.compute_dtype)).encode())
+    for weight in backbone.weights:
+        digest.update(read_variable(weight).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _check_disk(directory: Path, num_bytes: int) -> None:
+    """Refuses early what cannot fit."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        free_bytes = shutil.disk_usage(directory).free
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to {directory} ({error.strerror}); choose another folder "
+            "with --out"
+        ) from error
+    if num_bytes > free_bytes:
+        raise OutputError(
+            f"{directory} has {free_bytes / 2**30:.1f} GiB free, the features need "
+            f"{num_bytes / 2**30:.1f}; take fewer --feature-views, or train with "
+            "--no-feature-cache"
+        )

@@ -1,0 +1,174 @@
+"""The history of a run: one row an epoch, as CSV, as curves, and for TensorBoard."""
+
+import csv
+import io
+import os
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wlasl_tfrecord.runs import write_whole
+
+__all__ = [
+    "COLUMNS",
+    "EventLog",
+    "Row",
+    "confusion_png",
+    "read_history",
+    "write_history",
+]
+
+Row = Mapping[str, Any]
+
+# In this order in the file. Shares are from 0 to 1.
+COLUMNS = (
+    "phase",
+    "epoch",
+    "learning_rate",
+    "loss",
+    "top1",
+    "top5",
+    "val_loss",
+    "val_top1",
+    "val_top5",
+    "val_top10",
+    "seconds",
+    "clips_per_second",
+    "input_wait",
+)
+
+
+def write_history(run_dir: Path, rows: Sequence[Row]) -> None:
+    """Writes `history.csv` and `history.png`, whole or not at all.
+
+    Raises:
+        OutputError: If the folder cannot be written to.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([row.get(name, "") for name in COLUMNS] for row in rows)
+    write_whole(run_dir / "history.csv", text.getvalue().encode())
+    write_whole(run_dir / "history.png", _curves_png(rows))
+
+
+def read_history(run_dir: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Reads `history.csv` back; an empty cell is None."""
+    with open(Path(run_dir) / "history.csv", newline="") as file:
+        return [
+            {
+                name: value if name == "phase" else float(value) if value else None
+                for name, value in row.items()
+            }
+            for row in csv.DictReader(file)
+        ]
+
+
+class EventLog:
+    """Writes scalars and images for TensorBoard, which need not be installed for it.
+
+    `tf.summary` wants the package tensorboard, which TensorFlow no longer brings. The
+    file is nothing but Event protos in a TFRecord file, and those TensorFlow has.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        import tensorflow as tf
+
+        self._tf = tf
+        directory.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}"
+        self._writer = tf.io.TFRecordWriter(str(directory / name))
+        self._write(tf.compat.v1.Event(file_version="brain.Event:2"))
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Writes one point of each curve."""
+        summary = self._tf.compat.v1.Summary
+        points = [
+            summary.Value(tag=tag, simple_value=value) for tag, value in values.items()
+        ]
+        self._write(self._tf.compat.v1.Event(step=step, summary=summary(value=points)))
+
+    def image(self, tag: str, png: bytes, step: int) -> None:
+        """Writes one picture."""
+        summary = self._tf.compat.v1.Summary
+        image = summary.Image(encoded_image_string=png, colorspace=3)
+        value = summary.Value(tag=tag, image=image)
+        self._write(self._tf.compat.v1.Event(step=step, summary=summary(value=[value])))
+
+    def close(self) -> None:
+        """Ends the file."""
+        self._writer.close()
+
+    def _write(self, event: Any) -> None:
+        event.wall_time = time.time()
+        self._writer.write(event.SerializeToString())
+        self._writer.flush()
+
+
+def confusion_png(confusion: NDArray[np.int64], glosses: Sequence[str]) -> bytes:
+    """Draws how often which gloss (down) is taken for which (across).
+
+    Args:
+        confusion: int64 [C, C], truth by prediction.
+        glosses: The words; named on the axes where they fit.
+    """
+    figure, axes = _figure(8, 7)
+    plot = axes(111)
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    image = plot.imshow(shares, vmin=0, vmax=1, cmap="Blues", interpolation="nearest")
+    plot.set(xlabel="recognised", ylabel="signed")
+    if len(glosses) <= 40:
+        plot.set_xticks(range(len(glosses)), glosses, rotation=90, fontsize=7)
+        plot.set_yticks(range(len(glosses)), glosses, fontsize=7)
+    figure.colorbar(image, label="share of the gloss's clips")
+    return _png(figure)
+
+
+def _curves_png(rows: Sequence[Row]) -> bytes:
+    """Draws accuracy, loss and top-5 over all epochs of all phases."""
+    figure, axes = _figure(15, 4.5)
+    epochs = np.arange(1, len(rows) + 1)
+    panels = (
+        ("top1", "accuracy (top-1)"),
+        ("loss", "loss"),
+        ("top5", "top-5 accuracy"),
+    )
+    for number, (key, title) in enumerate(panels, start=1):
+        plot = axes(1, 3, number)
+        for name, label in ((key, "training"), (f"val_{key}", "validation")):
+            values = [np.nan if row.get(name) is None else row[name] for row in rows]
+            if not np.all(np.isnan(np.array(values, float))):
+                # A single epoch is a point, which a line does not show.
+                plot.plot(
+                    epochs, values, label=label, marker="." if len(rows) < 30 else None
+                )
+        for index in range(1, len(rows)):
+            if rows[index]["phase"] != rows[index - 1]["phase"]:
+                plot.axvline(index + 0.5, color="grey", linestyle=":", linewidth=1)
+        plot.set(title=title, xlabel="epoch")
+        if key != "loss":
+            plot.set_ylim(0, 1)
+        plot.grid(alpha=0.3)
+        plot.legend()
+    return _png(figure)
+
+
+def _figure(width: float, height: float):
+    """Makes a figure that needs no screen and leaves matplotlib's settings alone."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.add_subplot
+
+
+def _png(figure: Any) -> bytes:
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=100)
+    return image.getvalue()

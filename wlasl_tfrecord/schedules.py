@@ -1,0 +1,45 @@
+"""Learning rates: what a step's rate is, as a function of where it is in its phase."""
+
+import math
+from typing import Literal, get_args
+
+__all__ = ["SCHEDULES", "Schedule", "learning_rate_at"]
+
+Schedule = Literal["cosine", "plateau", "constant"]
+SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
+
+# A twentieth of the steps to warm up, and a hundredth of the peak at the end, are what
+# most published recipes for MobileNet-sized networks use.
+_WARMUP_SHARE = 0.05
+_FINAL_SHARE = 0.01
+
+
+def learning_rate_at(
+    schedule: Schedule, peak: float, step: int, num_steps: int, plateau_factor: float
+) -> float:
+    """Gives the learning rate of one step.
+
+    Args:
+        schedule: "cosine" warms up and falls to a hundredth; "plateau" warms up and
+            falls by `plateau_factor`; "constant" stays at the peak.
+        peak: The highest rate.
+        step: Which step of the phase, from 0.
+        num_steps: Steps in the phase.
+        plateau_factor: What the plateaus so far have left of the peak.
+
+    Reference:
+        Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts",
+        2017.
+
+    >>> [round(learning_rate_at("cosine", 1.0, s, 100, 1.0), 2) for s in (0, 4, 52, 99)]
+    [0.2, 1.0, 0.51, 0.01]
+    """
+    if schedule == "constant":
+        return peak
+    num_warmup = max(1, round(num_steps * _WARMUP_SHARE))
+    warmup = min(1.0, (step + 1) / num_warmup)
+    if schedule == "plateau":
+        return peak * warmup * plateau_factor
+    done = max(0, step - num_warmup) / max(1, num_steps - num_warmup)
+    fall = (1 + math.cos(math.pi * min(1.0, done))) / 2
+    return peak * warmup * (_FINAL_SHARE + (1 - _FINAL_SHARE) * fall)

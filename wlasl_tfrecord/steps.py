@@ -1,0 +1,240 @@
+"""One training step over a global batch: gradients on every replica, one update.
+
+Keras 3's `fit` feeds PerReplica values where tensors are expected under
+MultiWorkerMirroredStrategy, so the step is ours, on `strategy.run`, alike under every
+strategy. It gives the same weights for any number of replicas: losses are summed and
+divided by the weight of the whole batch, never averaged twice.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+__all__ = [
+    "Batch",
+    "StepResult",
+    "TrainingStep",
+    "batches_of_clips",
+    "make_training_step",
+    "read_variable",
+]
+
+# As torch.amp and Keras have it: a scale that has worked this often is doubled.
+_STEPS_BEFORE_GROWTH = 2000
+_INITIAL_LOSS_SCALE = 2.0**15
+_MAX_LOSS_SCALE = 2.0**24
+
+
+class Batch(NamedTuple):
+    """Clips, of one replica or (as distributed values) of all.
+
+    Attributes:
+        inputs: uint8 [B, T, H, W, 3] frames, or float [B, T, D] features.
+        labels: int64 [B].
+        weights: float32 [B]; 0 for a clip that only fills the batch.
+        seeds: int64 [B, 2], of what is random about each clip.
+        records: int64 [B], the clips' places in their split.
+    """
+
+    inputs: tf.Tensor
+    labels: tf.Tensor
+    weights: tf.Tensor
+    seeds: tf.Tensor
+    records: tf.Tensor
+
+
+class StepResult(NamedTuple):
+    """What a step says of its global batch, as tensors that are still being computed.
+
+    Attributes:
+        sums: float32 [4]: loss, top-1 and top-5 hits, and weight, over all clips.
+        finite: bool []; False if the update was skipped for a NaN or an infinity.
+        loss_scale: float32 [], with which this step was computed.
+    """
+
+    sums: tf.Tensor
+    finite: tf.Tensor
+    loss_scale: tf.Tensor
+
+
+class TrainingStep(NamedTuple):
+    """A compiled step and what it keeps between calls besides model and optimizer.
+
+    Attributes:
+        run: Takes a distributed `Batch`, updates the weights.
+        variables: The loss scale and how many steps it has held.
+    """
+
+    run: Callable[[Batch], StepResult]
+    variables: Sequence[tf.Variable]
+
+
+def batches_of_clips(clips: tf.data.Dataset) -> tf.data.Dataset:
+    """Turns what `input_fn(features="dict")` gives into batches for a step.
+
+    Names stay behind: strings cannot go to a GPU.
+    """
+    return clips.map(
+        lambda clip: Batch(
+            clip["frames"],
+            clip["label"],
+            clip["weight"],
+            clip["seed"],
+            clip["record"],
+        )
+    )
+
+
+def make_training_step(
+    strategy: tf.distribute.Strategy,
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    *,
+    prepare: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+    label_smoothing: float = 0.0,
+    class_weights: Sequence[float] | None = None,
+    accumulate: int = 1,
+    scale_loss: bool = False,
+) -> TrainingStep:
+    """Makes the step for a model that gives logits.
+
+    Args:
+        strategy: Where model and optimizer were made.
+        model: Inputs -> float32 [B, num_classes] logits.
+        optimizer: Updates the model's trainable variables.
+        prepare: Changes the inputs on the device, given them and the seeds.
+        label_smoothing: Share of the truth that goes to all classes alike.
+        class_weights: What a clip of each class counts; by default 1.
+        accumulate: In how many parts a replica computes its batch, one after the other,
+            to save memory.
+        scale_loss: Keep float16 gradients from vanishing, by a factor that halves when
+            they overflow and doubles when they have not for long.
+
+    Reference:
+        Micikevicius et al., "Mixed Precision Training", 2018, section 3.2.
+    """
+    trainable = model.trainable_variables
+    num_classes = model.output_shape[-1]
+    factors = tf.ones([num_classes]) if class_weights is None else class_weights
+    factors = tf.constant(factors, tf.float32)
+    with strategy.scope():
+        optimizer.build(trainable)
+        scale = _replicated(_INITIAL_LOSS_SCALE if scale_loss else 1.0, "loss_scale")
+        held = _replicated(0.0, "loss_scale_steps")
+
+    def part_gradients(part: Batch, batch_weight: tf.Tensor, loss_scale: tf.Tensor):
+        inputs = part.inputs if prepare is None else prepare(part.inputs, part.seeds)
+        with tf.GradientTape() as tape:
+            logits = model(inputs, training=True)
+            losses = keras.losses.categorical_crossentropy(
+                tf.one_hot(part.labels, num_classes),
+                logits,
+                from_logits=True,
+                label_smoothing=label_smoothing,
+            )
+            losses *= part.weights * tf.gather(factors, part.labels)
+            total = tf.reduce_sum(losses)
+            # Gradients of the replicas are added up, so each gives its share.
+            share = total / batch_weight
+            if model.losses:
+                share += tf.add_n(model.losses) / (
+                    strategy.num_replicas_in_sync * accumulate
+                )
+            share *= loss_scale
+        gradients = tape.gradient(share, trainable)
+        gradients = [tf.convert_to_tensor(one) / loss_scale for one in gradients]
+        hits = [
+            tf.reduce_sum(_hits(logits, part.labels, k) * part.weights) for k in (1, 5)
+        ]
+        return gradients, tf.stack([total, *hits, tf.reduce_sum(part.weights)])
+
+    def replica_gradients(batch: Batch, loss_scale: tf.Tensor):
+        context = tf.distribute.get_replica_context()
+        batch_weight = context.all_reduce("SUM", tf.reduce_sum(batch.weights))
+        batch_weight = tf.maximum(batch_weight, 1.0)  # a batch of padding only
+        if accumulate == 1:
+            gradients, sums = part_gradients(batch, batch_weight, loss_scale)
+        else:
+            parts = Batch(*(_split(value, accumulate) for value in batch))
+            gradients = [tf.zeros_like(variable) for variable in trainable]
+            sums = tf.zeros([4])
+            # A loop of the graph, not of Python: one part's activations at a time.
+            for index in tf.range(accumulate):
+                part = Batch(*(value[index] for value in parts))
+                more, part_sums = part_gradients(part, batch_weight, loss_scale)
+                gradients = [old + new for old, new in zip(gradients, more)]
+                sums += part_sums
+        broken = tf.add_n(
+            [
+                tf.reduce_sum(tf.cast(~tf.math.is_finite(g), tf.float32))
+                for g in gradients
+            ]
+        ) + tf.cast(~tf.math.is_finite(sums[0]), tf.float32)
+        # All replicas must agree on whether to update.
+        return gradients, context.all_reduce("SUM", tf.concat([sums, [broken]], 0))
+
+    def replica_update(gradients: Sequence[tf.Tensor]) -> None:
+        optimizer.apply(gradients, trainable)
+
+    @tf.function(reduce_retracing=True)
+    def run(batch: Batch) -> StepResult:
+        loss_scale = tf.identity(scale)
+        gradients, totals = strategy.run(replica_gradients, args=(batch, loss_scale))
+        totals = strategy.experimental_local_results(totals)[0]
+        finite = totals[4] == 0
+        # A step that overflowed leaves weights and optimizer as they were.
+        if finite:
+            strategy.run(replica_update, args=(gradients,))
+        if scale_loss:
+            _update_scale(scale, held, finite)
+        return StepResult(totals[:4], finite, loss_scale)
+
+    return TrainingStep(run, (scale, held))
+
+
+def read_variable(variable: Any) -> NDArray[Any]:
+    """Copies the value of a variable of Keras or TensorFlow, replicated or not."""
+    value = getattr(variable, "value", variable)
+    value = variable if callable(value) else value
+    return np.copy(tf.convert_to_tensor(value).numpy())
+
+
+def _replicated(value: float, name: str) -> tf.Variable:
+    """Makes a variable that is assigned only outside of `strategy.run`."""
+    return tf.Variable(
+        tf.constant(value),
+        trainable=False,
+        name=name,
+        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+    )
+
+
+def _update_scale(scale: tf.Variable, held: tf.Variable, finite: tf.Tensor) -> None:
+    """Halves the loss scale after an overflow, doubles it after a long time without."""
+    steps = tf.where(finite, held + 1.0, 0.0)
+    grow = steps >= _STEPS_BEFORE_GROWTH
+    doubled = tf.minimum(scale * 2.0, _MAX_LOSS_SCALE)
+    kept = tf.where(grow, doubled, tf.identity(scale))
+    scale.assign(tf.where(finite, kept, tf.maximum(scale / 2.0, 1.0)))
+    held.assign(tf.where(grow, 0.0, steps))
+
+
+def _split(values: tf.Tensor, num_parts: int) -> tf.Tensor:
+    """Cuts a batch into parts of the same size, [B, ...] -> [num_parts, b, ...]."""
+    shape = values.shape.as_list()
+    if shape[0] is None or shape[0] % num_parts:
+        raise ValueError(
+            f"--accumulate {num_parts} does not divide a replica's batch of {shape[0]}"
+        )
+    return tf.reshape(values, [num_parts, shape[0] // num_parts, *shape[1:]])
+
+
+def _hits(logits: tf.Tensor, labels: tf.Tensor, k: int) -> tf.Tensor:
+    """Says whether the label is among the k best classes, float32 [B]."""
+    best = tf.math.top_k(logits, min(k, int(logits.shape[-1] or k))).indices
+    found = tf.reduce_any(tf.cast(best, tf.int64) == labels[:, tf.newaxis], axis=1)
+    return tf.cast(found, tf.float32)

@@ -1,0 +1,114 @@
+"""The choices of a training run, checked; readable without TensorFlow."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wlasl_tfrecord.recipes import DEFAULT_RECIPE
+from wlasl_tfrecord.schedules import SCHEDULES, Schedule
+
+__all__ = ["TrainConfig", "changed_options"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """What decides the weights that a training ends with.
+
+    Attributes:
+        recipe: Name or path of the file that builds the network.
+        recipe_options: Passed to its `build_model` besides `weights`.
+        weights: Of the backbone: "imagenet", "none", or a path. With "none" there is
+            nothing to keep frozen, and the whole network is trained from the start.
+        epochs: Of the first phase.
+        batch_size: Clips in a global batch.
+        learning_rate: The peak, in the first phase.
+        schedule: How the rate goes on from there.
+        weight_decay: AdamW's, not on biases and normalisation.
+        label_smoothing: Share of the truth that goes to all glosses alike.
+        class_weights: Whether a clip counts more the rarer its gloss is.
+        patience: Epochs without a better validation before a phase ends.
+        plateau_patience: Epochs without a lower validation loss before "plateau"
+            halves the rate.
+        fine_tune_epochs: Of the second phase; 0 for none.
+        fine_tune_blocks: How many blocks of the backbone it trains, from the end.
+        fine_tune_learning_rate: Its peak.
+        precision: "auto", "float32", "mixed_float16" or "mixed_bfloat16".
+        accumulate: In how many parts a replica computes its batch.
+        remat: Whether to compute activations again in the backward pass, to save
+            memory.
+        augment: Whether to change clips at random in training.
+        feature_cache: Whether a frozen backbone sees each clip and view only once.
+        feature_views: Augmented views of a clip in the cache.
+        seed: Of weights, order and augmentation.
+
+    Raises:
+        ValueError: If a value is out of its range.
+    """
+
+    recipe: str = DEFAULT_RECIPE
+    recipe_options: Mapping[str, Any] = field(default_factory=dict)
+    weights: str = "imagenet"
+    epochs: int = 60
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    schedule: Schedule = "cosine"
+    weight_decay: float = 0.01
+    label_smoothing: float = 0.1
+    class_weights: bool = False
+    patience: int = 20
+    plateau_patience: int = 5
+    fine_tune_epochs: int = 0
+    fine_tune_blocks: int = 4
+    fine_tune_learning_rate: float = 1e-4
+    precision: str = "auto"
+    accumulate: int = 1
+    remat: bool = False
+    augment: bool = True
+    feature_cache: bool = True
+    feature_views: int = 4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Reject what cannot be trained with."""
+        for name in ("epochs", "batch_size", "patience", "plateau_patience"):
+            _check(name, getattr(self, name), 1)
+        for name in ("accumulate", "feature_views", "fine_tune_blocks"):
+            _check(name, getattr(self, name), 1)
+        _check("fine_tune_epochs", self.fine_tune_epochs, 0)
+        _check("seed", self.seed, 0)
+        for name in ("learning_rate", "fine_tune_learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if self.weight_decay < 0:
+            raise ValueError(
+                f"weight_decay must be at least 0, got {self.weight_decay}"
+            )
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(
+                f"label_smoothing must be in [0, 1), got {self.label_smoothing}"
+            )
+        if self.schedule not in SCHEDULES:
+            raise ValueError(
+                f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}"
+            )
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether the backbone starts with weights worth keeping."""
+        return self.weights != "none"
+
+
+def changed_options(old: Mapping[str, Any], new: TrainConfig) -> list[str]:
+    """Names the options in which a stored configuration and a new one differ."""
+    values = dataclasses.asdict(new)
+    return [
+        f"{name} {old.get(name)}, not {value}"
+        for name, value in values.items()
+        if old.get(name) != value
+    ]
+
+
+def _check(name: str, value: int, lowest: int) -> None:
+    if value < lowest:
+        raise ValueError(f"{name} must be at least {lowest}, got {value}")
