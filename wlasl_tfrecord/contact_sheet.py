@@ -1,6 +1,5 @@
 """A contact sheet: clips in rows, so that a person sees whether they are right."""
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from wlasl_tfrecord import examples
 from wlasl_tfrecord.clips import frame_indices
 from wlasl_tfrecord.errors import OutputError
-from wlasl_tfrecord.index import ShardFolder, load_records
+from wlasl_tfrecord.index import SPLITS, ShardFolder, load_records
 from wlasl_tfrecord.records import read_record
 
 __all__ = ["SheetRow", "choose_rows", "draw_contact_sheet", "write_contact_sheet"]
@@ -70,11 +69,12 @@ def choose_rows(
     if num_clips < 1:
         raise ValueError(f"num_clips must be at least 1, got {num_clips}")
     rows: list[SheetRow] = []
-    splits = folder.splits if splits is None else splits
+    # The smallest first, so that the others show what it cannot.
+    splits = sorted(folder.splits if splits is None else splits, key=folder.num_clips)
     for done, split in enumerate(splits):
         records = load_records(folder, split)
         # What is left, shared among the splits to come.
-        share = math.ceil((num_clips - len(rows)) / (len(splits) - done))
+        share = (num_clips - len(rows)) // (len(splits) - done)
         by_label = np.argsort(records.labels, kind="stable")
         count = min(share, len(by_label))
         chosen = by_label[np.arange(count) * len(by_label) // max(1, count)]
@@ -90,7 +90,7 @@ def choose_rows(
             )
             for k in chosen
         )
-    return rows
+    return sorted(rows, key=lambda row: (SPLITS.index(row.split), row.label))
 
 
 def draw_contact_sheet(folder: ShardFolder, rows: Sequence[SheetRow]) -> Figure:

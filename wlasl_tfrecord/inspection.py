@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,10 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from wlasl_tfrecord.index import (
-    FORMAT_VERSION,
+    INFO_FILE,
     Records,
     ShardFolder,
+    join,
     load_records,
+    read_bytes,
 )
 
 __all__ = [
@@ -59,7 +62,7 @@ class FolderSummary:
 
     Attributes:
         directory: Where it lies.
-        format_version: The version of the format that this release writes.
+        format_version: The version of its format.
         codec: How frames are stored.
         framing: How frames were made to fit.
         clip_shape: (T, H, W, 3).
@@ -90,13 +93,14 @@ def summarize(folder: ShardFolder) -> FolderSummary:
         ShardFolderError: If the table of a split is missing or damaged.
     """
     tables = {split: load_records(folder, split) for split in folder.splits}
+    info = read_bytes(join(folder.directory, INFO_FILE))
     signers = {
         split: set(records.signer_ids[records.signer_ids >= 0].tolist())
         for split, records in tables.items()
     }
     return FolderSummary(
         directory=folder.directory,
-        format_version=FORMAT_VERSION,
+        format_version=json.loads(info)["version"],
         codec=folder.codec,
         framing=folder.framing,
         clip_shape=folder.clip.shape,
