@@ -1,0 +1,365 @@
+"""Videos become clips: the right frames, in order, and only what is a video."""
+
+import csv
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from wlasl_tfrecord.clips import ClipSpec, frame_indices
+from wlasl_tfrecord.decode import decode_clip
+from wlasl_tfrecord.errors import VideoError
+
+CLIP = ClipSpec(num_frames=8, height=120, width=120)
+
+
+def decode(path, clip=CLIP, **kwargs):
+    return decode_clip(path, clip=clip, framing="center", **kwargs)
+
+
+def numbers(frames, frame_number):
+    return [frame_number(frame) for frame in frames]
+
+
+def psnr(a, b):
+    return 10 * np.log10(255**2 / max(np.mean((a.astype(float) - b) ** 2), 1e-9))
+
+
+def test_first_and_last_frame_are_in_the_clip(tmp_path, numbered_video, frame_number):
+    frames, source = decode(numbered_video(tmp_path / "a.mp4", num_frames=40))
+    assert frames.shape == CLIP.shape
+    assert frames.dtype == np.uint8
+    expected = frame_indices(40, 8).tolist()
+    assert numbers(frames, frame_number) == expected
+    assert (expected[0], expected[-1]) == (0, 39)
+    assert source.frame_indices == tuple(expected)
+    assert source.num_video_frames == 40
+    assert source.video_fps == 25.0
+    assert source.sign == (0, 40, "whole")
+
+
+def test_frames_are_rgb(tmp_path, numbered_video):
+    frames, _ = decode(numbered_video(tmp_path / "a.mp4"))
+    above, below = frames[:, 5, 60].mean(axis=0), frames[:, -5, 60].mean(axis=0)
+    assert above[0] > 180 > 80 > above[2]
+    assert below[2] > 180 > 80 > below[0]
+
+
+def test_a_short_video_repeats_frames_in_order(tmp_path, numbered_video, frame_number):
+    frames, source = decode(numbered_video(tmp_path / "a.mp4", num_frames=3))
+    assert numbers(frames, frame_number) == [0, 0, 1, 1, 1, 1, 2, 2]
+    assert source.num_distinct_frames == 3
+
+
+def test_one_frame_is_enough(tmp_path, numbered_video, frame_number):
+    frames, source = decode(numbered_video(tmp_path / "a.mp4", num_frames=1))
+    assert numbers(frames, frame_number) == [0] * 8
+    assert source.num_distinct_frames == 1
+
+
+def test_a_clip_of_one_frame_is_the_middle_one(tmp_path, numbered_video, frame_number):
+    clip = ClipSpec(num_frames=1, height=120, width=120)
+    frames, source = decode(numbered_video(tmp_path / "a.mp4", num_frames=41), clip)
+    assert numbers(frames, frame_number) == [20]
+    assert source.num_video_frames == 41
+
+
+def test_a_range_is_cut_out(tmp_path, numbered_video, frame_number):
+    path = numbered_video(tmp_path / "a.mp4", num_frames=200)
+    frames, source = decode(path, start=100, stop=150)
+    read = numbers(frames, frame_number)
+    assert (read[0], read[-1]) == (100, 149)
+    assert source.sign == (100, 150, "cut")
+    assert source.num_video_frames == 200
+
+
+def test_a_range_counts_25_frames_a_second(tmp_path, numbered_video, frame_number):
+    path = numbered_video(tmp_path / "a.mp4", num_frames=200, fps=50.0)
+    frames, source = decode(path, start=25, stop=50)
+    read = numbers(frames, frame_number)
+    assert (read[0], read[-1]) == (50, 99)
+    assert source.video_fps == 50.0
+
+
+def test_frames_of_the_file_itself_must_be_there(tmp_path, numbered_video):
+    path = numbered_video(tmp_path / "a.mp4", num_frames=20)
+    with pytest.raises(
+        VideoError, match=r"^a.mp4: range outside the video: .* 10 to 30, decoded 20"
+    ):
+        decode(path, start=10, stop=30, annotation_fps=None)
+
+
+def test_a_trimmed_video_is_taken_whole(tmp_path, numbered_video, frame_number):
+    path = numbered_video(tmp_path / "a.mp4", num_frames=40)
+    frames, source = decode(path, start=551, stop=592)
+    assert (frame_number(frames[0]), frame_number(frames[-1])) == (0, 39)
+    assert source.sign == (0, 40, "trimmed")
+
+
+@pytest.mark.parametrize("container", ["a.avi", "a.mkv"])
+def test_other_containers_decode_alike(
+    tmp_path, numbered_video, frame_number, container
+):
+    path = numbered_video(tmp_path / container, num_frames=40)
+    frames, source = decode(path)
+    assert numbers(frames, frame_number) == frame_indices(40, 8).tolist()
+    assert source.num_video_frames == 40
+
+
+@pytest.mark.parametrize("share", [0.35, 0.6, 0.9])
+def test_what_can_be_decoded_is_what_there_is(
+    tmp_path, numbered_video, frame_number, share
+):
+    # A Matroska file that breaks off still has its header, which tells its length.
+    path = numbered_video(tmp_path / "a.mkv", num_frames=60)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    frames, source = decode(path)
+    assert 5 < source.num_video_frames < 60
+    read = numbers(frames, frame_number)
+    assert read == frame_indices(source.num_video_frames, 8).tolist()
+
+
+def test_a_rotated_video_stands_upright(tmp_path, numbered_video):
+    path = numbered_video(tmp_path / "a.mp4", height=120, width=120)
+    upright, _ = decode(path)
+    data = bytearray(path.read_bytes())
+    # The matrix of the track header: a, b, u, c, d, v … in 16.16 fixed point.
+    at = data.index(b"tkhd") + 4 + 40
+    quarter = (0, 0x10000, 0, -0x10000, 0, 0)
+    for n, value in enumerate(quarter):
+        data[at + 4 * n : at + 4 * n + 4] = value.to_bytes(4, "big", signed=True)
+    path.write_bytes(data)
+    turned, _ = decode(path)
+    assert psnr(turned, np.rot90(upright, k=-1, axes=(1, 2))) > 30
+
+
+def test_the_digest_is_that_of_the_file(tmp_path, numbered_video):
+    path = numbered_video(tmp_path / "a.mp4")
+    _, source = decode(path)
+    assert source.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_frames_may_be_decoded_into_memory_that_is_there(tmp_path, numbered_video):
+    path = numbered_video(tmp_path / "a.mp4")
+    out = np.zeros(CLIP.shape, np.uint8)
+    frames, _ = decode(path, out=out)
+    assert frames is out
+    np.testing.assert_array_equal(out, decode(path)[0])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a b.mp4",
+        "a\nb.mp4",
+        'it\'s "it".mp4',
+        "%d.mp4",
+        "ملف-視頻-é.mp4",
+        "http:__x.mp4",
+        os.fsdecode(b"caf\xe9.mp4"),
+    ],
+)
+def test_any_name_is_a_name(tmp_path, numbered_video, frame_number, name):
+    plain = numbered_video(tmp_path / "plain.mp4")
+    path = tmp_path / name
+    try:
+        shutil.copy(plain, path)
+    except OSError:
+        pytest.skip(f"this file system takes no file named {name!a}")
+    assert frame_number(decode(path)[0][-1]) == 39
+
+
+def test_a_relative_path_is_a_path(tmp_path, numbered_video, monkeypatch):
+    numbered_video(tmp_path / "concat:a.mp4")
+    monkeypatch.chdir(tmp_path)
+    assert decode("concat:a.mp4")[1].num_video_frames == 40
+
+
+class TestImages:
+    def write(self, directory, count=12, pattern="frame_{:d}.png"):
+        directory.mkdir()
+        for number in range(count):
+            image = np.full((50, 60, 3), number * 10, np.uint8)
+            cv2.imwrite(str(directory / pattern.format(number)), image)
+        return directory
+
+    def test_a_folder_of_images_is_a_video_in_the_order_of_numbers(self, tmp_path):
+        # Without leading zeros, so that the order of names is another one.
+        frames, source = decode(self.write(tmp_path / "a"))
+        expected = frame_indices(12, 8).tolist()
+        assert [int(frame[0, 0, 0]) for frame in frames] == [10 * n for n in expected]
+        assert source.num_video_frames == 12
+        assert source.video_fps == 25.0
+
+    def test_a_range_counts_images(self, tmp_path):
+        frames, _ = decode(
+            self.write(tmp_path / "a"), start=3, stop=11, annotation_fps=None
+        )
+        assert [int(frame[0, 0, 0]) for frame in frames] == list(range(30, 110, 10))
+
+    def test_the_digest_is_of_all_images(self, tmp_path):
+        directory = self.write(tmp_path / "a")
+        before = decode(directory)[1].sha256
+        cv2.imwrite(str(directory / "frame_1.png"), np.zeros((50, 60, 3), np.uint8))
+        assert decode(directory)[1].sha256 != before
+
+    def test_two_images_of_one_number_are_refused(self, tmp_path):
+        directory = self.write(tmp_path / "a")
+        shutil.copy(directory / "frame_1.png", directory / "frame_01.png")
+        with pytest.raises(VideoError, match=r"two images have the number 1, frame_01"):
+            decode(directory)
+
+    def test_a_broken_image_is_named(self, tmp_path):
+        directory = self.write(tmp_path / "a")
+        (directory / "frame_0.png").write_bytes(b"<html>")
+        with pytest.raises(VideoError, match=r"^a: unreadable: frame_0.png is no"):
+            decode(directory)
+        (directory / "frame_0.png").write_bytes(b"")
+        with pytest.raises(VideoError, match=r"^a: unreadable: frame_0.png is no"):
+            decode(directory)
+
+    def test_a_folder_without_images_is_too_short(self, tmp_path):
+        (tmp_path / "a").mkdir()
+        (tmp_path / "a" / "notes.txt").write_text("1")
+        with pytest.raises(VideoError, match=r"too short: the folder holds no"):
+            decode(tmp_path / "a")
+
+
+class TestWhatIsNoVideo:
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b"",
+            bytes(5000),
+            b"<!DOCTYPE html><html><body>404</body></html>",
+            b"#EXTM3U\n#EXTINF:1,\nreal.mp4\n#EXT-X-ENDLIST\n",
+            b"ffconcat version 1.0\nfile real.mp4\n",
+            "moov\ufffd\ufffdftyp".encode() * 50,
+        ],
+        ids=["empty", "zeros", "html", "hls", "concat", "mangled"],
+    )
+    def test_other_content_is_unreadable(self, tmp_path, numbered_video, content):
+        numbered_video(tmp_path / "real.mp4")
+        path = tmp_path / "00335.mp4"
+        path.write_bytes(content)
+        with pytest.raises(VideoError, match=r"^00335.mp4: unreadable: not a video"):
+            decode(path)
+
+    def test_a_picture_is_no_video(self, tmp_path):
+        for suffix in (".png", ".jpg"):
+            encoded = cv2.imencode(suffix, np.zeros((64, 64, 3), np.uint8))[1]
+            path = tmp_path / "a.mp4"
+            path.write_bytes(encoded.tobytes())
+            with pytest.raises(VideoError, match="not a video"):
+                decode(path)
+
+    def test_a_missing_file_says_so(self, tmp_path):
+        with pytest.raises(VideoError, match=r"^a.mp4: unreadable: No such file"):
+            decode(tmp_path / "a.mp4")
+
+    def test_a_pipe_is_refused_at_once(self, tmp_path):
+        os.mkfifo(tmp_path / "a.mp4")
+        with pytest.raises(VideoError, match="not a regular file"):
+            decode(tmp_path / "a.mp4")
+
+    def test_a_device_is_refused_at_once(self, tmp_path):
+        (tmp_path / "a.mp4").symlink_to("/dev/zero")
+        with pytest.raises(VideoError, match="not a regular file"):
+            decode(tmp_path / "a.mp4")
+
+    def test_a_loop_of_links_is_refused(self, tmp_path):
+        (tmp_path / "a.mp4").symlink_to(tmp_path / "b.mp4")
+        (tmp_path / "b.mp4").symlink_to(tmp_path / "a.mp4")
+        with pytest.raises(VideoError, match="unreadable"):
+            decode(tmp_path / "a.mp4")
+
+
+def test_a_damaged_video_makes_no_noise(tmp_path, numbered_video):
+    path = numbered_video(tmp_path / "a.mp4")
+    data = bytearray(path.read_bytes())
+    data[200:2000] = bytes(1800)
+    path.write_bytes(data)
+    (tmp_path / "b.mp4").write_bytes(b"<html>")
+    program = (
+        "import sys\n"
+        "from wlasl_tfrecord import clips, decode, errors\n"
+        "for path in sys.argv[1:]:\n"
+        "    try: decode.decode_clip(path, clip=clips.ClipSpec(), framing='center')\n"
+        "    except errors.VideoError: pass\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, path, tmp_path / "b.mp4"],
+        capture_output=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == (b"", b"")
+
+
+class TestRealClips:
+    def rows(self, wlasl_data):
+        with (wlasl_data / "wlasl-clips" / "truth.csv").open() as file:
+            return {row["video_id"]: row for row in csv.DictReader(file)}
+
+    def decode(self, wlasl_data, row):
+        stop = int(row["json_frame_end"])
+        return decode(
+            wlasl_data / "wlasl-clips" / "videos" / f"{row['video_id']}.mp4",
+            ClipSpec(),
+            start=int(row["json_frame_start"]) - 1,
+            stop=None if stop == -1 else stop,
+        )
+
+    def test_every_clip_decodes_to_what_it_truly_holds(self, wlasl_data):
+        rows = self.rows(wlasl_data)
+        for video_id, row in rows.items():
+            frames, source = self.decode(wlasl_data, row)
+            assert source.num_video_frames == int(row["decoded_frames"]), video_id
+            assert source.sha256 == row["sha256"]
+            assert source.frame_indices[-1] == source.sign.stop - 1
+            assert frames.std() > 10
+        assert len(rows) == 62
+
+    @pytest.mark.parametrize(
+        ("video_id", "sign"),
+        [
+            ("70304", (0, 121, "trimmed")),
+            ("10004", (0, 57, "trimmed")),
+            ("63185", (2054, 2111, "cut")),
+            ("06334", (0, 19, "whole")),
+        ],
+    )
+    def test_the_traps_are_understood(self, wlasl_data, video_id, sign):
+        _, source = self.decode(wlasl_data, self.rows(wlasl_data)[video_id])
+        assert source.sign == sign
+
+    def test_frames_are_those_that_reading_all_of_them_gives(self, wlasl_data):
+        # 05743 promises 50 frames and has 47; 40313 runs at 50 frames a second.
+        for video_id in ("05743", "40313", "00627"):
+            path = wlasl_data / "wlasl-clips" / "videos" / f"{video_id}.mp4"
+            frames, source = decode(path, ClipSpec())
+            capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+            whole = []
+            while (read := capture.read())[0]:
+                whole.append(read[1])
+            assert len(whole) == source.num_video_frames
+            for frame, number in zip(frames, source.frame_indices):
+                side = min(whole[0].shape[:2])
+                top, left = ((size - side) // 2 for size in whole[0].shape[:2])
+                square = whole[number][top : top + side, left : left + side, ::-1]
+                exact = cv2.resize(
+                    square.astype(float), (224, 224), interpolation=cv2.INTER_AREA
+                )
+                assert psnr(frame, exact) >= 40
+
+    def test_mangled_files_are_refused(self, wlasl_data):
+        paths = sorted((wlasl_data / "wlasl-clips" / "broken").glob("*.mp4"))
+        assert len(paths) == 3
+        for path in paths:
+            with pytest.raises(VideoError, match="not a video, or one that is cut off"):
+                decode(path)
