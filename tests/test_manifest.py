@@ -473,6 +473,24 @@ def test_without_val_a_fifth_of_train_becomes_it(tmp_path):
     assert "a fifth of train" in manifest.notes[0]
 
 
+def test_a_test_folder_alone_stays_what_it_is(tmp_path):
+    touch(tmp_path, "test/a/1.mp4", "test/a/2.mp4")
+    manifest = read_manifest(tmp_path)
+    assert {i.split for i in manifest.instances} == {"test"}
+    assert manifest.notes == ()
+
+
+def test_signs_named_like_splits_are_signs(tmp_path):
+    touch(tmp_path, *[f"{sign}/{k}.mp4" for sign in ("test", "dev") for k in range(3)])
+    manifest = read_manifest(tmp_path)
+    assert manifest.glosses == ("dev", "test")
+    assert Counter(i.split for i in manifest.instances) == {
+        "train": 2,
+        "val": 2,
+        "test": 2,
+    }
+
+
 def test_without_splits_all_three_are_made(tmp_path):
     touch(tmp_path, *[f"{gloss}/{k}.mp4" for gloss in "ab" for k in range(50)])
     manifest = read_manifest(tmp_path)

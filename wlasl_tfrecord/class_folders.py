@@ -75,8 +75,8 @@ def class_folder_manifest(src: str) -> Manifest | None:
             return None
         videos = _deal_out(videos, SPLIT_SHARES)
         notes.append("no split is given: train, val and test are made by hash of names")
-    elif not any(video.split == "val" for video in videos):
-        rest = [video for video in videos if video.split != "train"]
+    elif {"train"} <= {video.split for video in videos} <= {"train", "test"}:
+        rest = [video for video in videos if video.split == "test"]
         train = [video for video in videos if video.split == "train"]
         videos = _deal_out(train, _FIFTH_FOR_VAL) + rest
         notes.append("no val folder: a fifth of train is taken by hash of names")
