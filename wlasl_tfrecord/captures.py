@@ -52,18 +52,28 @@ def open_capture(location: str, *, packets_only: bool = False) -> cv2.VideoCaptu
             *(cv2.CAP_PROP_HW_ACCELERATION, cv2.VIDEO_ACCELERATION_NONE),
         ]
     # It would print several lines that name neither the file nor the reason.
-    log_level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    log_level = _set_log_level(_SILENT)
     try:
         capture = cv2.VideoCapture(location, cv2.CAP_FFMPEG, parameters)
     except cv2.error as error:
         raise VideoError(f"unreadable: {' '.join(str(error).split())}") from error
     finally:
-        cv2.utils.logging.setLogLevel(log_level)
+        _set_log_level(log_level)
     if not capture.isOpened():
         raise VideoError("unreadable: not a video, or one that is cut off or damaged")
     # Phones store how they were held: apply it, whatever this build's default is.
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
     return capture
+
+
+# cv2.utils.logging.LOG_LEVEL_SILENT, which OpenCV 4 does not name.
+_SILENT = 0
+
+
+def _set_log_level(level: int) -> int:
+    """Sets how much OpenCV prints, and gives what it was set to before."""
+    in_opencv_4 = getattr(cv2, "setLogLevel", None)
+    return (in_opencv_4 or cv2.utils.logging.setLogLevel)(level)
 
 
 def frames_per_second(capture: cv2.VideoCapture) -> float:
