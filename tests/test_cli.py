@@ -66,6 +66,19 @@ def test_ctrl_c_is_one_line_and_exit_code_130(capsys):
     assert capsys.readouterr().err == "\nwlasl-shard: stopped\n"
 
 
+def test_help_shows_defaults_that_are_values(capsys):
+    parser = cli.make_parser("shard", "Shards.")
+    parser.add_argument("--size", default="224", help="pixels")
+    parser.add_argument("--subset", default=None, help="glosses")
+    parser.add_argument("--workers", default=None, help="processes (default: all)")
+    parser.add_argument("--strict", action="store_true", help="exit with 1")
+    text = " ".join(parser.format_help().split())
+    assert "pixels (default: 224)" in text
+    assert "processes (default: all)" in text
+    assert "None" not in text
+    assert "False" not in text
+
+
 PROGRAM = """
 import sys
 from wlasl_tfrecord import cli

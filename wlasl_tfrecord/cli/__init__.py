@@ -24,7 +24,7 @@ def make_parser(command: str, description: str) -> argparse.ArgumentParser:
     return argparse_flags.ArgumentParser(
         prog=_program(command),
         description=description,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_Formatter,
         allow_abbrev=False,
     )
 
@@ -72,6 +72,15 @@ def run(
         # Python would complain once more when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows the defaults that are values; "(default: None)" helps nobody."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, False) or "default" in (action.help or ""):
+            return action.help
+        return super()._get_help_string(action)
 
 
 def _is_ours(error: ValueError) -> bool:
