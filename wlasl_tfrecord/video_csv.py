@@ -166,6 +166,7 @@ def _number(row: dict[str, str], column: str, place: str) -> int | None:
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
         raise ManifestError(
-            f"{place}: {column} must be a whole number, got {shown(text)}"
+            f"{place}: {column} must be a whole number, got {shown(text)}; "
+            "count frames from 0 and number the signers"
         )
     return int(text)
