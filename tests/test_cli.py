@@ -114,6 +114,47 @@ def test_a_command_keeps_freed_memory_unless_told_otherwise(
     assert done.stdout == f"{expected} ['two words', 'b']\n"
 
 
+def test_tensorflow_starts_without_a_word():
+    code = "from wlasl_tfrecord import cli; cli.import_tensorflow(); "
+    use = (
+        "import sys, tensorflow as tf; tf.constant(1) + 1; print('!', file=sys.stderr)"
+    )
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "CUDA_"))}
+    environment = {**clean, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code + use],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == "!\n"
+
+
+def test_a_tensorflow_that_fails_to_load_says_why(tmp_path):
+    (tmp_path / "tensorflow.py").write_text(
+        "import os; os.write(2, b'I0000 remark\\nno libcudart\\n')\n"
+        "raise ImportError('x')"
+    )
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]),
+    }
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from wlasl_tfrecord import cli; cli.import_tensorflow()",
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("no libcudart\n")
+    assert "ImportError: x" in done.stderr
+
+
 def test_nobody_reading_the_output_is_no_traceback(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM.replace("print(", "print('x' * 100_000, "))

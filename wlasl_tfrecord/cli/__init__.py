@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from absl.flags import argparse_flags
 
 from wlasl_tfrecord.errors import WlaslError
 
-__all__ = ["make_parser", "run"]
+__all__ = ["import_tensorflow", "make_parser", "run"]
 
 
 def make_parser(command: str, description: str) -> argparse.ArgumentParser:
@@ -51,9 +52,6 @@ def run(
     arguments = parser.parse_args(sys.argv[1:] if argv is None else list(argv))
     if argv is None:
         _keep_freed_memory()
-    # TensorFlow's C++ side talks of oneDNN and CUDA at start; what it has to say of
-    # errors still comes through.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         return body(arguments)
     except WlaslError as error:
@@ -72,6 +70,33 @@ def run(
         # Python would complain once more when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow without what its libraries print at every start.
+
+    A command calls it after it has checked what can be checked without. The remarks on
+    oneDNN and CUDA come before any log level is heard; whatever else is printed during
+    the import, and the error if it fails, gets through.
+    """
+    # Level 3 leaves out that cuInit failed, which is no news on a machine with no GPU.
+    has_gpu = any(Path("/dev").glob("nvidia*"))
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if has_gpu else "3")
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as printed:
+        os.dup2(printed.fileno(), 2)
+        try:
+            import tensorflow  # noqa: F401
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            printed.seek(0)
+            for line in printed:
+                if not line.startswith(_START_REMARKS):
+                    os.write(2, line)
+
+
+_START_REMARKS = (b"I0000 ", b"WARNING: All log messages before absl::InitializeLog()")
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
