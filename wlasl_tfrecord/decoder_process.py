@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     """Serves until its input ends.
 
     Args:
-        argv: Its settings as JSON; see `decoders.py`, which alone starts it.
+        argv: Its settings as JSON; see `decoder_handle.start`.
     """
     settings = json.loads(argv[0])
     _stay_small(settings["memory_bytes"])

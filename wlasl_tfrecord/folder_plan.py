@@ -1,20 +1,21 @@
 """The plan of a run: what a shard folder will hold, and what of it is there already."""
 
-import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 from tqdm import tqdm
 
 from wlasl_tfrecord import index
 from wlasl_tfrecord.contents import sha256_of
-from wlasl_tfrecord.errors import OutputError, ShardFolderError, VideoError
+from wlasl_tfrecord.errors import OutputError, VideoError
+from wlasl_tfrecord.finished_shards import finished_shards
 from wlasl_tfrecord.instances import Instance, Manifest
 from wlasl_tfrecord.outcomes import (
+    KINDS,
     Outcome,
     decoding_failure,
     find_duplicates,
@@ -29,19 +30,9 @@ from wlasl_tfrecord.plan import (
     plan_shards,
     record_bytes,
 )
-from wlasl_tfrecord.report import REPORT_FILE
-from wlasl_tfrecord.shard_files import (
-    Record,
-    WrittenShard,
-    is_intact,
-    load_state,
-    state_name,
-)
+from wlasl_tfrecord.shard_files import WrittenShard
 
-__all__ = ["WORK_DIR", "FolderPlan", "plan_folder"]
-
-# Inside the folder of shards, so that renaming a finished file moves no bytes.
-WORK_DIR = ".shard-work"
+__all__ = ["FolderPlan", "check_space", "plan_folder"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +68,31 @@ class FolderPlan:
         """The shards that are to be written."""
         return tuple(shard for shard in self.shards if shard.name not in self.finished)
 
+    def summary(self) -> str:
+        """Says what a run is to do, for a person."""
+        counts = {split: Counter[str]() for split in index.SPLITS}
+        for instance in self.instances:
+            outcome = self.outcomes.get(instance.video_id)
+            columns = "instances", "to hold" if outcome is None else outcome.kind
+            counts[instance.split].update(columns)
+        columns = [
+            column
+            for column in ("instances", "to hold", *KINDS)
+            if any(column in split for split in counts.values())
+        ]
+        lines = ["".join([f"{'split':<8}", *(f"{name:>13}" for name in columns)])]
+        for split, numbers in counts.items():
+            if numbers:
+                cells = "".join(f"{numbers[column]:>13,}" for column in columns)
+                lines.append(f"{split:<8}{cells}")
+        num_tasks = sum(len(shard.tasks) for shard in self.unwritten)
+        lines.append(
+            f"{self.out}: {len(self.unwritten)} of {len(self.shards)} shards to write, "
+            f"{num_tasks:,} clips, about {self.bytes_to_write / 2**30:,.2f} GiB; free "
+            f"are {self.free_bytes / 2**30:,.1f} GiB"
+        )
+        return "\n".join(lines)
+
     @property
     def bytes_to_write(self) -> int:
         """About how many bytes are to come."""
@@ -90,6 +106,7 @@ def plan_folder(
     *,
     options: ShardOptions,
     overwrite: bool = False,
+    retry: bool = False,
     show_progress: bool = False,
 ) -> FolderPlan:
     """Plans a run, and changes nothing.
@@ -103,6 +120,8 @@ def plan_folder(
         out: The folder of shards, which need not exist.
         options: What decides the bytes.
         overwrite: Count nothing of a finished folder as there.
+        retry: Count no shard as there in which a video took too long, took too much
+            memory, or ended its decoder: another machine may have done better.
         show_progress: Show a bar on stderr.
 
     Raises:
@@ -142,7 +161,10 @@ def plan_folder(
     shards = tuple(plan_shards(tasks, options))
     is_finished, finished = False, {}
     if os.path.isdir(root):
-        is_finished, finished = _finished_shards(root, shards, options, overwrite)
+        is_finished = os.path.exists(os.path.join(root, index.INDEX_FILE))
+        finished = finished_shards(
+            root, shards, options, overwrite=overwrite or not is_finished, retry=retry
+        )
     return FolderPlan(
         out=root,
         options=options,
@@ -155,6 +177,20 @@ def plan_folder(
         is_finished=is_finished,
         free_bytes=_free_bytes(root),
     )
+
+
+def check_space(plan: FolderPlan) -> None:
+    """Checks that what is to come fits on the disk.
+
+    Raises:
+        OutputError: If it does not.
+    """
+    if plan.bytes_to_write > plan.free_bytes:
+        raise OutputError(
+            f"{plan.out} needs {plan.bytes_to_write / 2**30:,.1f} GiB, free are "
+            f"{plan.free_bytes / 2**30:,.1f} GiB; free some, choose another --out, or "
+            "a smaller --codec (jpeg takes a twelfth of raw)"
+        )
 
 
 def _digests(
@@ -171,7 +207,8 @@ def _digests(
         except OSError as error:
             return VideoError(f"unreadable: {error.strerror or error}")
 
-    with ThreadPoolExecutor(max_workers=8) as pool:
+    pool = ThreadPoolExecutor(max_workers=8)
+    try:
         results = pool.map(digest, instances)
         yield from zip(
             instances,
@@ -184,119 +221,9 @@ def _digests(
                 leave=False,
             ),
         )
-
-
-def _finished_shards(
-    root: str,
-    planned: tuple[PlannedShard, ...],
-    options: ShardOptions,
-    overwrite: bool,
-) -> tuple[bool, dict[str, WrittenShard]]:
-    """Finds the shards of a plan that an earlier run has finished."""
-    known: dict[str, WrittenShard] = {}
-    is_finished = os.path.exists(os.path.join(root, index.INDEX_FILE))
-    if is_finished and not overwrite:
-        known = _previous_shards(root, options)
-    work_dir = os.path.join(root, WORK_DIR)
-    finished: dict[str, WrittenShard] = {}
-    for shard in planned:
-        # An interrupted run's own note comes first: it is newer.
-        noted = load_state(os.path.join(work_dir, state_name(shard.name)))
-        for state in (noted, known.get(shard.name)):
-            if (
-                state is not None
-                and state.fingerprint == shard.fingerprint
-                and any(
-                    is_intact(os.path.join(directory, shard.name), state)
-                    for directory in (work_dir, root)
-                )
-            ):
-                finished[shard.name] = state
-                break
-    return is_finished, finished
-
-
-def _previous_shards(root: str, options: ShardOptions) -> dict[str, WrittenShard]:
-    """Reads what a finished folder says of its shards.
-
-    Raises:
-        OutputError: If it was written with other options, or does not say with which.
-    """
-    try:
-        report = json.loads(index.read_bytes(os.path.join(root, REPORT_FILE)))
-        _check_options(root, report["options"], options)
-        folder = index.load_folder(root, check_shards=False)
-        instances = {
-            (values["split"], values["video_id"]): values
-            for values in report["instances"]
-        }
-        shards: dict[str, WrittenShard] = {}
-        for split in folder.splits:
-            failures = {
-                video_id: values["reason"]
-                for (of_split, video_id), values in instances.items()
-                if of_split == split and values.get("stage") == "decode"
-            }
-            records = _records_by_shard(folder, split, instances)
-            for number, shard in enumerate(folder.shards[split]):
-                shards[shard.name] = WrittenShard(
-                    name=shard.name,
-                    fingerprint=report["shards"][shard.name],
-                    num_bytes=shard.num_bytes,
-                    records=tuple(records[number]),
-                    failures=failures,
-                )
-        return shards
-    except (OSError, ShardFolderError, KeyError, ValueError, TypeError) as error:
-        raise OutputError(
-            f"{root} holds shards, but cannot be continued ({error}); write it anew "
-            "with --overwrite, or choose another --out"
-        ) from error
-
-
-def _records_by_shard(
-    folder: index.ShardFolder,
-    split: str,
-    instances: Mapping[tuple[str, str], Mapping[str, Any]],
-) -> list[list[Record]]:
-    """Joins the table of records of a split with the report."""
-    table = index.load_records(folder, split)
-    by_shard: list[list[Record]] = [[] for _ in folder.shards[split]]
-    for n, video_id in enumerate(table.video_ids):
-        values = instances[split, video_id]
-        by_shard[int(table.shard_indices[n])].append(
-            Record(
-                offset=int(table.offsets[n]),
-                num_bytes=int(table.num_bytes[n]),
-                crc=int(table.crcs[n]),
-                label=int(table.labels[n]),
-                video_id=video_id,
-                signer_id=int(table.signer_ids[n]),
-                num_distinct_frames=int(table.num_distinct_frames[n]),
-                range_rule=values["range_rule"],
-                num_video_frames=values["num_video_frames"],
-            )
-        )
-    return by_shard
-
-
-def _check_options(root: str, before: Mapping[str, Any], options: ShardOptions) -> None:
-    """Refuses to continue a folder with other options.
-
-    Raises:
-        OutputError: If one differs; it is named.
-    """
-    now = options.to_dict()
-    changed = [
-        f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
-        for name in sorted({*before, *now})
-        if before.get(name) != now.get(name)
-    ]
-    if changed:
-        raise OutputError(
-            f"{root} was written with other options: {', '.join(changed)}; use the "
-            "same, write it anew with --overwrite, or choose another --out"
-        )
+    finally:
+        # After Ctrl-C nobody waits for thousands of videos.
+        pool.shutdown(cancel_futures=True)
 
 
 def _free_bytes(root: str) -> int:

@@ -84,6 +84,9 @@ def finish_folder(
     for name in sorted(names):
         with contextlib.suppress(FileNotFoundError):
             os.replace(os.path.join(work_dir, name), os.path.join(out, name))
+        with open(os.path.join(out, name), "ab"):
+            # One without records may not have a file yet.
+            pass
     for name in sorted(os.listdir(out)):
         is_ours = _SHARD_FILE.fullmatch(name) or name == index.FEATURES_FILE
         if is_ours and name not in names and name not in files:

@@ -115,13 +115,13 @@ class ShardReport:
         if self.leaks and not self.options.drop_leaks:
             pairs = [f"{one} = {other}" for one, other in self.leaks]
             lines.append(
-                f"{len(pairs)} videos are in two splits under two ids: "
-                f"{_first_of(pairs)}; leave them out of train with --drop-leaks"
+                f"the same video under two ids, in two splits: {_first_of(pairs)}; "
+                "--drop-leaks leaves it out of train"
             )
         kinds = Counter(o.kind for o in self.outcomes if o.is_failure)
         if kinds:
             named = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
-            lines.append(f"{self.num_failed} videos failed: {named}")
+            lines.append(f"failed: {named}")
         num_shards = len(self.fingerprints)
         if self.num_shards_written:
             written = f"{self.num_shards_written} of {num_shards} shards written"

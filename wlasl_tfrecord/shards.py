@@ -3,7 +3,8 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import tensorflow as tf
 from tqdm import tqdm
@@ -14,9 +15,15 @@ from wlasl_tfrecord.decoders import (
     DecoderLimits,
     Undecoded,
     decode_in_order,
+    num_cores,
 )
 from wlasl_tfrecord.errors import OutputError
-from wlasl_tfrecord.folder_plan import WORK_DIR, FolderPlan, plan_folder
+from wlasl_tfrecord.finished_shards import WORK_DIR
+from wlasl_tfrecord.folder_plan import (
+    FolderPlan,
+    check_space,
+    plan_folder,
+)
 from wlasl_tfrecord.instances import Manifest
 from wlasl_tfrecord.output_folders import (
     finish_folder,
@@ -47,8 +54,10 @@ def write_shards(
     limits: DecoderLimits | None = None,
     workers: int | None = None,
     overwrite: bool = False,
+    retry: bool = False,
     src: str | os.PathLike[str] | None = None,
     show_progress: bool = False,
+    on_plan: Callable[[FolderPlan], None] | None = None,
 ) -> ShardReport:
     """Writes the shard folder of a manifest, or what of it is not there yet.
 
@@ -62,8 +71,11 @@ def write_shards(
         limits: What one video may cost; by default `DecoderLimits()`.
         workers: How many processes decode; by default one for each core.
         overwrite: Write a folder anew that was finished before.
+        retry: Write shards anew in which a video took too long or too much memory, or
+            ended its decoder.
         src: What the report shows paths relative to.
         show_progress: Show a bar with clips/s on stderr.
+        on_plan: Is given the plan, before anything is written.
 
     Returns:
         What became of every instance.
@@ -83,8 +95,11 @@ def write_shards(
             root,
             options=options,
             overwrite=overwrite,
+            retry=retry,
             show_progress=show_progress,
         )
+        if on_plan is not None:
+            on_plan(plan)
         check_space(plan)
         num_unwritten = len(plan.unwritten)
         written = _write_unwritten(
@@ -93,27 +108,6 @@ def write_shards(
         report = _report(plan, written, num_unwritten, src)
         _finish(plan, written, report)
     return report
-
-
-def num_cores() -> int:
-    """Counts the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def check_space(plan: FolderPlan) -> None:
-    """Checks that what is to come fits on the disk.
-
-    Raises:
-        OutputError: If it does not.
-    """
-    if plan.bytes_to_write > plan.free_bytes:
-        raise OutputError(
-            f"{plan.out} needs {plan.bytes_to_write / 2**30:,.1f} GiB, free are "
-            f"{plan.free_bytes / 2**30:,.1f} GiB; free some, choose another --out, or "
-            "a smaller --codec (jpeg takes a twelfth of raw)"
-        )
 
 
 def _write_unwritten(
@@ -128,6 +122,9 @@ def _write_unwritten(
         os.makedirs(work_dir, exist_ok=True)
         _keep_only(work_dir, written)
     tasks = [task for shard in plan.unwritten for task in shard.tasks]
+    # The disk takes its time; meanwhile the next shard is written.
+    settler = ThreadPoolExecutor(max_workers=1)
+    settling: list[Future[None]] = []
     decoded = decode_in_order(
         tasks,
         options=plan.options,
@@ -139,14 +136,32 @@ def _write_unwritten(
         contextlib.closing(decoded),
         tqdm(total=len(tasks), unit="clip", disable=not show_progress) as progress,
         output_errors(plan.out),
+        _cancelled_at_end(settler),
     ):
         for shard in plan.unwritten:
             path = os.path.join(work_dir, shard.name)
-            written[shard.name] = _write_shard(shard, decoded, path, plan, progress)
-            save_state(
-                written[shard.name], os.path.join(work_dir, state_name(shard.name))
-            )
+            finished = _write_shard(shard, decoded, path, plan, progress)
+            written[shard.name] = finished
+            settling.append(settler.submit(_settle, finished, path, work_dir))
+        for future in settling:
+            future.result()
     return written
+
+
+@contextlib.contextmanager
+def _cancelled_at_end(pool: ThreadPoolExecutor) -> Iterator[None]:
+    """Ends a pool without waiting for what it has not begun."""
+    try:
+        yield
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _settle(shard: WrittenShard, path: str, work_dir: str) -> None:
+    """Waits until a shard is on the disk, and notes that it is finished."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+    save_state(shard, os.path.join(work_dir, state_name(shard.name)))
 
 
 def _write_shard(

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from wlasl_tfrecord.cli import make_parser, run
 from wlasl_tfrecord.clips import FRAMINGS, ClipSpec
-from wlasl_tfrecord.decoders import DecoderLimits
+from wlasl_tfrecord.decoders import DecoderLimits, num_cores
+from wlasl_tfrecord.folder_plan import check_space, plan_folder
 from wlasl_tfrecord.index import CODECS
+from wlasl_tfrecord.manifest import SPLIT_SOURCES, read_manifest
 from wlasl_tfrecord.plan import ShardOptions
 
 __all__ = ["main"]
@@ -44,15 +46,51 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--codec", choices=CODECS, default=defaults.codec, help="how frames are stored")
     add("--jpeg-quality", type=int, default=defaults.jpeg_quality, help="1 to 100")
-    add("--workers", type=int, help="processes that decode (default: all cores)")
+    add("--workers", type=int, default=num_cores(), help="processes that decode")
     add("--seed", type=int, default=defaults.seed, help="of the order of clips")
     add("--overwrite", action="store_true", help="write a finished folder anew")
     add("--strict", action="store_true", help="exit with 1 if any video failed")
+    add("--shard-mib", type=int, default=defaults.shard_mib, help="size of a shard")
+    add(
+        "--split-by",
+        choices=SPLIT_SOURCES,
+        default=defaults.split_by,
+        help="signer makes new splits in which nobody signs twice",
+    )
+    add(
+        "--drop-leaks",
+        action="store_true",
+        help="leave out train clips whose content is in val or test too",
+    )
     add("--timeout", type=float, default=limits.timeout_seconds, help="seconds a video")
+    add(
+        "--worker-mib",
+        type=int,
+        default=limits.memory_mib,
+        help="memory that one worker may take, in MiB",
+    )
+    add(
+        "--retry",
+        action="store_true",
+        help="try again what took too long or too much memory, or ended its worker",
+    )
+    add("--dry-run", action="store_true", help="say what would be done, and do nothing")
     return parser
 
 
 def _shard(arguments: argparse.Namespace) -> int:
+    try:
+        return _write(arguments)
+    except KeyboardInterrupt:
+        print(
+            f"\nstopped; the same command continues where it was: "
+            f"{arguments.out} keeps the finished shards",
+            file=sys.stderr,
+        )
+        return 130
+
+
+def _write(arguments: argparse.Namespace) -> int:
     options = ShardOptions(
         clip=_clip(arguments),
         framing=arguments.framing,
@@ -60,15 +98,35 @@ def _shard(arguments: argparse.Namespace) -> int:
         jpeg_quality=arguments.jpeg_quality,
         seed=arguments.seed,
         subset=arguments.subset,
+        shard_mib=arguments.shard_mib,
+        split_by=arguments.split_by,
+        drop_leaks=arguments.drop_leaks,
     )
-    limits = DecoderLimits(timeout_seconds=arguments.timeout)
-    from wlasl_tfrecord.manifest import read_manifest
-
+    limits = DecoderLimits(
+        timeout_seconds=arguments.timeout, memory_mib=arguments.worker_mib
+    )
     manifest = read_manifest(
-        arguments.src, annotations=arguments.annotations, subset=arguments.subset
+        arguments.src,
+        annotations=arguments.annotations,
+        subset=arguments.subset,
+        split_by=arguments.split_by,
     )
+    print(f"{len(manifest.instances):,} instances in {manifest.annotations}")
     for note in manifest.notes:
         print(note)
+    if arguments.dry_run:
+        plan = plan_folder(
+            manifest,
+            arguments.out,
+            options=options,
+            overwrite=arguments.overwrite,
+            retry=arguments.retry,
+            show_progress=sys.stderr.isatty(),
+        )
+        print(plan.summary())
+        check_space(plan)
+        return 0
+    # Only now TensorFlow, which takes seconds.
     from wlasl_tfrecord.shards import write_shards
 
     report = write_shards(
@@ -78,8 +136,10 @@ def _shard(arguments: argparse.Namespace) -> int:
         limits=limits,
         workers=arguments.workers,
         overwrite=arguments.overwrite,
+        retry=arguments.retry,
         src=arguments.src,
         show_progress=sys.stderr.isatty(),
+        on_plan=lambda plan: print(plan.summary(), flush=True),
     )
     print(report.summary())
     return 1 if arguments.strict and report.num_failed else 0

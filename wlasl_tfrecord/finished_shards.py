@@ -1,0 +1,176 @@
+"""The finished shards: what earlier runs left of a folder, whole and of use."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wlasl_tfrecord import index
+from wlasl_tfrecord.errors import OutputError, ShardFolderError
+from wlasl_tfrecord.plan import PlannedShard, ShardOptions
+from wlasl_tfrecord.report import REPORT_FILE
+from wlasl_tfrecord.shard_files import (
+    Record,
+    WrittenShard,
+    is_intact,
+    load_state,
+    state_name,
+)
+
+__all__ = ["WORK_DIR", "finished_shards"]
+
+# Inside the folder of shards, so that renaming a finished file moves no bytes.
+WORK_DIR = ".shard-work"
+
+
+def finished_shards(
+    root: str,
+    planned: Sequence[PlannedShard],
+    options: ShardOptions,
+    *,
+    overwrite: bool,
+    retry: bool,
+) -> dict[str, WrittenShard]:
+    """Finds the shards of a plan that an earlier run has finished.
+
+    Args:
+        root: The folder.
+        planned: All shards that it shall have.
+        options: What decides the bytes.
+        overwrite: Ask only what an interrupted run noted, not the folder itself.
+        retry: Leave out shards in which a video failed in a way that need not repeat
+            itself.
+
+    Returns:
+        Name -> shard, for those that are there and whole.
+
+    Raises:
+        OutputError: If the folder was written with other options, or does not say with
+            which.
+    """
+    known = {} if overwrite else _previous_shards(root, options)
+    work_dir = os.path.join(root, WORK_DIR)
+    finished: dict[str, WrittenShard] = {}
+    for shard in planned:
+        # An interrupted run's own note comes first: it is newer.
+        noted = load_state(os.path.join(work_dir, state_name(shard.name)))
+        for state in (noted, known.get(shard.name)):
+            if state is None or state.fingerprint != shard.fingerprint:
+                continue
+            state = _only_of(state, shard)
+            paths = [os.path.join(d, shard.name) for d in (work_dir, root)]
+            is_whole = any(is_intact(path, state) for path in paths)
+            if is_whole and not (retry and _is_unlucky(state)):
+                finished[shard.name] = state
+                break
+    return finished
+
+
+def _only_of(state: WrittenShard, planned: PlannedShard) -> WrittenShard:
+    """Keeps the failures of one shard of those of the whole folder."""
+    ids = {task.instance.video_id for task in planned.tasks}
+    failures = {name: why for name, why in state.failures.items() if name in ids}
+    return dataclasses.replace(state, failures=failures)
+
+
+def _is_unlucky(shard: WrittenShard) -> bool:
+    """Says whether a video of a shard failed in a way that need not repeat itself."""
+    return any(
+        reason.partition(": ")[0] in ("timeout", "crash", "out of memory")
+        for reason in shard.failures.values()
+    )
+
+
+def _previous_shards(root: str, options: ShardOptions) -> dict[str, WrittenShard]:
+    """Reads what a finished folder says of its shards.
+
+    Raises:
+        OutputError: If it was written with other options, or does not say with which.
+    """
+    try:
+        report = json.loads(index.read_bytes(os.path.join(root, REPORT_FILE)))
+        _check_options(root, report["options"], options)
+        folder = index.load_folder(root, check_shards=False)
+        instances = {
+            (values["split"], values["video_id"]): values
+            for values in report["instances"]
+        }
+        failures = {
+            video_id: values["reason"]
+            for (_, video_id), values in instances.items()
+            if values.get("stage") == "decode"
+        }
+        shards: dict[str, WrittenShard] = {}
+        for split in folder.splits:
+            records = _records_by_shard(folder, split, instances)
+            for number, shard in enumerate(folder.shards[split]):
+                shards[shard.name] = WrittenShard(
+                    name=shard.name,
+                    fingerprint=report["shards"][shard.name],
+                    num_bytes=shard.num_bytes,
+                    records=tuple(records[number]),
+                    # Those of the whole folder; `_only_of` keeps this shard's.
+                    failures=failures,
+                )
+        for name in set(report["shards"]) - set(shards):
+            # Of a split in which no video could be decoded no file remains.
+            shards[name] = WrittenShard(
+                name=name,
+                fingerprint=report["shards"][name],
+                num_bytes=0,
+                records=(),
+                failures=failures,
+            )
+        return shards
+    except (OSError, ShardFolderError, KeyError, ValueError, TypeError) as error:
+        raise OutputError(
+            f"{root} holds shards, but cannot be continued ({error}); write it anew "
+            "with --overwrite, or choose another --out"
+        ) from error
+
+
+def _records_by_shard(
+    folder: index.ShardFolder,
+    split: str,
+    instances: Mapping[tuple[str, str], Mapping[str, Any]],
+) -> list[list[Record]]:
+    """Joins the table of records of a split with the report."""
+    table = index.load_records(folder, split)
+    by_shard: list[list[Record]] = [[] for _ in folder.shards[split]]
+    for n, video_id in enumerate(table.video_ids):
+        values = instances[split, video_id]
+        by_shard[int(table.shard_indices[n])].append(
+            Record(
+                offset=int(table.offsets[n]),
+                num_bytes=int(table.num_bytes[n]),
+                crc=int(table.crcs[n]),
+                label=int(table.labels[n]),
+                video_id=video_id,
+                signer_id=int(table.signer_ids[n]),
+                num_distinct_frames=int(table.num_distinct_frames[n]),
+                range_rule=values["range_rule"],
+                num_video_frames=values["num_video_frames"],
+            )
+        )
+    return by_shard
+
+
+def _check_options(root: str, before: Mapping[str, Any], options: ShardOptions) -> None:
+    """Refuses to continue a folder with other options.
+
+    Raises:
+        OutputError: If one differs; it is named.
+    """
+    now = options.to_dict()
+    # What only one of them names follows from the codec, which is named itself.
+    changed = [
+        f"{name} was {before[name]!r} and is {now[name]!r}"
+        for name in now
+        if name in before and before[name] != now[name]
+    ]
+    if changed:
+        raise OutputError(
+            f"{root} was written with other options: {', '.join(changed)}; use the "
+            "same, write it anew with --overwrite, or choose another --out"
+        )
