@@ -6,7 +6,9 @@ import pytest
 import tensorflow as tf
 
 from wlasl_tfrecord import examples, index
-from wlasl_tfrecord.verification import Damage, verify_files, verify_split
+from wlasl_tfrecord.damage import Damage
+from wlasl_tfrecord.folder_check import verify_files
+from wlasl_tfrecord.record_check import verify_split
 
 
 def load(directory):

@@ -43,7 +43,7 @@ def annotation_file(path: str, subset: int | None) -> str:
             raise ManifestError(f"no annotation file in {path}; name the file itself")
         return found
     if not os.path.isfile(path):
-        raise ManifestError(f"no annotation file at {path}")
+        raise ManifestError(f"no annotation file at {path}; check --annotations")
     return path
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from wlasl_tfrecord.cli import make_parser, run
-from wlasl_tfrecord.index import SPLITS, load_folder
+from wlasl_tfrecord.index import SPLITS, ShardFolder, load_folder
 
 __all__ = ["main"]
 
@@ -70,20 +70,21 @@ def _inspect(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _verify(folder, splits: Sequence[str]) -> bool:
+def _verify(folder: ShardFolder, splits: Sequence[str]) -> bool:
     """Prints every damage, and how much was looked at."""
     from tqdm import tqdm
 
-    from wlasl_tfrecord import verification
+    from wlasl_tfrecord.folder_check import verify_files
+    from wlasl_tfrecord.record_check import verify_split
 
     total = sum(folder.num_clips(split) for split in splits)
-    found = verification.verify_files(folder)
+    found = verify_files(folder)
     num_damaged = len(found)
     for damage in found:
         print(damage)
     with tqdm(total=total, unit="clips", disable=None) as progress:
         for split in splits:
-            for damage in verification.verify_split(folder, split):
+            for damage in verify_split(folder, split):
                 if damage is not None:
                     num_damaged += 1
                     progress.write(str(damage), file=sys.stdout)

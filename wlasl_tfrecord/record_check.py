@@ -1,78 +1,22 @@
-"""Is a shard folder whole? Every file and every record of it, looked at closely."""
+"""Is every record of a split whole, and what the index says of it?"""
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from wlasl_tfrecord import examples, index
+from wlasl_tfrecord.damage import Damage
 from wlasl_tfrecord.errors import ShardFolderError
 from wlasl_tfrecord.index import Records, ShardFolder
 from wlasl_tfrecord.records import read_record
 
-__all__ = ["Damage", "verify_files", "verify_split"]
+__all__ = ["verify_split"]
 
 # A record is a length of 8 bytes and its checksum of 4, the proto, its checksum of 4.
 _HEADER_BYTES = 12
 _FOOTER_BYTES = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Damage:
-    """One thing that is wrong with a shard folder.
-
-    Attributes:
-        file: The name of the file, inside the folder.
-        reason: What is wrong with it.
-        record: Which record of the file, counted from 0; None if it is not one record.
-        video_id: What the index calls that record; None if it is not one record.
-    """
-
-    file: str
-    reason: str
-    record: int | None = None
-    video_id: str | None = None
-
-    def __str__(self) -> str:
-        """Writes the damage on one line."""
-        if self.record is None:
-            return f"{self.file}: {self.reason}"
-        return f"{self.file}: record {self.record} ({self.video_id}): {self.reason}"
-
-
-def verify_files(folder: ShardFolder) -> list[Damage]:
-    """Checks the files of a folder against each other, without opening a shard.
-
-    Args:
-        folder: What `load_folder(…, check_shards=False)` gave.
-
-    Returns:
-        What is wrong, nothing if all is well.
-    """
-    damage: list[Damage] = []
-    expected = {shard.name for shards in folder.shards.values() for shard in shards}
-    present = {name.rstrip("/") for name in tf.io.gfile.listdir(folder.directory)}
-    stray = sorted(
-        name
-        for name in present - expected
-        if name.startswith(f"{index.DATASET_NAME}-") and ".tfrecord" in name
-    )
-    damage += [Damage(file=name, reason="no split names this file") for name in stray]
-    damage += _verify_info(folder)
-    labels = "".join(f"{gloss}\n" for gloss in folder.glosses)
-    damage += _verify_text(folder, index.LABELS_FILE, labels, "the index's glosses")
-    features = examples.tfds_features(folder.clip, folder.codec, folder.num_classes)
-    if features is None and index.FEATURES_FILE in present:
-        reason = f"TFDS cannot read {folder.codec} records, this says it can"
-        damage.append(Damage(file=index.FEATURES_FILE, reason=reason))
-    elif features is not None:
-        damage += _verify_json(
-            folder, index.FEATURES_FILE, features, "the records of this format"
-        )
-    return damage
 
 
 def verify_split(folder: ShardFolder, split: str) -> Iterator[Damage | None]:
@@ -117,58 +61,6 @@ def verify_split(folder: ShardFolder, split: str) -> Iterator[Damage | None]:
             record=int(numbers[k]),
             video_id=records.video_ids[k],
         )
-
-
-def _verify_info(folder: ShardFolder) -> Iterator[Damage]:
-    """Checks the numbers that TFDS relies on."""
-    try:
-        path = index.join(folder.directory, index.INFO_FILE)
-        splits = {s["name"]: s for s in json.loads(index.read_bytes(path))["splits"]}
-        told = {
-            split: (
-                [int(number) for number in value["shardLengths"]],
-                int(value["numBytes"]),
-            )
-            for split, value in splits.items()
-        }
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = f"it is damaged ({type(error).__name__}: {error})"
-        yield Damage(file=index.INFO_FILE, reason=reason)
-        return
-    if set(told) != set(folder.splits):
-        reason = f"it has the splits {sorted(told)}, the index {list(folder.splits)}"
-        yield Damage(file=index.INFO_FILE, reason=reason)
-        return
-    for split in folder.splits:
-        lengths = [shard.num_records for shard in folder.shards[split]]
-        num_bytes = sum(shard.num_bytes for shard in folder.shards[split])
-        if told[split] != (lengths, num_bytes):
-            reason = f"its numbers of {split} are not those of {index.INDEX_FILE}"
-            yield Damage(file=index.INFO_FILE, reason=reason)
-
-
-def _verify_text(
-    folder: ShardFolder, name: str, expected: str, what: str
-) -> Iterator[Damage]:
-    try:
-        content = index.read_bytes(index.join(folder.directory, name))
-    except OSError as error:
-        yield Damage(file=name, reason=f"cannot be read: {error}")
-        return
-    if content != expected.encode():
-        yield Damage(file=name, reason=f"it does not say {what}")
-
-
-def _verify_json(
-    folder: ShardFolder, name: str, expected: Mapping[str, Any], what: str
-) -> Iterator[Damage]:
-    try:
-        content = json.loads(index.read_bytes(index.join(folder.directory, name)))
-    except (OSError, ValueError) as error:
-        yield Damage(file=name, reason=f"cannot be read: {error}")
-        return
-    if content != expected:
-        yield Damage(file=name, reason=f"it does not describe {what}")
 
 
 def _verify_table(

@@ -1,0 +1,97 @@
+"""Do the files of a shard folder agree with each other? No shard is opened."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from wlasl_tfrecord import examples, index
+from wlasl_tfrecord.damage import Damage
+from wlasl_tfrecord.index import ShardFolder
+
+__all__ = ["verify_files"]
+
+
+def verify_files(folder: ShardFolder) -> list[Damage]:
+    """Checks the files of a folder against each other, without opening a shard.
+
+    Args:
+        folder: What `load_folder(…, check_shards=False)` gave.
+
+    Returns:
+        What is wrong, nothing if all is well.
+    """
+    damage: list[Damage] = []
+    expected = {shard.name for shards in folder.shards.values() for shard in shards}
+    present = {name.rstrip("/") for name in tf.io.gfile.listdir(folder.directory)}
+    stray = sorted(
+        name
+        for name in present - expected
+        if name.startswith(f"{index.DATASET_NAME}-") and ".tfrecord" in name
+    )
+    damage += [Damage(file=name, reason="no split names this file") for name in stray]
+    damage += _verify_info(folder)
+    labels = "".join(f"{gloss}\n" for gloss in folder.glosses)
+    damage += _verify_text(folder, index.LABELS_FILE, labels, "the index's glosses")
+    features = examples.tfds_features(folder.clip, folder.codec, folder.num_classes)
+    if features is None and index.FEATURES_FILE in present:
+        reason = f"TFDS cannot read {folder.codec} records, this says it can"
+        damage.append(Damage(file=index.FEATURES_FILE, reason=reason))
+    elif features is not None:
+        damage += _verify_json(
+            folder, index.FEATURES_FILE, features, "the records of this format"
+        )
+    return damage
+
+
+def _verify_info(folder: ShardFolder) -> Iterator[Damage]:
+    """Checks the numbers that TFDS relies on."""
+    try:
+        path = index.join(folder.directory, index.INFO_FILE)
+        splits = {s["name"]: s for s in json.loads(index.read_bytes(path))["splits"]}
+        told = {
+            split: (
+                [int(number) for number in value["shardLengths"]],
+                int(value["numBytes"]),
+            )
+            for split, value in splits.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"it is damaged ({type(error).__name__}: {error})"
+        yield Damage(file=index.INFO_FILE, reason=reason)
+        return
+    if set(told) != set(folder.splits):
+        reason = f"it has the splits {sorted(told)}, the index {list(folder.splits)}"
+        yield Damage(file=index.INFO_FILE, reason=reason)
+        return
+    for split in folder.splits:
+        lengths = [shard.num_records for shard in folder.shards[split]]
+        num_bytes = sum(shard.num_bytes for shard in folder.shards[split])
+        if told[split] != (lengths, num_bytes):
+            reason = f"its numbers of {split} are not those of {index.INDEX_FILE}"
+            yield Damage(file=index.INFO_FILE, reason=reason)
+
+
+def _verify_text(
+    folder: ShardFolder, name: str, expected: str, what: str
+) -> Iterator[Damage]:
+    try:
+        content = index.read_bytes(index.join(folder.directory, name))
+    except OSError as error:
+        yield Damage(file=name, reason=f"cannot be read: {error}")
+        return
+    if content != expected.encode():
+        yield Damage(file=name, reason=f"it does not say {what}")
+
+
+def _verify_json(
+    folder: ShardFolder, name: str, expected: Mapping[str, Any], what: str
+) -> Iterator[Damage]:
+    try:
+        content = json.loads(index.read_bytes(index.join(folder.directory, name)))
+    except (OSError, ValueError) as error:
+        yield Damage(file=name, reason=f"cannot be read: {error}")
+        return
+    if content != expected:
+        yield Damage(file=name, reason=f"it does not describe {what}")
