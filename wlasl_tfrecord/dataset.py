@@ -11,10 +11,10 @@ from typing import Literal, get_args
 import tensorflow as tf
 
 from wlasl_tfrecord import augment as augmenting
-from wlasl_tfrecord import examples
 from wlasl_tfrecord.augment import AugmentConfig
 from wlasl_tfrecord.index import Records, ShardFolder, load_folder, load_records
 from wlasl_tfrecord.order import Order, clip_seed, locate
+from wlasl_tfrecord.reader import decode_clip, make_reader
 
 __all__ = ["Features", "input_fn", "steps_per_epoch"]
 
@@ -33,6 +33,7 @@ def input_fn(
     augment: AugmentConfig | bool | None = None,
     input_context: tf.distribute.InputContext | None = None,
     features: Features = "pair",
+    max_bad_records: int = 0,
 ) -> tf.data.Dataset:
     """Gives the batches of a split.
 
@@ -67,6 +68,10 @@ def input_fn(
             num_distinct_frames, record, epoch and seed (int64 [B, 2], for
             `augment.jitter_colours`).
             "keys": "dict" without frames, for which no shard is read.
+        max_bad_records: How many damaged records (a wrong CRC, another shape) to pass
+            over, each with a warning that names it. In training the next record in file
+            order that is whole takes the place; in evaluation the clip gets weight 0,
+            or is left out of a "pair". The next damaged record ends the input.
 
     Returns:
         The dataset, with known cardinality. In evaluation the last batch of "pair" is
@@ -75,7 +80,10 @@ def input_fn(
     Raises:
         ShardFolderError: If the folder or the split cannot be used.
         ValueError: If an argument is out of its range, or the batch cannot be divided.
+        tf.errors.InvalidArgumentError: From the iterator, at a damaged record.
     """
+    if max_bad_records < 0:
+        raise ValueError(f"max_bad_records must be at least 0, got {max_bad_records}")
     if features not in get_args(Features):
         raise ValueError(
             f"features must be one of {', '.join(get_args(Features))}, got {features!r}"
@@ -93,32 +101,48 @@ def input_fn(
     )
     start, stop = _step_range(order, start_step, num_epochs)
     num_pipelines, pipeline, num_replicas = _division(batch_size, input_context)
-    ragged = not training and features == "pair" and len(records) % batch_size > 0
-    if ragged and num_replicas > 1:
+    pads = not training and len(records) % batch_size > 0
+    if pads and features == "pair" and num_replicas > 1:
         raise ValueError(
             f"{len(records)} clips do not fill batches of {batch_size} on "
             f'{num_replicas} replicas; use features="weighted", which pads'
         )
-    paths = tf.constant([folder.shard_path(s) for s in folder.split_shards(split)])
+    # Where a clip may have no weight, a "pair" has to do without it.
+    ragged = not training and (pads or max_bad_records > 0)
     table = _table(records, folder)
+    read = make_reader(
+        folder,
+        split,
+        records,
+        max_bad_records=max_bad_records,
+        substitute=training,
+    )
 
     def find_clip(position: tf.Tensor, first_epoch: tf.Tensor) -> dict[str, tf.Tensor]:
         epoch, record, weight = locate(order, position, first_epoch)
-        values = {key: tf.gather(column, record) for key, column in table.items()}
-        values |= {"weight": weight, "record": record, "epoch": epoch}
-        return values | {"seed": clip_seed(seed, epoch, record)}
+        return {"record": record, "epoch": epoch, "weight": weight}
 
-    shard_indices, offsets = records.shard_indices, records.offsets
+    def read_clip(place: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        record, encoded, whole = read(place["record"])
+        weight = place["weight"] * tf.cast(whole, tf.float32)
+        return {**place, "record": record, "weight": weight} | {
+            "encoded": encoded,
+            "whole": whole,
+        }
 
-    def read_clip(values: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        record = values["record"]
-        path = tf.gather(paths, tf.gather(shard_indices, record))
-        serialized = _read_record(path, tf.gather(offsets, record))
-        parsed = examples.parse_clip(serialized, folder.clip, folder.codec, ())
-        frames = examples.decode_frames(parsed, folder.clip, folder.codec)
+    def decode(values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        encoded, whole = values.pop("encoded"), values.pop("whole")
+        frames = decode_clip(encoded, whole, folder.clip, folder.codec)
         if config is not None:
-            frames = augmenting.augment_clip(frames, values["seed"], config)
+            clip_seeds = clip_seed(seed, values["epoch"], values["record"])
+            frames = augmenting.augment_clip(frames, clip_seeds, config)
         return {"frames": frames, **values}
+
+    def describe(values: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        record = values["record"]
+        described = {key: tf.gather(column, record) for key, column in table.items()}
+        seeds = clip_seed(seed, values["epoch"], record)
+        return {**values, **described, "seed": seeds}
 
     # Every n-th position, so that the workers' parts make up the same global batch for
     # any number of workers.
@@ -134,10 +158,12 @@ def input_fn(
         )
     clips = clips.map(find_clip, num_parallel_calls=tf.data.AUTOTUNE)
     if features != "keys":
-        clips = clips.map(read_clip, num_parallel_calls=tf.data.AUTOTUNE)
+        clips = clips.map(
+            lambda place: decode(read_clip(place)), num_parallel_calls=tf.data.AUTOTUNE
+        )
     return (
         clips.batch(batch_size // num_replicas, drop_remainder=True)
-        .map(lambda values: _select(values, features, ragged), tf.data.AUTOTUNE)
+        .map(lambda v: _select(describe(v), features, ragged), tf.data.AUTOTUNE)
         # Last, so that the next batch is ready while the device computes this one.
         .prefetch(tf.data.AUTOTUNE)
     )
@@ -246,25 +272,19 @@ def _numbered(positions: tf.data.Dataset, seed: int, *, fresh: bool) -> tf.data.
     return draw().flat_map(number).apply(tf.data.experimental.assert_cardinality(size))
 
 
-def _read_record(path: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
-    """Reads the record at an offset of a shard, and checks its CRC: string []."""
-    records = tf.raw_ops.TFRecordDatasetV2(
-        filenames=[path], compression_type="", buffer_size=0, byte_offsets=[offset]
-    )
-    spec = tf.TensorSpec([], tf.string)
-    dataset = tf.data.experimental.from_variant(records, spec)
-    return dataset.take(1).get_single_element()
-
-
 def _select(values: dict[str, tf.Tensor], features: Features, ragged: bool):
     """Gives an element the form that was asked for."""
     if features == "pair":
         pair = values["frames"], values["label"]
         if not ragged:
             return pair
-        # The padding is at the end, so this copies nothing.
-        num_real = tf.math.count_nonzero(values["weight"])
-        return tuple(tensor[:num_real] for tensor in pair)
+        keep = values["weight"] > 0
+        # The common case copies nothing.
+        return tf.cond(
+            tf.reduce_all(keep),
+            lambda: pair,
+            lambda: tuple(tf.boolean_mask(tensor, keep) for tensor in pair),
+        )
     if features == "weighted":
         return values["frames"], values["label"], values["weight"]
     return values
