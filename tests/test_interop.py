@@ -14,7 +14,9 @@ The feature specifications below are those of the readers' own sources:
 """
 
 import json
+import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,6 +87,41 @@ def test_tfds_slices_and_shuffles_a_raw_folder(tfds, tmp_path, write_folder):
     builder = tfds.builder_from_directory(str(directory))
     half = builder.as_dataset(split="train[:4]", shuffle_files=True)
     assert len({clip["example/id"] for clip in half.as_numpy_iterator()}) == 4
+
+
+# The document
+
+
+def examples_of_the_document():
+    """Gives the Python code that docs/shard-format.md shows."""
+    page = Path(__file__).resolve().parents[1] / "docs" / "shard-format.md"
+    return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_first_example_of_the_document_runs(
+    tfds, tmp_path, write_folder, monkeypatch
+):
+    write_folder(tmp_path / "shards", NUM_CLIPS)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(examples_of_the_document()[0], names)
+    assert names["frames"].shape == (5, 16, 24, 3)
+    assert names["label"] in (0, 1, 2)
+
+
+@pytest.mark.parametrize("codec", ["jpeg", "png"])
+def test_the_second_example_of_the_document_runs(
+    tmp_path, write_folder, monkeypatch, codec
+):
+    directory = write_folder(tmp_path / "shards", NUM_CLIPS, codec=codec)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(examples_of_the_document()[1], names)
+    clips = list(names["clips"].as_numpy_iterator())
+    assert all(frames.shape == (5, 16, 24, 3) for frames, _ in clips)
+    labels = sorted(int(label) for _, label in clips)
+    assert labels == sorted(labels_of(directory).values())
 
 
 # The readers of MediaSequence

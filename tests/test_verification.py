@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import random
 
 import numpy as np
 import pytest
@@ -109,6 +110,22 @@ def test_a_damaged_length_or_checksum_is_found(tmp_path, write_folder, part):
     assert faults(directory) == [
         f"{path.name}: record 1 (train00001): its checksum does not fit its bytes"
     ]
+
+
+def test_any_flipped_bit_of_a_shard_damages_one_record(tmp_path, write_folder):
+    directory = write_folder(tmp_path / "shards", {"train": 7}, num_shards=1)
+    path = directory / index.shard_name("train", 0, 1)
+    records = index.load_records(load(directory), "train")
+    whole = path.read_bytes()
+    generator = random.Random(0)
+    for _ in range(25):
+        position = generator.randrange(len(whole))
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << generator.randrange(8)
+        path.write_bytes(damaged)
+        number = int(np.searchsorted(records.offsets, position, "right")) - 1
+        (fault,) = faults(directory)
+        assert fault.startswith(f"{path.name}: record {number} (train{number:05d}): ")
 
 
 def test_a_truncated_shard_names_every_record_that_is_lost(tmp_path, write_folder):
