@@ -286,6 +286,25 @@ def test_a_record_that_contradicts_itself_is_named(tmp_path, write_folder):
     assert len(reasons) == 4
 
 
+def test_a_record_of_another_run_is_named(tmp_path, write_folder):
+    directory = write_folder(tmp_path / "shards")
+    other = write_folder(tmp_path / "other")
+
+    def brighten(number, proto):
+        if number == 2:
+            frames = proto.features.feature["clip/frames"].bytes_list
+            frames.value[0] = bytes(255 - value for value in frames.value[0])
+
+    rewrite(other, brighten)
+    # Whole in itself, and of the same size: only its checksum tells.
+    name = index.shard_name("train", 0, 2)
+    (directory / name).write_bytes((other / name).read_bytes())
+    assert faults(directory) == [
+        f"{name}: record 2 (train00002): it is not the record that the index was "
+        "written with"
+    ]
+
+
 def test_a_label_without_a_gloss_is_named(tmp_path, write_folder):
     directory = write_folder(tmp_path / "shards", {"train": 6}, glosses=("a", "b", "c"))
     path = directory / "index.json"

@@ -49,8 +49,14 @@ def verify_split(folder: ShardFolder, split: str) -> Iterator[Damage | None]:
         shard_index = int(records.shard_indices[k])
         if sizes[shard_index] is None:
             continue
-        reason = found if isinstance(found, str) else None
-        if not isinstance(found, str):
+        if isinstance(found, str):
+            reason = found
+        elif (
+            _stored_crc(folder.shard_path(shards[shard_index]), records, k)
+            != (records.crcs[k])
+        ):
+            reason = "it is not the record that the index was written with"
+        else:
             reason = _disagreement(folder, records, k, found)
         if reason is None:
             yield None
@@ -120,6 +126,13 @@ def _next_values(clips: Iterator[dict[str, tf.Tensor]]) -> dict[str, Any] | str:
         return "its checksum does not fit its bytes"
     except tf.errors.OpError as error:
         return _first_words(error.message)
+
+
+def _stored_crc(path: str, records: Records, k: int) -> int:
+    """Reads the masked CRC-32C that stands behind a proto."""
+    with tf.io.gfile.GFile(path, "rb") as file:
+        file.seek(int(records.offsets[k] + _HEADER_BYTES + records.num_bytes[k]))
+        return int.from_bytes(file.read(_FOOTER_BYTES), "little")
 
 
 def _parse_times(serialized: tf.Tensor, folder: ShardFolder) -> tf.Tensor:
