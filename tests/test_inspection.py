@@ -133,6 +133,17 @@ def test_a_sheet_that_cannot_be_written_is_one_line(tmp_path, write_folder, caps
     assert f"cannot write {sheet}: No such file or directory; choose another" in err
 
 
+def test_a_damaged_record_of_the_sheet_is_one_line(tmp_path, write_folder, capsys):
+    directory = write_folder(tmp_path / "shards", {"train": 1}, num_shards=1)
+    path = directory / index.shard_name("train", 0, 1)
+    data = bytearray(path.read_bytes())
+    data[500] ^= 1
+    path.write_bytes(data)
+    code, _, err = run(capsys, directory, "--contact-sheet", tmp_path / "sheet.png")
+    assert code == 1
+    assert f"{path}: the record of train00000 is damaged; bin/inspect --verify" in err
+
+
 def test_odd_names_are_drawn(tmp_path, write_folder):
     glosses = ("Größe\nzwei", "$x^2$", "a" * 90)
     directory = write_folder(tmp_path / "shards", {"train": 3}, glosses=glosses)

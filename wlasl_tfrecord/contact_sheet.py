@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wlasl_tfrecord import examples
 from wlasl_tfrecord.clips import frame_indices
-from wlasl_tfrecord.errors import OutputError
+from wlasl_tfrecord.errors import OutputError, RecordError
 from wlasl_tfrecord.index import SPLITS, ShardFolder, load_records
 from wlasl_tfrecord.records import read_record
 
@@ -105,7 +105,7 @@ def draw_contact_sheet(folder: ShardFolder, rows: Sequence[SheetRow]) -> Figure:
 
     Raises:
         ShardFolderError: If a table of records is damaged.
-        tf.errors.OpError: If a record cannot be read; `--verify` says which.
+        RecordError: If a record of the sheet is damaged.
     """
     strips = [_strip(folder, row) for row in rows]
     width = _TEXT_WIDTH + max(strip.shape[1] for strip in strips)
@@ -164,11 +164,18 @@ def _strip(folder: ShardFolder, row: SheetRow) -> NDArray[np.uint8]:
     """Lays some frames of a clip side by side: uint8 [H, n * W, 3]."""
     records = load_records(folder, row.split)
     shard = folder.split_shards(row.split)[records.shard_indices[row.record]]
-    serialized = read_record(
-        tf.constant(folder.shard_path(shard)), tf.constant(records.offsets[row.record])
-    )
-    parsed = examples.parse_clip(serialized, folder.clip, folder.codec, ())
-    frames = examples.decode_frames(parsed, folder.clip, folder.codec).numpy()
+    path = folder.shard_path(shard)
+    try:
+        serialized = read_record(
+            tf.constant(path), tf.constant(records.offsets[row.record])
+        )
+        parsed = examples.parse_clip(serialized, folder.clip, folder.codec, ())
+        frames = examples.decode_frames(parsed, folder.clip, folder.codec).numpy()
+    except tf.errors.OpError as error:
+        raise RecordError(
+            f"{path}: the record of {row.video_id} is damaged; bin/inspect --verify "
+            "says what is wrong"
+        ) from error
     count = min(_FRAMES_PER_ROW, len(frames))
     chosen = frames[frame_indices(len(frames), count)]
     # White between the frames, so that their edges show.
