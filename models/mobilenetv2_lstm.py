@@ -36,6 +36,7 @@ def build_model(
     alpha: float = 1.0,
     lstm_units: int = 256,
     dropout: float = 0.5,
+    fold_time: bool = True,
 ) -> keras.Model:
     """Builds the network in the current dtype policy of Keras.
 
@@ -52,6 +53,9 @@ def build_model(
         lstm_units: Size of the state over time.
         dropout: Share of the features, and of the LSTM's last state, that a training
             step leaves out.
+        fold_time: False uses Keras's TimeDistributed, which copies the backbone for
+            each frame: the same function, many times slower to start, but made of
+            layers alone, which is all that an `.h5` file can hold.
 
     Returns:
         uint8 [B, T, H, W, 3] `frames` -> float32 [B, num_classes] probabilities.
@@ -68,11 +72,14 @@ def build_model(
     backbone = _backbone(clip, os.fspath(weights), alpha)
 
     frames = keras.Input(clip.shape, dtype="uint8", name="frames")  # [B, T, H, W, 3]
-    # Time goes into the batch: Keras's TimeDistributed would copy the net T times.
-    x = keras.ops.reshape(frames, (-1, *clip.shape[1:]))  # [B * T, H, W, 3]
-    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="rescaling")(x)  # [-1, 1]
-    x = backbone(x)  # [B * T, D]
-    x = keras.ops.reshape(x, (-1, clip.num_frames, backbone.output_shape[-1]))
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="rescaling")(frames)
+    if fold_time:
+        # Time goes into the batch: the backbone is traced once, not T times.
+        x = keras.ops.reshape(x, (-1, *clip.shape[1:]))  # [B * T, H, W, 3]
+        x = backbone(x)  # [B * T, D]
+        x = keras.ops.reshape(x, (-1, clip.num_frames, backbone.output_shape[-1]))
+    else:
+        x = keras.layers.TimeDistributed(backbone)(x)  # [B, T, D]
     x = keras.layers.Identity(name="features")(x)  # [B, T, D]
     x = keras.layers.Dropout(dropout, name="features_dropout")(x)
     # Default activations and no recurrent dropout, or cuDNN's LSTM is lost.

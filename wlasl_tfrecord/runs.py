@@ -11,6 +11,7 @@
 Plain JSON, so that no TensorFlow is needed to ask what a run is.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -161,7 +162,8 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(aside, path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink()
         raise OutputError(
             f"cannot write {path} ({error.strerror}); free some space, or choose "
             "another folder with --out"

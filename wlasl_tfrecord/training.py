@@ -28,7 +28,7 @@ from wlasl_tfrecord import (
     strategies,
 )
 from wlasl_tfrecord.augment import AugmentConfig
-from wlasl_tfrecord.errors import OutputError, TrainingError
+from wlasl_tfrecord.errors import OutputError, RecipeError, TrainingError
 from wlasl_tfrecord.index import ShardFolder, load_folder, load_records
 from wlasl_tfrecord.loop import MakeBatches, Phase, Progress, Run, run_phase
 from wlasl_tfrecord.recipes import Recipe
@@ -183,7 +183,7 @@ def train(
     if run.events is not None:
         run.events.close()
     if save_h5 and chief:
-        _save_h5(run_dir, say)
+        _save_h5(run_dir, recipe, folder, options, say)
     rows = progress.rows
     return TrainReport(
         run_dir=run_dir,
@@ -526,12 +526,35 @@ def _save_model(
     runs.write_model_info(run_dir, info)
 
 
-def _save_h5(run_dir: Path, say: Callable[[str], None]) -> None:
-    """Writes the best model once more, as Keras's older format."""
+def _save_h5(
+    run_dir: Path,
+    recipe: Recipe,
+    folder: ShardFolder,
+    options: Mapping[str, Any],
+    say: Callable[[str], None],
+) -> None:
+    """Writes the best model once more, in Keras's older format."""
     model: Any = keras.models.load_model(run_dir / runs.MODEL_FILE, compile=False)
+    if "fold_time" in recipe.options:
+        # The format knows layers only, so a reshape of the batch would not load again.
+        weights = model.get_weights()
+        unfolded = {**options, "fold_time": False}
+        model = _build(recipe, folder, unfolded, "float32", False)
+        model.set_weights(weights)
     aside = run_dir / f".{os.getpid()}.part.h5"
-    model.save(aside)
-    os.replace(aside, run_dir / "model.h5")
+    try:
+        model.save(aside)
+        try:
+            keras.models.load_model(aside, compile=False)
+        except (TypeError, ValueError) as error:
+            raise RecipeError(
+                f"{recipe.path} cannot be saved as .h5, which holds layers only "
+                f"({str(error).splitlines()[0]}); use model.keras, or build it without "
+                "keras.ops where its option fold_time is False"
+            ) from error
+        os.replace(aside, run_dir / "model.h5")
+    finally:
+        aside.unlink(missing_ok=True)
     say(f"also wrote {run_dir / 'model.h5'}")
 
 

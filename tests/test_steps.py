@@ -1,0 +1,146 @@
+"""The training step: alike for any number of replicas, and unharmed by an overflow."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn.t accept a copy keyword:DeprecationWarning"
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_devices():
+    """Splits the CPU in two, which must happen before TensorFlow uses it."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    half = tf.config.LogicalDeviceConfiguration()
+    try:
+        tf.config.set_logical_device_configuration(cpu, [half, half])
+    except RuntimeError:
+        if len(tf.config.list_logical_devices("CPU")) < 2:
+            pytest.skip("TensorFlow was in use before: run this file by itself")
+
+
+def batch():
+    from wlasl_tfrecord.steps import Batch
+
+    random = np.random.default_rng(0)
+    return Batch(
+        inputs=random.normal(size=(8, 5, 6)).astype(np.float32),
+        labels=random.integers(0, 4, 8),
+        # One clip only fills the batch.
+        weights=np.array([1, 1, 1, 1, 1, 1, 1, 0], np.float32),
+        seeds=np.zeros((8, 2), np.int64),
+        records=np.arange(8),
+    )
+
+
+def train(strategy_name="none", num_steps=3, inputs=None, policy="float32", **options):
+    """Trains a small head and gives its weights, the results and the step."""
+    import keras
+
+    from wlasl_tfrecord import steps, strategies
+
+    strategy = strategies.make_strategy(strategy_name)
+    keras.utils.set_random_seed(0)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    with strategy.scope():
+        features = keras.Input((5, 6))
+        x = keras.layers.LSTM(7)(features)
+        model = keras.Model(features, keras.layers.Dense(4, dtype="float32")(x))
+        optimizer = keras.optimizers.AdamW(0.01)
+    keras.config.set_dtype_policy(before)
+    step = steps.make_training_step(strategy, model, optimizer, **options)
+    clips = batch()
+    if inputs is not None:
+        clips = clips._replace(inputs=inputs)
+
+    def batches(context):
+        size = context.get_per_replica_batch_size(8)
+        clips_dataset = tf.data.Dataset.from_tensor_slices(clips).repeat()
+        return clips_dataset.batch(size, drop_remainder=True)
+
+    iterator = iter(strategy.distribute_datasets_from_function(batches))
+    results = [step.run(next(iterator)) for _ in range(num_steps)]
+    weights = [steps.read_variable(weight) for weight in model.weights]
+    return weights, results, step
+
+
+def assert_close(ones, others):
+    for one, other in zip(ones, others, strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-6)
+
+
+def test_two_replicas_give_the_weights_of_one():
+    options = {"label_smoothing": 0.1, "class_weights": [1.0, 2.0, 0.5, 1.0]}
+    one, one_results, _ = train("none", **options)
+    two, two_results, _ = train("mirrored", **options)
+    assert_close(one, two)
+    for a, b in zip(one_results, two_results):
+        np.testing.assert_allclose(a.sums, b.sums, rtol=1e-5)
+
+
+def test_a_batch_in_parts_gives_the_same_weights():
+    whole, _, _ = train()
+    parts, results, _ = train(accumulate=4)
+    assert_close(whole, parts)
+    assert results[0].sums[3] == 7
+
+
+def test_a_clip_of_weight_zero_counts_for_nothing():
+    clips = batch()
+    other = clips.inputs.copy()
+    other[-1] = 100.0
+    assert_close(train()[0], train(inputs=other)[0])
+
+
+def test_class_weights_and_smoothing_change_what_is_learned():
+    plain = train()[0][-1]
+    assert not np.allclose(plain, train(label_smoothing=0.3)[0][-1])
+    assert not np.allclose(plain, train(class_weights=[1.0, 9.0, 0.1, 1.0])[0][-1])
+
+
+def test_a_step_with_a_nan_changes_nothing():
+    broken = batch().inputs
+    broken[0, 0, 0] = np.nan
+    untouched, _, _ = train(num_steps=0)
+    weights, results, _ = train(inputs=broken)
+    assert not any(bool(result.finite) for result in results)
+    for one, other in zip(weights, untouched):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("strategy_name", ["none", "mirrored"])
+def test_an_overflow_is_skipped_and_recovered_from(strategy_name):
+    # 1e4 is fine in float16, but times the first loss scale its gradient is not.
+    weights, results, _ = train(
+        strategy_name,
+        num_steps=25,
+        inputs=batch().inputs * 1e4,
+        policy="mixed_float16",
+        scale_loss=True,
+    )
+    finite = [bool(result.finite) for result in results]
+    assert not finite[0]
+    assert finite[-1]
+    scales = [float(result.loss_scale) for result in results]
+    assert scales[0] == 2.0**15
+    assert scales[1] == 2.0**14
+    assert all(np.isfinite(weight).all() for weight in weights)
+    losses = [float(r.sums[0]) for r in results if bool(r.finite)]
+    assert losses[-1] < losses[0]
+
+
+def test_a_scale_that_holds_is_doubled(monkeypatch):
+    from wlasl_tfrecord import steps
+
+    monkeypatch.setattr(steps, "_STEPS_BEFORE_GROWTH", 2)
+    _, results, _ = train(num_steps=3, scale_loss=True)
+    scales = [float(result.loss_scale) for result in results]
+    assert scales == [2.0**15, 2.0**15, 2.0**16]
+
+
+def test_parts_must_divide_a_replicas_batch():
+    with pytest.raises(ValueError, match="--accumulate 3 does not divide"):
+        train(accumulate=3)

@@ -1,0 +1,311 @@
+"""Training on small shard folders, with a small recipe that is written here."""
+
+import json
+
+import numpy as np
+import pytest
+
+from wlasl_tfrecord.errors import RecipeError, TrainingError
+from wlasl_tfrecord.train_config import TrainConfig
+
+# Keras 3.15 converts variables by a protocol that NumPy 2.4 deprecates.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn.t accept a copy keyword:DeprecationWarning"
+)
+
+# Small enough to be traced in a second, with all parts that a real one has: a backbone
+# with blocks and BatchNorm, features, dropout, an LSTM, logits.
+RECIPE = """
+import keras
+
+def build_model(
+    clip, num_classes, *, weights="imagenet", dropout=0.0, units=8, fold_time=True
+):
+    inputs = keras.Input(clip.shape[1:])
+    x = inputs
+    for index in range(2):
+        x = keras.layers.Conv2D(4, 3, 2, name=f"conv{index}")(x)
+        x = keras.layers.BatchNormalization(name=f"norm{index}", momentum=0.9)(x)
+        x = keras.layers.Activation("relu")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    backbone = keras.Model(inputs, x, name="backbone")
+    if weights != "none":
+        for layer in backbone.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = False
+    frames = keras.Input(clip.shape, dtype="uint8", name="frames")
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(frames)
+    if fold_time:
+        x = backbone(keras.ops.reshape(x, (-1, *clip.shape[1:])))
+        x = keras.ops.reshape(x, (-1, clip.num_frames, 4))
+    else:
+        x = keras.layers.TimeDistributed(backbone)(x)
+    x = keras.layers.Identity(name="features")(x)
+    x = keras.layers.LSTM(units)(x)
+    x = keras.layers.Dropout(dropout)(x)
+    x = keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
+    x = keras.layers.Softmax(dtype="float32")(x)
+    return keras.Model(frames, x)
+
+def backbone_blocks(model):
+    backbone = model.get_layer("backbone")
+    return [
+        [backbone.get_layer(f"conv{i}"), backbone.get_layer(f"norm{i}")]
+        for i in range(2)
+    ]
+"""
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipe") / "tiny.py"
+    path.write_text(RECIPE)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def shards(write_folder, tmp_path_factory):
+    return write_folder(
+        tmp_path_factory.mktemp("data") / "shards",
+        {"train": 14, "val": 7},
+        num_frames=3,
+        height=16,
+        width=16,
+    )
+
+
+def config(recipe, **changes):
+    values = {
+        "recipe": recipe,
+        "weights": "somewhere",
+        "epochs": 3,
+        "batch_size": 4,
+        "learning_rate": 0.01,
+        "precision": "float32",
+        "feature_views": 2,
+    }
+    return TrainConfig(**(values | changes))
+
+
+def final_weights(run_dir):
+    import keras
+
+    model = keras.models.load_model(run_dir / "model.keras", compile=False)
+    return [np.array(weight) for weight in model.weights]
+
+
+def run(shards, out, configuration, **options):
+    from wlasl_tfrecord import training
+
+    lines = []
+    report = training.train(shards, out, configuration, say=lines.append, **options)
+    return report, lines
+
+
+def test_a_run_folder_describes_itself(shards, recipe, tmp_path):
+    import keras
+
+    from wlasl_tfrecord import history, runs
+
+    report, lines = run(shards, tmp_path / "run", config(recipe), save_h5=True)
+    folder = tmp_path / "run"
+    assert report.num_epochs == 3
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {
+        "checkpoints",
+        "config.json",
+        "features",
+        "history.csv",
+        "history.png",
+        "model.h5",
+        "model.json",
+        "model.keras",
+        "tensorboard",
+    }
+    assert not [name for name in names if name.startswith(".")]
+    from_keras, from_h5 = (
+        keras.models.load_model(folder / f"model.{suffix}", compile=False)
+        for suffix in ("keras", "h5")
+    )
+    frames = np.random.default_rng(0).integers(0, 256, (2, 3, 16, 16, 3), np.uint8)
+    np.testing.assert_allclose(
+        from_keras.predict(frames, verbose=0),
+        from_h5.predict(frames, verbose=0),
+        atol=1e-6,
+    )
+    info = runs.read_model_info(folder)
+    assert info.glosses == ("book", "drink", "computer")
+    assert info.clip.shape == (3, 16, 16, 3)
+    assert info.recipe["name"] == "tiny"
+    stored = json.loads((folder / "config.json").read_text())
+    assert stored["training"]["batch_size"] == 4
+    assert {"tensorflow", "keras"} <= set(stored["versions"])
+    rows = history.read_history(folder)
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert {row["phase"] for row in rows} == {"head"}
+    assert all(row["val_top5"] == 1 for row in rows)  # there are only three glosses
+    assert (folder / "history.png").read_bytes().startswith(b"\x89PNG")
+    assert any("head 3/3" in line for line in lines)
+    assert any("features train-1: 14 clips" in line for line in lines)
+
+
+def test_without_augmentation_the_cache_changes_nothing(shards, recipe, tmp_path):
+    plain = config(recipe, augment=False, epochs=4)
+    cached, _ = run(shards, tmp_path / "cached", plain)
+    uncached, _ = run(
+        shards,
+        tmp_path / "not",
+        config(recipe, augment=False, epochs=4, feature_cache=False),
+    )
+    assert not (tmp_path / "not" / "features").exists()
+    for key in ("loss", "val_loss", "top1", "val_top1"):
+        assert cached.best[key] == pytest.approx(uncached.best[key], rel=1e-5)
+    both = zip(final_weights(tmp_path / "cached"), final_weights(tmp_path / "not"))
+    for one, other in both:
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_the_first_views_are_the_first_epochs_of_an_augmented_training(
+    shards, recipe, tmp_path
+):
+    cached, _ = run(shards, tmp_path / "cached", config(recipe, feature_views=3))
+    uncached, _ = run(shards, tmp_path / "not", config(recipe, feature_cache=False))
+    assert cached.best["loss"] == pytest.approx(uncached.best["loss"], rel=1e-4)
+    still, _ = run(shards, tmp_path / "still", config(recipe, augment=False))
+    assert cached.best["loss"] != pytest.approx(still.best["loss"], rel=1e-4)
+
+
+def test_the_second_phase_trains_the_last_blocks_but_no_batch_norm(
+    shards, recipe, tmp_path
+):
+    import keras
+
+    from wlasl_tfrecord import recipes
+    from wlasl_tfrecord.clips import ClipSpec
+
+    options = {"fine_tune_epochs": 2, "fine_tune_blocks": 1, "epochs": 1}
+    run(shards, tmp_path, config(recipe, patience=9, **options))
+    keras.utils.set_random_seed(0)
+    fresh = recipes.load_recipe(recipe).build(
+        ClipSpec(num_frames=3, height=16, width=16), 3, {"weights": "somewhere"}
+    )
+    trained = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    history = (tmp_path / "history.csv").read_text()
+    assert history.count("\nhead,") == 1
+    assert history.count("\nfine-tune,") == 2
+    before = {w.path: np.asarray(w.value) for w in fresh.get_layer("backbone").weights}
+    changed = {
+        weight.path
+        for weight in trained.get_layer("backbone").weights
+        if not np.array_equal(before[weight.path], weight.value)
+    }
+    assert changed <= {"conv1/kernel", "conv1/bias"}
+
+
+def test_from_scratch_everything_is_trained_in_one_phase(shards, recipe, tmp_path):
+    report, lines = run(shards, tmp_path, config(recipe, weights="none"))
+    assert report.best["phase"] == "all"
+    assert any("whole network is trained" in line for line in lines)
+    assert not (tmp_path / "features").exists()
+
+
+def test_no_better_validation_ends_the_phase(shards, recipe, tmp_path):
+    still = config(recipe, learning_rate=1e-12, patience=2, epochs=9)
+    report, lines = run(shards, tmp_path, still)
+    assert report.num_epochs == 3
+    assert lines[-1] == "no better validation for 2 epochs: phase ended early"
+
+
+def test_a_plateau_halves_the_rate(shards, recipe, tmp_path):
+    from wlasl_tfrecord import history
+
+    options = {"schedule": "plateau", "plateau_patience": 1, "patience": 9}
+    run(shards, tmp_path, config(recipe, learning_rate=1e-12, epochs=4, **options))
+    rates = [row["learning_rate"] for row in history.read_history(tmp_path)]
+    # So slow that nothing changes: each epoch but the first is a plateau.
+    assert [rate * 1e12 for rate in rates] == pytest.approx([1, 1, 0.5, 0.25])
+
+
+def test_callbacks_of_keras_are_told_and_may_stop(shards, recipe, tmp_path):
+    import keras
+
+    told = []
+
+    class Listener(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):  # noqa: ARG002
+            told.append(batch)
+
+        def on_epoch_end(self, epoch, logs=None):
+            told.append((epoch, sorted(logs or ())[:2]))
+            self.model.stop_training = True
+
+    report, _ = run(shards, tmp_path, config(recipe), callbacks=[Listener()])
+    assert told == [0, 1, 2, (0, ["clips_per_second", "input_wait"])]
+    assert report.num_epochs == 1
+
+
+def test_a_loss_that_is_no_number_names_the_clips(shards, recipe, tmp_path):
+    broken = tmp_path / "broken.py"
+    broken.write_text(
+        RECIPE.replace(
+            'x = keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)',
+            "x = keras.ops.log(x - 9.0)\n"
+            '    x = keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)',
+        )
+    )
+    with pytest.raises(
+        TrainingError,
+        match=r"the loss is not a number at step 1 of .* of the clips train000.*"
+        r"step-000000001\.npz is the last good checkpoint",
+    ):
+        run(shards, tmp_path / "run", config(str(broken)))
+
+
+def test_other_options_do_not_go_on_with_a_run(shards, recipe, tmp_path):
+    run(shards, tmp_path, config(recipe, epochs=1))
+    with pytest.raises(TrainingError, match=r"other options \(learning_rate 0.01, not"):
+        run(shards, tmp_path, config(recipe, epochs=1, learning_rate=0.1))
+
+
+def test_a_finished_run_is_not_trained_again(shards, recipe, tmp_path):
+    first, _ = run(shards, tmp_path, config(recipe, epochs=2))
+    before = final_weights(tmp_path)
+    second, _ = run(shards, tmp_path, config(recipe, epochs=2))
+    assert second == first
+    for one, other in zip(before, final_weights(tmp_path)):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0, got 0.0"),
+        ({"weight_decay": -1.0}, "weight_decay must be at least 0, got -1.0"),
+        ({"label_smoothing": 1.0}, r"label_smoothing must be in \[0, 1\), got 1.0"),
+        ({"schedule": "steps"}, "schedule must be one of cosine, plateau, constant"),
+        ({"fine_tune_epochs": -1}, "fine_tune_epochs must be at least 0, got -1"),
+    ],
+)
+def test_a_choice_out_of_its_range_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**changes)
+
+
+def test_parts_that_do_not_divide_the_batch_are_refused(shards, recipe, tmp_path):
+    with pytest.raises(ValueError, match="--accumulate 3 does not divide the 4 clips"):
+        run(shards, tmp_path, config(recipe, accumulate=3))
+
+
+def test_a_batch_larger_than_the_split_is_refused(shards, recipe, tmp_path):
+    with pytest.raises(ValueError, match="batch_size 16 is larger than the split"):
+        run(shards, tmp_path, config(recipe, batch_size=16))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_recipe_that_h5_cannot_hold_is_named(shards, tmp_path):
+    folding = tmp_path / "folding.py"
+    source = RECIPE.replace(", fold_time=True", "").replace("if fold_time", "if True")
+    folding.write_text(source)
+    with pytest.raises(RecipeError, match=r"folding.py cannot be saved as .h5"):
+        run(shards, tmp_path / "run", config(str(folding), epochs=1), save_h5=True)
