@@ -103,3 +103,50 @@ def test_no_two_clips_share_a_seed():
 def test_an_order_without_steps_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         shuffled(**{"num_clips": 10, "batch_size": 5} | options)
+
+
+# A split of one run, some runs with a rest, windows that do and do not divide it.
+@pytest.mark.parametrize(
+    ("num_clips", "window"), [(5, 3), (70, 16), (70, 100), (131, 40)]
+)
+@pytest.mark.parametrize("epoch", [0, 3])
+def test_a_windowed_epoch_is_a_permutation_too(num_clips, window, epoch):
+    order = shuffled(num_clips=num_clips, batch_size=1, window=window)
+    start = epoch * num_clips
+    seen = records(order, range(start, start + num_clips))
+    assert sorted(seen) == list(range(num_clips))
+    assert seen != sorted(seen)
+
+
+def test_a_window_holds_runs_of_neighbours():
+    order = shuffled(num_clips=1024, batch_size=1, window=64)
+    assert order.run_length == 16
+    for window in (0, 7):
+        seen = sorted(records(order, range(64 * window, 64 * window + 64)))
+        starts = seen[::16]
+        assert seen == [start + k for start in starts for k in range(16)]
+        assert all(start % 16 == 0 for start in starts)
+
+
+def test_the_windowed_order_is_pinned():
+    # As above: it is what an interrupted run of order="sequential" goes on with.
+    order = shuffled(num_clips=17, batch_size=1, window=8, seed=7)
+    assert records(order, range(17)) == [
+        15,
+        12,
+        10,
+        11,
+        7,
+        14,
+        6,
+        13,
+        2,
+        4,
+        9,
+        8,
+        5,
+        3,
+        1,
+        0,
+        16,
+    ]

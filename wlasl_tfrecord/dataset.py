@@ -13,12 +13,15 @@ import tensorflow as tf
 from wlasl_tfrecord import augment as augmenting
 from wlasl_tfrecord.augment import AugmentConfig
 from wlasl_tfrecord.index import Records, ShardFolder, load_folder, load_records
+from wlasl_tfrecord.memory import plan_buffers
 from wlasl_tfrecord.order import Order, clip_seed, locate
 from wlasl_tfrecord.reader import decode_clip, make_reader
+from wlasl_tfrecord.windows import Part, read_window, window_range
 
-__all__ = ["Features", "input_fn", "steps_per_epoch"]
+__all__ = ["Features", "OrderName", "input_fn", "steps_per_epoch"]
 
 Features = Literal["pair", "weighted", "dict", "keys"]
+OrderName = Literal["shuffled", "sequential"]
 
 
 def input_fn(
@@ -33,7 +36,9 @@ def input_fn(
     augment: AugmentConfig | bool | None = None,
     input_context: tf.distribute.InputContext | None = None,
     features: Features = "pair",
+    order: OrderName = "shuffled",
     max_bad_records: int = 0,
+    ram_budget_mib: int | None = None,
 ) -> tf.data.Dataset:
     """Gives the batches of a split.
 
@@ -68,10 +73,17 @@ def input_fn(
             num_distinct_frames, record, epoch and seed (int64 [B, 2], for
             `augment.jitter_colours`).
             "keys": "dict" without frames, for which no shard is read.
+        order: How training shuffles. "shuffled": over the whole split, with a read at
+            another place for each clip. "sequential", for spinning disks and object
+            stores: records are read in file order, in a window of bounded size, and
+            shuffled within it. Both are exact; each is another order.
         max_bad_records: How many damaged records (a wrong CRC, another shape) to pass
             over, each with a warning that names it. In training the next record in file
             order that is whole takes the place; in evaluation the clip gets weight 0,
             or is left out of a "pair". The next damaged record ends the input.
+        ram_budget_mib: A bound on the memory that the input takes, in MiB, besides what
+            TensorFlow takes by itself; None to let tf.data find out how much helps. The
+            window of the sequential order, and so the order, depends on it.
 
     Returns:
         The dataset, with known cardinality. In evaluation the last batch of "pair" is
@@ -82,25 +94,29 @@ def input_fn(
         ValueError: If an argument is out of its range, or the batch cannot be divided.
         tf.errors.InvalidArgumentError: From the iterator, at a damaged record.
     """
-    if max_bad_records < 0:
-        raise ValueError(f"max_bad_records must be at least 0, got {max_bad_records}")
-    if features not in get_args(Features):
-        raise ValueError(
-            f"features must be one of {', '.join(get_args(Features))}, got {features!r}"
-        )
+    _check_choices(features, order, max_bad_records)
     folder = data if isinstance(data, ShardFolder) else load_folder(data)
     training = split == "train" if training is None else training
     config = _augment_config(augment, training)
+    num_pipelines, pipeline, num_replicas = _division(batch_size, input_context)
     records = load_records(folder, split)
-    order = Order(
+    in_windows = training and order == "sequential"
+    buffers = plan_buffers(
+        records,
+        folder.clip.num_bytes,
+        batch_size // num_replicas,
+        sequential=in_windows,
+        ram_budget_mib=ram_budget_mib,
+    )
+    clip_order = Order(
         num_clips=len(records),
         batch_size=batch_size,
         shuffled=training,
         drop_remainder=training,
+        window=buffers.window if in_windows else 0,
         seed=seed,
     )
-    start, stop = _step_range(order, start_step, num_epochs)
-    num_pipelines, pipeline, num_replicas = _division(batch_size, input_context)
+    start, stop = _step_range(clip_order, start_step, num_epochs)
     pads = not training and len(records) % batch_size > 0
     if pads and features == "pair" and num_replicas > 1:
         raise ValueError(
@@ -119,7 +135,7 @@ def input_fn(
     )
 
     def find_clip(position: tf.Tensor, first_epoch: tf.Tensor) -> dict[str, tf.Tensor]:
-        epoch, record, weight = locate(order, position, first_epoch)
+        epoch, record, weight = locate(clip_order, position, first_epoch)
         return {"record": record, "epoch": epoch, "weight": weight}
 
     def read_clip(place: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -146,26 +162,44 @@ def input_fn(
 
     # Every n-th position, so that the workers' parts make up the same global batch for
     # any number of workers.
-    positions = tf.data.Dataset.range(
-        start * batch_size + pipeline,
-        2**62 if stop is None else stop * batch_size,
-        num_pipelines,
+    part = Part(
+        start=start * batch_size,
+        stop=None if stop is None else stop * batch_size,
+        pipeline=pipeline,
+        num_pipelines=num_pipelines,
     )
-    clips = _numbered(positions, seed, fresh=training and stop is not None)
-    if stop is None:
-        clips = clips.apply(
-            tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    calls = buffers.parallel_calls or tf.data.AUTOTUNE
+    fresh = training and stop is not None
+    if in_windows and features != "keys":
+        clips = (
+            _numbered(window_range(clip_order, part), seed, fresh=fresh)
+            .flat_map(
+                lambda window, first_epoch: read_window(  # pyright: ignore
+                    clip_order,
+                    part,
+                    window,
+                    lambda position: find_clip(position, first_epoch),
+                    read_clip,
+                    num_parallel_calls=calls,
+                )
+            )
+            # So that the next window is read while this one empties.
+            .prefetch(buffers.window)
+            .map(decode, num_parallel_calls=calls)
         )
-    clips = clips.map(find_clip, num_parallel_calls=tf.data.AUTOTUNE)
-    if features != "keys":
-        clips = clips.map(
-            lambda place: decode(read_clip(place)), num_parallel_calls=tf.data.AUTOTUNE
-        )
+    else:
+        clips = _numbered(part.positions, seed, fresh=fresh).map(find_clip)
+        if features != "keys":
+            clips = clips.map(
+                lambda place: decode(read_clip(place)), num_parallel_calls=calls
+            )
+    num_clips = tf.data.INFINITE_CARDINALITY if stop is None else len(part.positions)
     return (
-        clips.batch(batch_size // num_replicas, drop_remainder=True)
-        .map(lambda v: _select(describe(v), features, ragged), tf.data.AUTOTUNE)
+        clips.apply(tf.data.experimental.assert_cardinality(num_clips))
+        .batch(batch_size // num_replicas, drop_remainder=True)
+        .map(lambda v: _select(describe(v), features, ragged))
         # Last, so that the next batch is ready while the device computes this one.
-        .prefetch(tf.data.AUTOTUNE)
+        .prefetch(buffers.prefetch or tf.data.AUTOTUNE)
     )
 
 
@@ -190,6 +224,18 @@ def steps_per_epoch(
         shuffled=training,
         drop_remainder=training,
     ).steps_per_epoch
+
+
+def _check_choices(features: str, order: str, max_bad_records: int) -> None:
+    """Refuses what no folder could make right."""
+    for name, value, known in (
+        ("features", features, get_args(Features)),
+        ("order", order, get_args(OrderName)),
+    ):
+        if value not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+    if max_bad_records < 0:
+        raise ValueError(f"max_bad_records must be at least 0, got {max_bad_records}")
 
 
 def _augment_config(
@@ -244,8 +290,8 @@ def _table(records: Records, folder: ShardFolder) -> dict[str, tf.Tensor]:
     }
 
 
-def _numbered(positions: tf.data.Dataset, seed: int, *, fresh: bool) -> tf.data.Dataset:
-    """Pairs each position with the number to add to its epoch.
+def _numbered(numbers: range, seed: int, *, fresh: bool) -> tf.data.Dataset:
+    """Pairs each position, or window, with the number to add to its epoch.
 
     It is 0 in the first iteration of the dataset. With `fresh` it is another one in
     each later iteration, because Keras iterates a dataset anew in each epoch and would
@@ -253,9 +299,9 @@ def _numbered(positions: tf.data.Dataset, seed: int, *, fresh: bool) -> tf.data.
     `Dataset.random(rerandomize_each_iteration=True)`, the only iteration counter of
     tf.data that has no variable, which tf.data service could not send to its workers.
     """
+    counted = tf.data.Dataset.range(numbers.start, numbers.stop, numbers.step)
     if not fresh:
-        return positions.map(lambda position: (position, tf.constant(0, tf.int64)))
-    size = positions.cardinality()
+        return counted.map(lambda number: (number, tf.constant(0, tf.int64)))
 
     def draw() -> tf.data.Dataset:
         return tf.data.Dataset.random(seed, rerandomize_each_iteration=True).take(1)
@@ -263,13 +309,13 @@ def _numbered(positions: tf.data.Dataset, seed: int, *, fresh: bool) -> tf.data.
     # A twin gives away what the first iteration will draw.
     first_draw = next(iter(draw()))
 
-    def number(drawn: tf.Tensor) -> tf.data.Dataset:
+    def numbered(drawn: tf.Tensor) -> tf.data.Dataset:
         # 31 bits above the 32 that real epochs take.
         other = (1 + tf.math.floormod(drawn, 2**31 - 1)) * 2**32
         first_epoch = tf.where(drawn == first_draw, tf.constant(0, tf.int64), other)
-        return positions.map(lambda position: (position, first_epoch))
+        return counted.map(lambda number: (number, first_epoch))
 
-    return draw().flat_map(number).apply(tf.data.experimental.assert_cardinality(size))
+    return draw().flat_map(numbered)
 
 
 def _select(values: dict[str, tf.Tensor], features: Features, ragged: bool):

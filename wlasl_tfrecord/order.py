@@ -25,6 +25,8 @@ class Order:
         drop_remainder: True for N // B steps an epoch, so that every batch is full.
             Which N % B clips are left out changes with the permutation. False for
             ceil(N / B) steps, the last of them padded with clips of weight zero.
+        window: 0 to permute the whole split; otherwise to permute runs of neighbouring
+            records, and the clips inside of windows of this many.
         seed: Of the permutations, in [0, 2**31).
 
     Raises:
@@ -35,6 +37,7 @@ class Order:
     batch_size: int
     shuffled: bool
     drop_remainder: bool
+    window: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -55,6 +58,17 @@ class Order:
         if self.drop_remainder:
             return self.num_clips // self.batch_size
         return -(-self.num_clips // self.batch_size)
+
+    @property
+    def clips_per_epoch(self) -> int:
+        """Positions in an epoch, without the tail that training drops."""
+        return self.steps_per_epoch * self.batch_size
+
+    @property
+    def run_length(self) -> int:
+        """Neighbouring records that a windowed order leaves together when it reads."""
+        # A few megabytes are as good as the whole file; a small split has more runs.
+        return max(1, min(16, self.num_clips // 8, self.window or 1))
 
 
 def locate(
@@ -84,11 +98,11 @@ def locate(
     if order.shuffled:
         # index_shuffle takes 32 bits of a seed; an epoch has up to 63 (dataset.py).
         folded = tf.math.floormod(epoch, 2**32) + epoch // 2**32
-        record = tf.random.experimental.index_shuffle(  # pyright: ignore
-            record,
-            seed=tf.stack([tf.constant(order.seed, tf.int64), folded]),
-            max_index=tf.constant(order.num_clips - 1, tf.int64),
-        )
+        if order.window:
+            record = _shuffle_in_windows(order, record, folded)
+        else:
+            last = tf.constant(order.num_clips - 1, tf.int64)
+            record = _shuffle(record, tf.constant(order.seed, tf.int64), folded, last)
     return epoch, record, weight
 
 
@@ -106,3 +120,33 @@ def clip_seed(seed: int, epoch: tf.Tensor, record: tf.Tensor) -> tf.Tensor:
     # Each half of the epoch beside one of the other numbers.
     low, high = tf.math.floormod(epoch, 2**32), epoch // 2**32
     return tf.stack([seed * 2**32 + low, record * 2**32 + high], axis=-1)
+
+
+def _shuffle(
+    index: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor, last: tf.Tensor
+) -> tf.Tensor:
+    """Gives the place of an index, int64 [], in a permutation of [0, last]."""
+    return tf.random.experimental.index_shuffle(  # pyright: ignore
+        index, seed=tf.stack([seed, epoch]), max_index=last
+    )
+
+
+def _shuffle_in_windows(order: Order, place: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
+    """Finds the record at a place of an epoch in a windowed order: int64 []."""
+    window = place // order.window
+    start = window * order.window
+    last = tf.minimum(start + order.window, order.num_clips) - 1
+    # A seed of its own for each window, none of them that of the runs.
+    seed = tf.math.floormod(order.seed * 31 + 1 + window, 2**32)
+    place = start + _shuffle(place - start, seed, epoch, last - start)
+    length = order.run_length
+    num_runs = order.num_clips // length
+    # The rest that fills no run stays at the end.
+    run = tf.minimum(place // length, num_runs - 1)
+    moved = _shuffle(
+        run,
+        tf.constant(order.seed, tf.int64),
+        epoch,
+        tf.constant(num_runs - 1, tf.int64),
+    )
+    return tf.where(place < num_runs * length, place + (moved - run) * length, place)
