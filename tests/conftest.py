@@ -109,7 +109,7 @@ def write_folder() -> Callable[..., Path]:
     ) -> Path:
         import tensorflow as tf
 
-        from wlasl_tfrecord import clips, examples, index
+        from wlasl_tfrecord import clips, examples, folder_files, index
 
         spec = clips.ClipSpec(num_frames=num_frames, height=height, width=width)
         directory.mkdir(parents=True, exist_ok=True)
@@ -161,9 +161,66 @@ def write_folder() -> Callable[..., Path]:
             shards=shards,
         )
         features = examples.tfds_features(spec, codec, len(glosses))
-        for name, content in index.folder_files(folder, records, features).items():
+        for name, content in folder_files.folder_files(
+            folder, records, features
+        ).items():
             (directory / name).write_bytes(content)
         return directory
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def write_run() -> Callable[..., Path]:
+    """A function that writes a run folder with a model that nobody trained.
+
+    Its answers differ from clip to clip all the same, so that a test sees whether two
+    of them agree by chance.
+    """
+
+    def write(
+        run_dir: Path,
+        *,
+        policy: str = "float32",
+        num_frames: int = 4,
+        glosses: Sequence[str] = ("book", "drink", "computer", "before", "chair"),
+    ) -> Path:
+        import keras
+
+        from wlasl_tfrecord import clips, recipes, runs
+
+        spec = clips.ClipSpec(num_frames=num_frames, height=32, width=32)
+        options = {"weights": "none", "alpha": 0.35, "lstm_units": 16}
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(policy)
+        keras.utils.set_random_seed(5)
+        try:
+            network = recipes.load_recipe().build(spec, len(glosses), options)
+        finally:
+            keras.config.set_dtype_policy(before)
+        # Untrained, BatchNorm would let nothing through, and every gloss be as
+        # probable as any other.
+        backbone = network.get_layer("backbone")
+        for layer in backbone.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = 0.0
+        frames = np.concatenate([drawn_frames(n, spec.shape) for n in range(0, 40, 5)])
+        backbone(frames.astype("float32") / 127.5 - 1, training=True)
+        for kernel in (
+            network.get_layer("temporal").cell.kernel,
+            network.get_layer("logits").kernel,
+        ):
+            kernel.assign(kernel * 5)
+        run_dir.mkdir(parents=True)
+        network.save(run_dir / "model.keras")
+        info = runs.ModelInfo(
+            glosses=tuple(glosses),
+            clip=spec,
+            framing="center",
+            recipe={"name": "mobilenetv2_lstm", **options},
+        )
+        runs.write_model_info(run_dir, info)
+        return run_dir
 
     return write
 

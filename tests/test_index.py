@@ -8,6 +8,7 @@ import pytest
 from wlasl_tfrecord import index
 from wlasl_tfrecord.clips import ClipSpec
 from wlasl_tfrecord.errors import ShardFolderError
+from wlasl_tfrecord.folder_files import records_to_csv
 
 
 def edit_json(path, change):
@@ -50,7 +51,7 @@ def test_the_table_of_records_finds_every_record(write_folder, tmp_path):
 def test_the_same_records_give_the_same_table(write_folder, tmp_path):
     folder = index.load_folder(write_folder(tmp_path / "shards"))
     records = index.load_records(folder, "train")
-    table = index.records_to_csv(records)
+    table = records_to_csv(records)
     assert table == (tmp_path / "shards" / index.records_file("train")).read_bytes()
     header = "shard_index,offset_bytes,num_bytes,crc32c,label,video_id,signer_id"
     assert table.decode().splitlines()[0] == f"{header},num_distinct_frames"

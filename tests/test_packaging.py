@@ -48,6 +48,18 @@ def installed(wheel, tmp_path_factory):
     return folder
 
 
+def run_installed(installed, folder, code):
+    """Runs code with the installed library, away from the checkout."""
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+
 def test_a_wheel_carries_the_recipes_inside_the_library(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert "wlasl_tfrecord/models/mobilenetv2_lstm.py" in names
@@ -76,14 +88,7 @@ def test_an_installed_command_explains_itself_at_once(installed, tmp_path, comma
         "heavy = {'tensorflow', 'keras', 'cv2', 'matplotlib'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
-    environment = {**os.environ, "PYTHONPATH": str(installed)}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    done = run_installed(installed, tmp_path, code)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("usage: wlasl-" + command)
 
@@ -104,15 +109,8 @@ def test_recipes_are_found_in_a_wheel(installed, tmp_path):
         "from wlasl_tfrecord import recipes; print(recipes.__file__); "
         "print(recipes.load_recipe('mobilenetv2_lstm').path)"
     )
-    environment = {**os.environ, "PYTHONPATH": str(installed)}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = run_installed(installed, tmp_path, code)
+    assert done.returncode == 0, done.stderr
     module, recipe = done.stdout.splitlines()
     assert module == str(installed / "wlasl_tfrecord" / "recipes.py")
     assert recipe == str(installed / "wlasl_tfrecord/models/mobilenetv2_lstm.py")

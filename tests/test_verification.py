@@ -9,6 +9,7 @@ import tensorflow as tf
 from wlasl_tfrecord import examples, index
 from wlasl_tfrecord.damage import Damage
 from wlasl_tfrecord.folder_check import verify_files
+from wlasl_tfrecord.folder_files import folder_files
 from wlasl_tfrecord.record_check import verify_split
 
 
@@ -63,7 +64,7 @@ def rewrite(directory, change, split="train"):
     )
     folder = dataclasses.replace(folder, shards={**folder.shards, split: tuple(shards)})
     features = examples.tfds_features(folder.clip, folder.codec, folder.num_classes)
-    for name, content in index.folder_files(folder, tables, features).items():
+    for name, content in folder_files(folder, tables, features).items():
         (directory / name).write_bytes(content)
 
 
@@ -179,7 +180,7 @@ def test_an_index_that_leaves_gaps_or_repeats_ids_is_named(tmp_path, write_folde
         tables["train"], video_ids=ids, offsets=offsets
     )
     features = examples.tfds_features(folder.clip, folder.codec, folder.num_classes)
-    for name, content in index.folder_files(folder, tables, features).items():
+    for name, content in folder_files(folder, tables, features).items():
         (directory / name).write_bytes(content)
     shard = index.shard_name("train", 0, 2)
     assert faults(directory)[:2] == [

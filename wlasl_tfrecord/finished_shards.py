@@ -17,6 +17,7 @@ from wlasl_tfrecord.shard_files import (
     load_state,
     state_name,
 )
+from wlasl_tfrecord.storage import read_bytes
 
 __all__ = ["WORK_DIR", "finished_shards"]
 
@@ -89,7 +90,7 @@ def _previous_shards(root: str, options: ShardOptions) -> dict[str, WrittenShard
         OutputError: If it was written with other options, or does not say with which.
     """
     try:
-        report = json.loads(index.read_bytes(os.path.join(root, REPORT_FILE)))
+        report = json.loads(read_bytes(os.path.join(root, REPORT_FILE)))
         _check_options(root, report["options"], options)
         folder = index.load_folder(root, check_shards=False)
         instances = {

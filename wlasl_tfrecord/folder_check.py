@@ -9,6 +9,7 @@ import tensorflow as tf
 from wlasl_tfrecord import examples, index
 from wlasl_tfrecord.damage import Damage
 from wlasl_tfrecord.index import ShardFolder
+from wlasl_tfrecord.storage import join_path, read_bytes
 
 __all__ = ["verify_files"]
 
@@ -48,8 +49,8 @@ def verify_files(folder: ShardFolder) -> list[Damage]:
 def _verify_info(folder: ShardFolder) -> Iterator[Damage]:
     """Checks the numbers that TFDS relies on."""
     try:
-        path = index.join(folder.directory, index.INFO_FILE)
-        splits = {s["name"]: s for s in json.loads(index.read_bytes(path))["splits"]}
+        path = join_path(folder.directory, index.INFO_FILE)
+        splits = {s["name"]: s for s in json.loads(read_bytes(path))["splits"]}
         told = {
             split: (
                 [int(number) for number in value["shardLengths"]],
@@ -77,7 +78,7 @@ def _verify_text(
     folder: ShardFolder, name: str, expected: str, what: str
 ) -> Iterator[Damage]:
     try:
-        content = index.read_bytes(index.join(folder.directory, name))
+        content = read_bytes(join_path(folder.directory, name))
     except OSError as error:
         yield Damage(file=name, reason=f"cannot be read: {error}")
         return
@@ -89,7 +90,7 @@ def _verify_json(
     folder: ShardFolder, name: str, expected: Mapping[str, Any], what: str
 ) -> Iterator[Damage]:
     try:
-        content = json.loads(index.read_bytes(index.join(folder.directory, name)))
+        content = json.loads(read_bytes(join_path(folder.directory, name)))
     except (OSError, ValueError) as error:
         yield Damage(file=name, reason=f"cannot be read: {error}")
         return

@@ -6,7 +6,6 @@ TensorFlow is needed to ask what a folder holds.
 """
 
 import csv
-import dataclasses
 import hashlib
 import io
 import json
@@ -20,11 +19,17 @@ from numpy.typing import NDArray
 
 from wlasl_tfrecord.clips import FRAMINGS, ClipSpec, Framing
 from wlasl_tfrecord.errors import ShardFolderError
+from wlasl_tfrecord.storage import file_sizes, join_path, read_bytes
 
 __all__ = [
     "CODECS",
     "DATASET_NAME",
+    "FEATURES_FILE",
     "FORMAT_VERSION",
+    "INDEX_FILE",
+    "INFO_FILE",
+    "LABELS_FILE",
+    "RECORD_COLUMNS",
     "SPLITS",
     "Codec",
     "Records",
@@ -32,8 +37,7 @@ __all__ = [
     "ShardFolder",
     "load_folder",
     "load_records",
-    "read_bytes",
-    "records_to_csv",
+    "records_file",
     "shard_name",
 ]
 
@@ -150,7 +154,7 @@ class ShardFolder:
 
     def shard_path(self, shard: Shard) -> str:
         """Gives the full path of one shard."""
-        return join(self.directory, shard.name)
+        return join_path(self.directory, shard.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +187,7 @@ class Records:
 
 
 # Column name in the CSV, field of Records, type.
-_COLUMNS: tuple[tuple[str, str, type], ...] = (
+RECORD_COLUMNS: tuple[tuple[str, str, type], ...] = (
     ("shard_index", "shard_indices", np.int32),
     ("offset_bytes", "offsets", np.int64),
     ("num_bytes", "num_bytes", np.int64),
@@ -200,62 +204,6 @@ def records_file(split: str) -> str:
     return f"{DATASET_NAME}-{split}.index.csv"
 
 
-def records_to_csv(records: Records) -> bytes:
-    """Writes a table of records, the same bytes for the same records."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(column for column, _, _ in _COLUMNS)
-    writer.writerows(zip(*(getattr(records, name) for _, name, _ in _COLUMNS)))
-    return text.getvalue().encode()
-
-
-def folder_files(
-    folder: ShardFolder,
-    records: Mapping[str, Records],
-    tfds_features: Mapping[str, Any] | None,
-) -> dict[str, bytes]:
-    """Gives every file of a shard folder that is not a shard, by name.
-
-    Besides our own index these are the files by which `tfds.builder_from_directory`
-    knows the folder, so that it needs no code of ours.
-
-    Args:
-        folder: What the folder holds; its `index_sha256` is computed here.
-        records: The table of records of each split.
-        tfds_features: What `examples.tfds_features` says of the records; None if TFDS
-            has no words for them (a SequenceExample).
-
-    Returns:
-        Name -> bytes; the same for the same arguments. Write `index.json` last: a
-        folder without it is not finished.
-    """
-    tables = {
-        split: records_to_csv(records[split]) for split in SPLITS if split in records
-    }
-    index = {
-        "clip": dataclasses.asdict(folder.clip),
-        "codec": folder.codec,
-        "framing": folder.framing,
-        "options": dict(folder.options),
-        "glosses": list(folder.glosses),
-        "splits": {
-            split: {
-                "num_clips": len(records[split]),
-                "index_sha256": hashlib.sha256(tables[split]).hexdigest(),
-                "shards": [dataclasses.asdict(shard) for shard in folder.shards[split]],
-            }
-            for split in folder.splits
-        },
-    }
-    files = {records_file(split): table for split, table in tables.items()}
-    files[LABELS_FILE] = "".join(f"{gloss}\n" for gloss in folder.glosses).encode()
-    files[INFO_FILE] = _json_bytes(_dataset_info(folder))
-    if tfds_features is not None:
-        files[FEATURES_FILE] = _json_bytes(tfds_features)
-    files[INDEX_FILE] = _json_bytes(index)
-    return files
-
-
 def load_folder(
     directory: str | os.PathLike[str], *, check_shards: bool = True
 ) -> ShardFolder:
@@ -270,17 +218,23 @@ def load_folder(
             newer format, or lacks a shard or has one of another size.
     """
     root = os.fspath(directory)
-    found = _sizes(root)
+    try:
+        found = file_sizes(root)
+    except OSError as error:
+        raise ShardFolderError(
+            f"cannot read the shard folder {root}: {error.strerror or error}; run "
+            "bin/shard first"
+        ) from error
     for name in (INDEX_FILE, INFO_FILE):
         if name not in found:
             raise ShardFolderError(
                 f"no shards in {root}: it has no {name}; run bin/shard first, or again "
                 "if it was interrupted"
             )
-    where = join(root, INFO_FILE)
+    where = join_path(root, INFO_FILE)
     try:
         _check_version(str(json.loads(read_bytes(where))["version"]), root)
-        where = join(root, INDEX_FILE)
+        where = join_path(root, INDEX_FILE)
         raw = json.loads(read_bytes(where))
         folder = ShardFolder(
             directory=root,
@@ -325,7 +279,7 @@ def load_records(folder: ShardFolder, split: str) -> Records:
             one that was written with these shards.
     """
     shards = folder.split_shards(split)
-    where = join(folder.directory, records_file(split))
+    where = join_path(folder.directory, records_file(split))
     try:
         table = read_bytes(where)
     except OSError as error:
@@ -338,9 +292,9 @@ def load_records(folder: ShardFolder, split: str) -> Records:
             "bin/shard again, or copy the folder again"
         )
     rows = list(csv.reader(io.StringIO(table.decode())))
-    columns = list(zip(*rows[1:])) or [()] * len(_COLUMNS)
+    columns = list(zip(*rows[1:])) or [()] * len(RECORD_COLUMNS)
     values: dict[str, Any] = {}
-    for (_, name, kind), column in zip(_COLUMNS, columns, strict=True):
+    for (_, name, kind), column in zip(RECORD_COLUMNS, columns, strict=True):
         values[name] = column if kind is str else np.array(column, dtype=kind)
     records = Records(**values)
     if len(records) != sum(shard.num_records for shard in shards):
@@ -351,77 +305,6 @@ def load_records(folder: ShardFolder, split: str) -> Records:
     return records
 
 
-def join(directory: str, name: str) -> str:
-    """Joins a folder, local or remote, and a name."""
-    if "://" in directory:
-        return f"{directory.rstrip('/')}/{name}"
-    return os.path.join(directory, name)
-
-
-def read_bytes(path: str) -> bytes:
-    """Reads a whole file, local or remote.
-
-    Raises:
-        OSError: If it cannot be read.
-    """
-    if "://" not in path:
-        with open(path, "rb") as file:
-            return file.read()
-    # Only a remote folder costs the import of TensorFlow.
-    import tensorflow as tf
-
-    try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            return file.read()
-    except tf.errors.OpError as error:
-        raise OSError(error.message) from error
-
-
-def _sizes(directory: str) -> dict[str, int]:
-    """Lists the files of a folder, local or remote, with their sizes in bytes."""
-    if "://" not in directory:
-        try:
-            with os.scandir(directory) as entries:
-                return {e.name: e.stat().st_size for e in entries if e.is_file()}
-        except OSError as error:
-            raise ShardFolderError(
-                f"cannot read the shard folder {directory}: {error.strerror}; "
-                "run bin/shard first"
-            ) from error
-    import tensorflow as tf
-
-    try:
-        names = tf.io.gfile.listdir(directory)
-        return {
-            name: tf.io.gfile.stat(join(directory, name)).length
-            for name in names
-            if not name.endswith("/")
-        }
-    except tf.errors.OpError as error:
-        raise ShardFolderError(
-            f"cannot read the shard folder {directory}: {error.message}"
-        ) from error
-
-
-def _dataset_info(folder: ShardFolder) -> dict[str, Any]:
-    """Writes what TFDS wants to know, in the JSON form of its DatasetInfo message."""
-    return {
-        "name": DATASET_NAME,
-        "version": FORMAT_VERSION,
-        "description": "Sign-language clips in the shard format of wlasl_tfrecord.",
-        "fileFormat": "tfrecord",
-        "splits": [
-            {
-                "name": split,
-                "shardLengths": [str(s.num_records) for s in folder.shards[split]],
-                "numBytes": str(sum(s.num_bytes for s in folder.shards[split])),
-                "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
-            }
-            for split in folder.splits
-        ],
-    }
-
-
 def _check_version(version: str, directory: str) -> None:
     """Refuses a folder of another major version."""
     if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
@@ -430,7 +313,3 @@ def _check_version(version: str, directory: str) -> None:
             f"{FORMAT_VERSION.split('.')[0]}.x; use the release that wrote it, or run "
             "bin/shard again"
         )
-
-
-def _json_bytes(value: object) -> bytes:
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

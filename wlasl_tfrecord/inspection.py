@@ -13,10 +13,9 @@ from wlasl_tfrecord.index import (
     INFO_FILE,
     Records,
     ShardFolder,
-    join,
     load_records,
-    read_bytes,
 )
+from wlasl_tfrecord.storage import join_path, read_bytes
 
 __all__ = [
     "FolderSummary",
@@ -93,7 +92,7 @@ def summarize(folder: ShardFolder) -> FolderSummary:
         ShardFolderError: If the table of a split is missing or damaged.
     """
     tables = {split: load_records(folder, split) for split in folder.splits}
-    info = read_bytes(join(folder.directory, INFO_FILE))
+    info = read_bytes(join_path(folder.directory, INFO_FILE))
     signers = {
         split: set(records.signer_ids[records.signer_ids >= 0].tolist())
         for split, records in tables.items()

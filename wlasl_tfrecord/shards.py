@@ -19,6 +19,7 @@ from wlasl_tfrecord.decoders import (
 )
 from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.finished_shards import WORK_DIR
+from wlasl_tfrecord.folder_files import folder_files
 from wlasl_tfrecord.folder_plan import (
     FolderPlan,
     check_space,
@@ -42,6 +43,7 @@ from wlasl_tfrecord.shard_files import (
     state_name,
     stored_crc,
 )
+from wlasl_tfrecord.storage import read_bytes
 
 __all__ = ["DecoderLimits", "ShardOptions", "ShardReport", "write_shards"]
 
@@ -335,14 +337,14 @@ def _folder_files(
     )
     records = {split: merge_records(shards) for split, shards in by_split.items()}
     features = examples.tfds_features(options.clip, options.codec, len(plan.glosses))
-    return index.folder_files(folder, records, features)
+    return folder_files(folder, records, features)
 
 
 def _are_there(out: str, files: Mapping[str, bytes]) -> bool:
     """Says whether a folder has these files, with this content."""
     try:
         return all(
-            index.read_bytes(os.path.join(out, name)) == content
+            read_bytes(os.path.join(out, name)) == content
             for name, content in files.items()
         )
     except OSError:

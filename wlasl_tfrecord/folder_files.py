@@ -1,0 +1,104 @@
+"""The files of a shard folder besides its shards, as `bin/shard` writes them."""
+
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from wlasl_tfrecord.index import (
+    DATASET_NAME,
+    FEATURES_FILE,
+    FORMAT_VERSION,
+    INDEX_FILE,
+    INFO_FILE,
+    LABELS_FILE,
+    RECORD_COLUMNS,
+    SPLITS,
+    Records,
+    ShardFolder,
+    records_file,
+)
+
+__all__ = ["folder_files", "records_to_csv"]
+
+
+def folder_files(
+    folder: ShardFolder,
+    records: Mapping[str, Records],
+    tfds_features: Mapping[str, Any] | None,
+) -> dict[str, bytes]:
+    """Gives every file of a shard folder that is not a shard, by name.
+
+    Besides our own index these are the files by which `tfds.builder_from_directory`
+    knows the folder, so that it needs no code of ours.
+
+    Args:
+        folder: What the folder holds; its `index_sha256` is computed here.
+        records: The table of records of each split.
+        tfds_features: What `examples.tfds_features` says of the records; None if TFDS
+            has no words for them (a SequenceExample).
+
+    Returns:
+        Name -> bytes; the same for the same arguments. Write `index.json` last: a
+        folder without it is not finished.
+    """
+    tables = {
+        split: records_to_csv(records[split]) for split in SPLITS if split in records
+    }
+    index = {
+        "clip": dataclasses.asdict(folder.clip),
+        "codec": folder.codec,
+        "framing": folder.framing,
+        "options": dict(folder.options),
+        "glosses": list(folder.glosses),
+        "splits": {
+            split: {
+                "num_clips": len(records[split]),
+                "index_sha256": hashlib.sha256(tables[split]).hexdigest(),
+                "shards": [dataclasses.asdict(shard) for shard in folder.shards[split]],
+            }
+            for split in folder.splits
+        },
+    }
+    files = {records_file(split): table for split, table in tables.items()}
+    files[LABELS_FILE] = "".join(f"{gloss}\n" for gloss in folder.glosses).encode()
+    files[INFO_FILE] = _json_bytes(_dataset_info(folder))
+    if tfds_features is not None:
+        files[FEATURES_FILE] = _json_bytes(tfds_features)
+    files[INDEX_FILE] = _json_bytes(index)
+    return files
+
+
+def records_to_csv(records: Records) -> bytes:
+    """Writes a table of records, the same bytes for the same records."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(column for column, _, _ in RECORD_COLUMNS)
+    writer.writerows(zip(*(getattr(records, name) for _, name, _ in RECORD_COLUMNS)))
+    return text.getvalue().encode()
+
+
+def _dataset_info(folder: ShardFolder) -> dict[str, Any]:
+    """Writes what TFDS wants to know, in the JSON form of its DatasetInfo message."""
+    return {
+        "name": DATASET_NAME,
+        "version": FORMAT_VERSION,
+        "description": "Sign-language clips in the shard format of wlasl_tfrecord.",
+        "fileFormat": "tfrecord",
+        "splits": [
+            {
+                "name": split,
+                "shardLengths": [str(s.num_records) for s in folder.shards[split]],
+                "numBytes": str(sum(s.num_bytes for s in folder.shards[split])),
+                "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+            }
+            for split in folder.splits
+        ],
+    }
+
+
+def _json_bytes(value: object) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
