@@ -191,13 +191,8 @@ def write_run() -> Callable[..., Path]:
 
         spec = clips.ClipSpec(num_frames=num_frames, height=32, width=32)
         options = {"weights": "none", "alpha": 0.35, "lstm_units": 16}
-        before = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(policy)
         keras.utils.set_random_seed(5)
-        try:
-            network = recipes.load_recipe().build(spec, len(glosses), options)
-        finally:
-            keras.config.set_dtype_policy(before)
+        network = recipes.load_recipe().build(spec, len(glosses), options)
         # Untrained, BatchNorm would let nothing through, and every gloss be as
         # probable as any other.
         backbone = network.get_layer("backbone")
@@ -211,6 +206,15 @@ def write_run() -> Callable[..., Path]:
             network.get_layer("logits").kernel,
         ):
             kernel.assign(kernel * 5)
+        if policy != "float32":
+            weights = network.get_weights()
+            before = keras.config.dtype_policy()
+            keras.config.set_dtype_policy(policy)
+            try:
+                network = recipes.load_recipe().build(spec, len(glosses), options)
+            finally:
+                keras.config.set_dtype_policy(before)
+            network.set_weights(weights)
         run_dir.mkdir(parents=True)
         network.save(run_dir / "model.keras")
         info = runs.ModelInfo(

@@ -1,0 +1,61 @@
+"""Writes a trained model in the form that another program loads."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from wlasl_tfrecord.cli import make_parser, run
+
+__all__ = ["main"]
+
+# As in wlasl_tfrecord.export, which imports TensorFlow; a test holds them together.
+_FORMATS = ("saved_model", "tflite", "keras", "h5")
+_QUANTIZATIONS = ("none", "float16", "dynamic")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `bin/export`."""
+    parser = make_parser(
+        "export",
+        "Writes the model of a run for a server (saved_model), a phone (tflite) or "
+        "another Keras program (keras, h5), reads it back and compares the two.",
+    )
+    parser.add_argument(
+        "--run",
+        help="run folder, or the .keras file in it (default: the newest in runs/)",
+    )
+    parser.add_argument("--format", choices=_FORMATS, default="saved_model")
+    parser.add_argument("--out", default="exported", help="folder to write into")
+    parser.add_argument(
+        "--quantize",
+        choices=_QUANTIZATIONS,
+        default="none",
+        help="tflite's weights: float16 halves the file, dynamic makes it a quarter",
+    )
+    return run("export", parser, _export, argv)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from wlasl_tfrecord import runs
+
+    run_dir = arguments.run or runs.find_run()
+    runs.read_model_info(run_dir)
+
+    # Only now TensorFlow: a mistyped option should answer at once.
+    from wlasl_tfrecord import export, serving
+
+    model = serving.load_model(run_dir)
+    report = export.export_model(
+        model, arguments.out, arguments.format, quantization=arguments.quantize
+    )
+    print(
+        f"{report.path}: {report.num_bytes / 1e6:.1f} MB from {model.path}; on "
+        f"{report.num_clips} clips its probabilities differ by at most "
+        f"{report.max_difference:.1g}"
+    )
+    print(f"{arguments.out}/model.json: glosses by output, clip and framing")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

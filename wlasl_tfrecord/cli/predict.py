@@ -1,0 +1,105 @@
+"""Names the signs in videos."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from wlasl_tfrecord.cli import make_parser, run
+
+if TYPE_CHECKING:
+    from wlasl_tfrecord.prediction import Prediction
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `bin/predict`."""
+    parser = make_parser(
+        "predict",
+        "Names the sign in each video, with the model of a run. Each video is taken as "
+        "one sign, from its first frame to its last; --start and --stop choose a part.",
+    )
+    parser.add_argument(
+        "videos",
+        nargs="+",
+        metavar="VIDEO",
+        help="a video, a folder of videos, or a folder of numbered images",
+    )
+    parser.add_argument(
+        "--run",
+        help="run folder, or the .keras or .h5 file in it (default: the newest in "
+        "runs/)",
+    )
+    parser.add_argument("--top", type=int, default=5, help="glosses to print a video")
+    parser.add_argument(
+        "--start",
+        type=int,
+        help="first frame of the sign, from 0 (default: the first)",
+    )
+    parser.add_argument(
+        "--stop",
+        type=int,
+        help="one past its last frame (default: the end)",
+    )
+    parser.add_argument(
+        "--batch-size", type=int, default=8, help="clips that are computed at once"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object a video and line"
+    )
+    return run("predict", parser, _predict, argv)
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from wlasl_tfrecord import runs
+
+    run_dir = arguments.run or runs.find_run()
+    runs.read_model_info(run_dir)
+
+    # Only now TensorFlow: a mistyped option should answer at once.
+    from wlasl_tfrecord import prediction, serving
+
+    videos = prediction.find_videos(arguments.videos)
+    model = serving.load_model(run_dir)
+    if arguments.run is None:
+        print(f"with {model.path}", file=sys.stderr)
+    results = prediction.predict_videos(
+        model,
+        videos,
+        top=arguments.top,
+        batch_size=arguments.batch_size,
+        start=arguments.start,
+        stop=arguments.stop,
+    )
+    num_failed = 0
+    for result in results:
+        if isinstance(result, prediction.Failure):
+            num_failed += 1
+            print(result.reason, file=sys.stderr)
+            if arguments.json:
+                print(json.dumps({"path": str(result.path), "error": result.reason}))
+        elif arguments.json:
+            print(json.dumps(_as_json(result), ensure_ascii=False))
+        else:
+            print(result.path)
+            for gloss, share in zip(result.glosses, result.probabilities):
+                print(f"  {share:6.1%}  {gloss}")
+        sys.stdout.flush()
+    return 1 if num_failed else 0
+
+
+def _as_json(result: "Prediction") -> dict[str, object]:
+    return {
+        "path": str(result.path),
+        "predictions": [
+            {"gloss": gloss, "probability": share}
+            for gloss, share in zip(result.glosses, result.probabilities)
+        ],
+        "num_distinct_frames": result.num_distinct_frames,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,200 @@
+"""Videos in, ranked glosses out.
+
+The model of a run meets the decoder of `bin/shard`, with the clip and the framing that
+it was trained on, so that it sees a video as it saw the shards.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wlasl_tfrecord import decode, serving
+from wlasl_tfrecord.errors import ManifestError, VideoError
+from wlasl_tfrecord.serving import TrainedModel
+from wlasl_tfrecord.video_files import (
+    VIDEO_SUFFIXES,
+    is_image_folder,
+    is_video_name,
+    list_folder,
+)
+
+__all__ = ["Failure", "Prediction", "find_videos", "predict_videos", "rank"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a model sees in one video.
+
+    Attributes:
+        path: The video.
+        glosses: The words, the most probable one first.
+        probabilities: How probable each of them is.
+        num_distinct_frames: Different frames that the model saw; below its T for a
+            short video.
+    """
+
+    path: Path
+    glosses: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    num_distinct_frames: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A video that became no clip.
+
+    Attributes:
+        path: The video.
+        reason: Why, in one line that begins with the file's name.
+    """
+
+    path: Path
+    reason: str
+
+
+def find_videos(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Lists the videos that a user names.
+
+    Args:
+        paths: Videos, folders of numbered images (each is one video), and folders of
+            videos (not those below them).
+
+    Returns:
+        Files as they were named, the videos of a folder by name.
+
+    Raises:
+        ManifestError: If a folder cannot be read or holds no video.
+    """
+    videos: list[Path] = []
+    for path in map(Path, paths):
+        if not path.is_dir() or is_image_folder(str(path)):
+            # Whether it can be read shows when it is decoded.
+            videos.append(path)
+            continue
+        inside = [
+            Path(entry.path)
+            for entry in list_folder(str(path))
+            if is_video_name(entry.name) or is_image_folder(entry.path)
+        ]
+        if not inside:
+            raise ManifestError(
+                f"no videos in {path}: no {', '.join(VIDEO_SUFFIXES)} and no folder of "
+                "numbered images"
+            )
+        videos.extend(inside)
+    return videos
+
+
+def predict_videos(
+    model: TrainedModel,
+    videos: Sequence[Path],
+    *,
+    top: int = 5,
+    batch_size: int = 8,
+    start: int | None = None,
+    stop: int | None = None,
+) -> Iterator[Prediction | Failure]:
+    """Ranks the glosses for each video.
+
+    Args:
+        model: What `serving.load_model` gave.
+        videos: Files, or folders of numbered images.
+        top: How many glosses to give; no more than the model knows.
+        batch_size: Clips that go through the network at once.
+        start: First frame of the sign in each video, from 0; None for the first.
+        stop: One past its last frame; None for "to the end".
+
+    Yields:
+        One result a video, in the order of `videos`.
+
+    Raises:
+        ValueError: If `top` or `batch_size` is below 1, or `stop` is not behind
+            `start`.
+    """
+    for name, value in (("top", top), ("batch_size", batch_size)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    if stop is not None and stop <= (start or 0):
+        raise ValueError(f"stop must be behind start, got {start or 0} and {stop}")
+
+    def read(path: Path) -> tuple[NDArray[np.uint8], int] | Failure:
+        try:
+            frames, source = decode.decode_clip(
+                path,
+                clip=model.info.clip,
+                framing=model.info.framing,
+                start=start,
+                stop=stop,
+                # The user counts the frames of this very file.
+                annotation_fps=None,
+            )
+        except VideoError as error:
+            return Failure(path=path, reason=str(error))
+        return frames, source.num_distinct_frames
+
+    with ThreadPoolExecutor() as pool:
+        # Decoding runs ahead by a batch, and no further: clips are megabytes.
+        waiting = iter(videos)
+        ahead = [
+            (path, pool.submit(read, path)) for path in islice(waiting, batch_size)
+        ]
+        while ahead:
+            batch, ahead = (
+                ahead,
+                [
+                    (path, pool.submit(read, path))
+                    for path in islice(waiting, batch_size)
+                ],
+            )
+            yield from _predict_batch(model, batch, top)
+
+
+def _predict_batch(
+    model: TrainedModel,
+    batch: Sequence[tuple[Path, Future[tuple[NDArray[np.uint8], int] | Failure]]],
+    top: int,
+) -> Iterator[Prediction | Failure]:
+    """Runs the network once for all videos of a batch that could be decoded."""
+    decoded = [(path, job.result()) for path, job in batch]
+    clips = [result[0] for _, result in decoded if not isinstance(result, Failure)]
+    rows = iter(serving.probabilities(model, np.stack(clips)) if clips else ())
+    for path, result in decoded:
+        if isinstance(result, Failure):
+            yield result
+            continue
+        glosses, shares = rank(next(rows), model.info.glosses, top)
+        yield Prediction(
+            path=path,
+            glosses=glosses,
+            probabilities=shares,
+            num_distinct_frames=result[1],
+        )
+
+
+def rank(
+    row: NDArray[np.float32], glosses: Sequence[str], top: int
+) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """Sorts the glosses of one clip by their probabilities.
+
+    Args:
+        row: float32 [num_classes].
+        glosses: The words, by label.
+        top: How many to give, at most.
+
+    Returns:
+        Glosses and probabilities, the highest first; of equals, the lower label first.
+
+    >>> rank(np.float32([0.2, 0.5, 0.3]), ("book", "drink", "go"), 2)[0]
+    ('drink', 'go')
+    """
+    order = np.argsort(-row, kind="stable")[:top]
+    return (
+        tuple(str(glosses[label]) for label in order),
+        tuple(float(row[label]) for label in order),
+    )
