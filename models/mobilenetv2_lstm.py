@@ -61,8 +61,8 @@ def build_model(
         uint8 [B, T, H, W, 3] `frames` -> float32 [B, num_classes] probabilities.
 
     Raises:
-        RecipeError: If the frames are too small, or the weights cannot be had or do not
-            fit.
+        RecipeError: If the frames are too small, `alpha` is not positive, or the weights
+            cannot be had or do not fit.
     """
     if min(clip.height, clip.width) < _MIN_SIZE_PIXELS:
         raise RecipeError(
@@ -113,6 +113,8 @@ def backbone_blocks(model: keras.Model) -> list[list[keras.layers.Layer]]:
 
 def _backbone(clip: ClipSpec, weights: str, alpha: float) -> keras.Model:
     """Builds MobileNetV2 up to its pooled features, [N, H, W, 3] -> [N, D]."""
+    if not alpha > 0:
+        raise RecipeError(f"alpha must be above 0, got {alpha}")
     if weights == "imagenet" and alpha not in _IMAGENET_ALPHAS:
         raise RecipeError(
             f"no imagenet weights for alpha {alpha}; there are some for "

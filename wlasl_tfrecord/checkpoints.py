@@ -81,7 +81,8 @@ def load_newest(directory: Path, say: Callable[[str], None]) -> Checkpoint | Non
 def _load(path: Path, say: Callable[[str], None]) -> Checkpoint | None:
     """Reads one checkpoint; None if it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here, because numpy leaves a file that is no zip open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         progress = json.loads(arrays.pop(_PROGRESS).tobytes())
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

@@ -1,0 +1,203 @@
+"""A training that is killed goes on to the same bits: real processes, real signals."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wlasl_tfrecord import checkpoints
+from wlasl_tfrecord.checkpoints import Checkpoint
+from wlasl_tfrecord.errors import TrainingError
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+RECIPE = """
+import keras
+
+def build_model(clip, num_classes, *, weights="imagenet"):
+    inputs = keras.Input(clip.shape[1:])
+    x = keras.layers.Conv2D(4, 3, 2, name="conv")(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    backbone = keras.Model(inputs, x, name="backbone")
+    frames = keras.Input(clip.shape, dtype="uint8")
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(frames)
+    x = backbone(keras.ops.reshape(x, (-1, *clip.shape[1:])))
+    x = keras.ops.reshape(x, (-1, clip.num_frames, 4))
+    x = keras.layers.Identity(name="features")(x)
+    x = keras.layers.LSTM(4)(x)
+    x = keras.layers.Dropout(0.3)(x)
+    x = keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
+    return keras.Model(frames, keras.layers.Softmax(dtype="float32")(x))
+
+def backbone_blocks(model):
+    return [[model.get_layer("backbone").get_layer("conv")]]
+"""
+
+
+def checkpoint(step):
+    return Checkpoint(step, {"epoch": step}, {"a": np.arange(step)})
+
+
+def test_the_last_two_checkpoints_are_kept(tmp_path):
+    for step in (1, 2, 10):
+        checkpoints.save_checkpoint(tmp_path, checkpoint(step))
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["step-000000002.npz", "step-000000010.npz"]
+    newest = checkpoints.load_newest(tmp_path, print)
+    assert newest is not None
+    assert newest.step == 10
+    assert newest.progress == {"epoch": 10}
+    np.testing.assert_array_equal(newest.arrays["a"], np.arange(10))
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "text"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(damage, tmp_path):
+    for step in (1000, 2000):
+        path = checkpoints.save_checkpoint(tmp_path, checkpoint(step))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    damaged = {
+        "cut": content[: len(content) // 2],
+        "flip": content,
+        "empty": b"",
+        "text": b"not found",
+    }
+    path.write_bytes(damaged[damage])
+    lines = []
+    found = checkpoints.load_newest(tmp_path, lines.append)
+    assert found is not None
+    assert found.step == 1000
+    assert "step-000002000.npz is damaged" in lines[0]
+    assert lines[0].endswith("trying the one before")
+
+
+def test_nothing_but_damaged_checkpoints_is_an_error(tmp_path):
+    checkpoints.save_checkpoint(tmp_path, checkpoint(1)).write_bytes(b"")
+    with pytest.raises(
+        TrainingError, match=r"every checkpoint in .* is damaged; train"
+    ):
+        checkpoints.load_newest(tmp_path, print)
+
+
+def test_no_checkpoint_is_none(tmp_path):
+    assert checkpoints.load_newest(tmp_path / "none", print) is None
+
+
+@pytest.fixture(scope="module")
+def place(write_folder, tmp_path_factory):
+    """A folder with shards and a recipe."""
+    folder = tmp_path_factory.mktemp("resume")
+    sizes = {"num_frames": 3, "height": 12, "width": 12}
+    write_folder(folder / "shards", {"train": 10, "val": 4}, **sizes)
+    (folder / "tiny.py").write_text(RECIPE)
+    return folder
+
+
+def start(place, out, *more):
+    """Starts bin/train in a process of its own."""
+    command = [
+        sys.executable, "-m", "wlasl_tfrecord.cli.train", "--data", "shards",
+        "--out", out, "--model", "tiny.py", "--weights", "pretrained.h5",
+        "--epochs", "6", "--fine-tune-epochs", "6", "--fine-tune-blocks", "1",
+        "--batch-size", "2", "--checkpoint-minutes", "0", "--patience", "99",
+        "--learning-rate", "0.05", "--fine-tune-learning-rate", "0.01",
+        "--deterministic", *more,
+    ]  # fmt: skip
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(CHECKOUT),
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
+    return subprocess.Popen(
+        command,
+        cwd=place,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def steps_done(run_dir):
+    names = sorted(path.stem for path in (run_dir / "checkpoints").glob("step-*.npz"))
+    return int(names[-1].split("-")[1]) if names else 0
+
+
+def wait_for_step(process, run_dir, step):
+    """Waits until a checkpoint of that step or a later one is written."""
+    deadline = time.monotonic() + 240
+    while steps_done(run_dir) < step:
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def final_state(run_dir):
+    """Gives everything the last checkpoint holds but the times."""
+    found = checkpoints.load_newest(run_dir / "checkpoints", print)
+    assert found is not None
+    clocks = {"seconds", "clips_per_second", "input_wait", "wait_seconds"}
+    rows = [
+        {key: value for key, value in row.items() if key not in clocks}
+        for row in found.progress["rows"]
+    ]
+    return found.step, rows, found.arrays
+
+
+@pytest.mark.slow
+def test_killed_three_times_it_ends_with_the_same_bits(place):
+    undisturbed = start(place, "undisturbed")
+    output = undisturbed.communicate(timeout=500)[0]
+    assert undisturbed.returncode == 0, output
+    # 30 steps of 5 an epoch in either phase; the kills fall into both.
+    draw = random.Random(0)
+    for low, high in ((3, 12), (14, 28), (34, 56)):
+        process = start(place, "killed")
+        wait_for_step(process, place / "killed", draw.randint(low, high))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    last = start(place, "killed")
+    output = last.communicate(timeout=500)[0]
+    assert last.returncode == 0, output
+    assert "going on from step" in output
+    step, rows, arrays = final_state(place / "undisturbed")
+    other_step, other_rows, other_arrays = final_state(place / "killed")
+    assert step == other_step == 60
+    assert rows == other_rows
+    assert [row["phase"] for row in rows] == ["head"] * 6 + ["fine-tune"] * 6
+    assert arrays.keys() == other_arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, other_arrays[name], err_msg=name)
+
+
+@pytest.mark.slow
+def test_sigterm_saves_and_resume_goes_on(place):
+    process = start(place, "stopped", "--checkpoint-minutes", "60")
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("head 1/6"):
+            process.send_signal(signal.SIGTERM)
+    process.stdout.close()
+    assert process.wait() == 1, "".join(lines)
+    assert "stopped by SIGTERM; stopped/checkpoints/step-" in lines[-1]
+    assert "go on with bin/train --resume stopped" in lines[-1]
+    assert steps_done(place / "stopped") >= 5
+
+    resumed = subprocess.run(
+        [sys.executable, "-m", "wlasl_tfrecord.cli.train", "--resume", "stopped"],
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        capture_output=True,
+        text=True,
+    )
+    assert resumed.returncode == 0, resumed.stderr
+    assert "going on from step" in resumed.stderr
+    assert resumed.stdout.startswith("best of 12 epochs in ")
