@@ -14,7 +14,7 @@ from wlasl_tfrecord.clips import ClipSpec
 from wlasl_tfrecord.examples import FRAMES_KEY, IMAGES_KEY
 from wlasl_tfrecord.index import Codec, Records, ShardFolder
 
-__all__ = ["decode_clip", "make_reader"]
+__all__ = ["decode_clip", "make_reader", "parse_frames", "read_record"]
 
 # Gives the record that was read, its still encoded frames, and whether they are whole.
 Reader = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
@@ -54,7 +54,7 @@ def make_reader(
 
     def read(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         path = tf.gather(paths, tf.gather(shard_indices, record))
-        serialized = _read_record(path, tf.gather(offsets, record))
+        serialized = read_record(path, tf.gather(offsets, record))
         return parse_frames(serialized, folder.clip, folder.codec)
 
     def pass_over(record: tf.Tensor) -> tf.Operation:
@@ -98,6 +98,29 @@ def make_reader(
         )
 
     return read_or_substitute
+
+
+def read_record(path: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+    """Reads the record at an offset of a shard.
+
+    TensorFlow's reader checks the record's CRC. Without a buffer it reads straight into
+    the string; with one every byte is copied once more.
+
+    Args:
+        path: string [], the shard.
+        offset: int64 [], where the record starts, at its length field.
+
+    Returns:
+        string [], the record; empty if it is damaged or cannot be read.
+    """
+    variant = tf.raw_ops.TFRecordDatasetV2(
+        filenames=[path], compression_type="", buffer_size=0, byte_offsets=[offset]
+    )
+    record = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
+    nothing = tf.data.Dataset.from_tensors("")
+    # The first `take` leaves the records behind this one alone.
+    record = record.take(1).ignore_errors().concatenate(nothing).take(1)
+    return record.get_single_element()
 
 
 def parse_frames(
@@ -170,22 +193,6 @@ def decode_clip(
         lambda: tf.stack([decode(encoded[t]) for t in range(clip.num_frames)]),
         lambda: tf.zeros(clip.shape, tf.uint8),
     )
-
-
-def _read_record(path: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
-    """Reads the record at an offset of a shard: string [], empty if it is damaged.
-
-    TensorFlow's reader checks the record's CRC. Without a buffer it reads straight into
-    the string; with one every byte is copied once more.
-    """
-    variant = tf.raw_ops.TFRecordDatasetV2(
-        filenames=[path], compression_type="", buffer_size=0, byte_offsets=[offset]
-    )
-    record = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
-    nothing = tf.data.Dataset.from_tensors("")
-    # The first `take` leaves the records behind this one alone.
-    record = record.take(1).ignore_errors().concatenate(nothing).take(1)
-    return record.get_single_element()
 
 
 def _first_records(records: Records, num_shards: int) -> list[int]:

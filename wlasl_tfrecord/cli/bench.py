@@ -1,0 +1,75 @@
+"""`bin/bench`: what this machine delivers, and whether training has to wait for it."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from wlasl_tfrecord.cli import make_parser, run
+from wlasl_tfrecord.index import SPLITS, load_folder
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Returns:
+        0 if it could measure, whatever came out; 1 or 2 as every command.
+    """
+    parser = make_parser(
+        "bench",
+        "Measures the input of training, stage by stage, against the machine's limit.",
+    )
+    parser.add_argument("what", choices=("input",), help="what to measure")
+    parser.add_argument(
+        "data", nargs="?", default="shards/", help="the folder that bin/shard wrote"
+    )
+    parser.add_argument("--split", choices=SPLITS, default="train", help="which clips")
+    parser.add_argument(
+        "--batch-size", type=int, default=16, help="clips in a training step"
+    )
+    parser.add_argument(
+        "--step-ms",
+        type=float,
+        default=argparse.SUPPRESS,
+        help="how long a training step takes (bin/train prints clips/s); without it, "
+        "the verdict says what the input can feed",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=3.0, help="how long to measure each stage"
+    )
+    return run("bench", parser, _bench, argv)
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    step_ms = getattr(arguments, "step_ms", None)
+    for name, value in (("--step-ms", step_ms), ("--seconds", arguments.seconds)):
+        if value is not None and value <= 0:
+            raise ValueError(f"{name} must be above 0, got {value}")
+    folder = load_folder(arguments.data)
+    num_clips = folder.num_clips(arguments.split)
+
+    # Only now TensorFlow: a wrong folder should be told at once.
+    from wlasl_tfrecord import throughput
+
+    print(f"{folder.directory}: {num_clips} {arguments.split} clips, {folder.codec}")
+    limit = throughput.measure_limit(folder, arguments.split, seconds=arguments.seconds)
+    rates = throughput.measure_input(
+        folder, arguments.split, arguments.batch_size, seconds=arguments.seconds
+    )
+    print(f"{'up to':<14}{'clips/s':>10}{'GB/s':>8}{'CPU ms/clip':>14}{'of limit':>10}")
+    for rate in (limit, *rates):
+        gigabytes = rate.clips_per_second * folder.clip.num_bytes / 1e9
+        share = rate.clips_per_second / limit.clips_per_second
+        print(
+            f"{rate.name:<14}{rate.clips_per_second:>10.0f}{gigabytes:>8.2f}"
+            f"{rate.cpu_ms_per_clip:>14.2f}{share:>10.2f}"
+        )
+    needed = None if step_ms is None else arguments.batch_size / step_ms * 1e3
+    for line in throughput.advise(rates, limit, folder.codec, needed):
+        print(line)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,280 @@
+"""What a machine delivers from a shard folder, stage by stage, against its limit."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from wlasl_tfrecord import augment, dataset
+from wlasl_tfrecord.index import Records, ShardFolder, load_records
+from wlasl_tfrecord.reader import decode_clip, parse_frames, read_record
+
+__all__ = ["Rate", "advise", "measure_input", "measure_limit"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """How fast something was.
+
+    Attributes:
+        name: What was measured.
+        clips_per_second: Clips that arrived in a second of the clock.
+        cpu_ms_per_clip: Milliseconds of all cores together that a clip took.
+    """
+
+    name: str
+    clips_per_second: float
+    cpu_ms_per_clip: float
+
+
+def measure_input(
+    folder: ShardFolder, split: str, batch_size: int, *, seconds: float
+) -> list[Rate]:
+    """Measures the input up to each of its stages, in the shuffled order.
+
+    Args:
+        folder: The shard folder.
+        split: The split.
+        batch_size: Clips in a batch.
+        seconds: How long to measure each stage.
+
+    Returns:
+        A rate for "read", "parse", "decode" and "augment", each with the stages before
+        it, and for "batch", which is `input_fn` as training calls it.
+
+    Raises:
+        ShardFolderError: If the split is not there or its table cannot be read.
+        ValueError: If the batch does not fit into the split.
+    """
+    records = load_records(folder, split)
+    batches = partial(
+        dataset.input_fn,
+        folder,
+        split,
+        batch_size,
+        training=True,
+        num_epochs=None,
+    )
+    paths = tf.constant([folder.shard_path(s) for s in folder.split_shards(split)])
+    shard_indices, offsets = records.shard_indices, records.offsets
+
+    def read(key):
+        path = tf.gather(paths, tf.gather(shard_indices, key["record"]))
+        return {**key, "data": read_record(path, tf.gather(offsets, key["record"]))}
+
+    def parse(key):
+        encoded, whole = parse_frames(key["data"], folder.clip, folder.codec)
+        return {**key, "data": encoded, "whole": whole}
+
+    def decode(key):
+        frames = decode_clip(key["data"], key["whole"], folder.clip, folder.codec)
+        return {"data": frames, "seed": key["seed"]}
+
+    def change(key):
+        config = augment.AugmentConfig()
+        return {"data": augment.augment_clip(key["data"], key["seed"], config)}
+
+    keys = (
+        batches(features="keys")
+        .unbatch()
+        .map(lambda key: {"record": key["record"], "seed": key["seed"]})
+    )
+    rates = []
+    steps: list[Callable] = []
+    for name, step in (
+        ("read", read),
+        ("parse", parse),
+        ("decode", decode),
+        ("augment", change),
+    ):
+        steps.append(step)
+        # One function of all steps, as input_fn has it: no clip waits between two.
+        clips = keys.map(
+            partial(_all, tuple(steps)), num_parallel_calls=tf.data.AUTOTUNE
+        )
+        rates.append(_measure(name, clips.prefetch(2 * batch_size), 1, seconds))
+    rates.append(_measure("batch", batches(), batch_size, seconds))
+    return rates
+
+
+def measure_limit(folder: ShardFolder, split: str, *, seconds: float) -> Rate:
+    """Measures what no input can be faster than, on all cores.
+
+    For `raw` that is reading the records' bytes into memory that is there already; for
+    `jpeg` and `png`, decoding images that are in memory already.
+
+    Args:
+        folder: The shard folder.
+        split: The split.
+        seconds: How long to measure.
+
+    Returns:
+        The rate, of one thread a core.
+    """
+    records = load_records(folder, split)
+    num_threads = len(os.sched_getaffinity(0))
+    if folder.codec == "raw":
+        name, work = "bare reads", _bare_reads(folder, split, records)
+    else:
+        name, work = "bare decoding", _bare_decoding(folder, split, records)
+    counts = [0] * num_threads
+    started, cpu_started = time.perf_counter(), time.process_time()
+    deadline = started + seconds
+
+    def run(thread: int) -> None:
+        step, state = thread, work()
+        while time.perf_counter() < deadline:
+            state(step)
+            counts[thread] += 1
+            step += num_threads
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(num_threads)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wall = time.perf_counter() - started
+    cpu_ms = (time.process_time() - cpu_started) * 1e3
+    clips = sum(counts)
+    return Rate(
+        name=name, clips_per_second=clips / wall, cpu_ms_per_clip=cpu_ms / clips
+    )
+
+
+def advise(
+    rates: Iterable[Rate], limit: Rate, codec: str, needed: float | None
+) -> list[str]:
+    """Says whether the input keeps up, and what to change if it does not.
+
+    Args:
+        rates: What `measure_input` gave.
+        limit: What `measure_limit` gave.
+        codec: How the folder stores frames.
+        needed: Clips a second that the training step takes; None if unknown.
+
+    Returns:
+        Lines to print; the first is the verdict.
+    """
+    cpu = {rate.name: rate.cpu_ms_per_clip for rate in rates}
+    arrives = {rate.name: rate.clips_per_second for rate in rates}
+    if needed is not None and arrives["batch"] >= needed:
+        spare = arrives["batch"] / needed
+        return [
+            f"the input keeps up: {arrives['batch']:.0f} clips/s arrive, a training "
+            f"step takes {needed:.0f} ({spare:.1f} times as many)"
+        ]
+    if needed is None:
+        lines = [
+            f"the input keeps up with steps of up to {arrives['batch']:.0f} clips/s"
+        ]
+    else:
+        lines = [
+            f"the input is the limit: {arrives['batch']:.0f} clips/s arrive, "
+            f"a training step takes {needed:.0f}"
+        ]
+    augmenting = max(cpu["augment"] - cpu["decode"], 0.0)
+    decoding = max(cpu["decode"] - cpu["parse"], 0.0)
+    cores = len(os.sched_getaffinity(0))
+    busy = cpu["read"] / 1e3 * arrives["read"] / cores
+    if busy < 0.5 and arrives["read"] < 2 * arrives["batch"]:
+        lines.append(
+            "reading waits for the storage, not for a core: copy the folder to a local "
+            'disk, use input_fn(order="sequential"), or write it with --codec jpeg'
+        )
+    if augmenting > max(decoding, cpu["read"]):
+        lines.append(
+            f"augmentation takes {augmenting:.1f} of {cpu['augment']:.1f} ms a clip: "
+            "input_fn(augment=AugmentConfig(min_scale=1.0, max_stretch=1.0)) leaves "
+            "out the crop, augment=False all of it"
+        )
+    if codec != "raw" and decoding > cpu["read"]:
+        lines.append(
+            f"decoding takes {decoding:.1f} of {cpu['augment']:.1f} ms a clip: "
+            "bin/shard --codec raw needs none, for some 13 times the bytes"
+        )
+    if "MALLOC_TRIM_THRESHOLD_" not in os.environ:
+        lines.append(
+            "glibc gives memory back after every clip: set MALLOC_MMAP_THRESHOLD_, "
+            "MALLOC_TRIM_THRESHOLD_ and MALLOC_TOP_PAD_ (docs/input_fn.md)"
+        )
+    lines.append(
+        f"{limit.name} on {cores} cores give {limit.clips_per_second:.0f} clips/s: "
+        "beyond that, only more cores or more machines help"
+    )
+    return lines
+
+
+def _all(steps: tuple[Callable, ...], key: dict) -> tf.Tensor:
+    """Runs one step after the other, and gives the data."""
+    for step in steps:
+        key = step(key)
+    return key["data"]
+
+
+def _measure(
+    name: str, elements: tf.data.Dataset, clips_per_element: int, seconds: float
+) -> Rate:
+    """Iterates for some seconds, after a start that does not count."""
+    iterator = iter(elements)
+    # The first elements wait for the pipeline to be built and for its buffers.
+    for _ in range(max(1, 16 // clips_per_element)):
+        next(iterator)
+    clips = 0
+    started, cpu_started = time.perf_counter(), time.process_time()
+    while time.perf_counter() - started < seconds:
+        next(iterator)
+        clips += clips_per_element
+    wall = time.perf_counter() - started
+    cpu_ms = (time.process_time() - cpu_started) * 1e3
+    return Rate(
+        name=name, clips_per_second=clips / wall, cpu_ms_per_clip=cpu_ms / clips
+    )
+
+
+def _bare_reads(
+    folder: ShardFolder, split: str, records: Records
+) -> Callable[[], Callable[[int], None]]:
+    """Makes what reads the n-th record's bytes, for each thread its own."""
+    paths = [folder.shard_path(shard) for shard in folder.split_shards(split)]
+    files = [os.open(path, os.O_RDONLY) for path in paths]
+
+    def start() -> Callable[[int], None]:
+        buffer = bytearray(int(records.num_bytes.max()))
+
+        def read(step: int) -> None:
+            record = step % len(records)
+            view = memoryview(buffer)[: int(records.num_bytes[record])]
+            file = files[records.shard_indices[record]]
+            os.preadv(file, [view], int(records.offsets[record]) + 12)
+
+        return read
+
+    return start
+
+
+def _bare_decoding(
+    folder: ShardFolder, split: str, records: Records
+) -> Callable[[], Callable[[int], None]]:
+    """Makes what decodes the n-th of some clips, for each thread its own."""
+    clips = []
+    for record in range(min(len(records), 32)):
+        shard = folder.split_shards(split)[records.shard_indices[record]]
+        data = read_record(
+            tf.constant(folder.shard_path(shard)), tf.constant(records.offsets[record])
+        )
+        images, _ = parse_frames(data, folder.clip, folder.codec)
+        clips.append([np.frombuffer(image, np.uint8) for image in images.numpy()])
+    # One thread a core is ours to start.
+    cv2.setNumThreads(1)
+
+    def decode(step: int) -> None:
+        for image in clips[step % len(clips)]:
+            cv2.imdecode(image, cv2.IMREAD_COLOR)
+
+    return lambda: decode
