@@ -9,18 +9,6 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def two_devices():
-    """Splits the CPU in two, which must happen before TensorFlow uses it."""
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    half = tf.config.LogicalDeviceConfiguration()
-    try:
-        tf.config.set_logical_device_configuration(cpu, [half, half])
-    except RuntimeError:
-        if len(tf.config.list_logical_devices("CPU")) < 2:
-            pytest.skip("TensorFlow was in use before: run this file by itself")
-
-
 def batch():
     from wlasl_tfrecord.steps import Batch
 
