@@ -17,17 +17,16 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 NUM_BITS = 12
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
+def pytest_sessionstart() -> None:
     """Splits the CPU in two devices, for the tests of strategies.
 
     TensorFlow takes that only before its first use, so it is done for every test.
     """
-    if session.items and not session.config.option.collectonly:
-        import tensorflow as tf
+    import tensorflow as tf
 
-        (cpu,) = tf.config.list_physical_devices("CPU")
-        half = tf.config.LogicalDeviceConfiguration()
-        tf.config.set_logical_device_configuration(cpu, [half, half])
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    half = tf.config.LogicalDeviceConfiguration()
+    tf.config.set_logical_device_configuration(cpu, [half, half])
 
 
 @pytest.fixture(scope="session")
