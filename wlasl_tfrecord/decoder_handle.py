@@ -90,6 +90,7 @@ JOBS_EACH = 2
 # memory elsewhere, an impatient person. So each video has a second chance.
 _MAX_ATTEMPTS = 2
 
+_MAX_STARTS = 3
 _START_SECONDS = 120.0
 
 
@@ -114,6 +115,7 @@ class Decoder:
         jobs: What it has been sent; it is at the first.
         started: When it began with that, in monotonic seconds.
         is_ready: Whether it has said that it runs.
+        num_failed_starts: How often its like has died before that.
         received: The beginning of an answer.
     """
 
@@ -123,6 +125,7 @@ class Decoder:
     jobs: deque[Job] = dataclasses.field(default_factory=deque)
     started: float = 0.0
     is_ready: bool = False
+    num_failed_starts: int = 0
     received: bytearray = dataclasses.field(default_factory=bytearray)
 
 
@@ -155,6 +158,7 @@ def start(options: ShardOptions, limits: DecoderLimits) -> Decoder:
         # time costs more than the resizing.
         "MALLOC_MMAP_THRESHOLD_": str(2**26),
         "MALLOC_TRIM_THRESHOLD_": str(2**26),
+        "MALLOC_TOP_PAD_": str(2**20),
     }
     try:
         process = subprocess.Popen(
@@ -163,6 +167,8 @@ def start(options: ShardOptions, limits: DecoderLimits) -> Decoder:
             pass_fds=(payload_fd, child_results_fd),
             env=environment,
             bufsize=0,
+            # Ctrl-C goes to a whole group of processes; what it means, we decide.
+            start_new_session=True,
         )
         payload = mmap.mmap(payload_fd, slot_bytes * JOBS_EACH)
     except OSError as error:
@@ -249,9 +255,15 @@ def receive(
     if not has_ended and not _is_late(decoder, limits):
         return finished
     if not decoder.is_ready:
-        raise WlaslError(
-            "a decoder process does not start; its own message, if it had one, is above"
-        )
+        num_failed_starts = decoder.num_failed_starts + 1
+        if num_failed_starts == _MAX_STARTS:
+            raise WlaslError(
+                "a decoder process does not start; its own message, if it had one, is "
+                "above"
+            )
+        _restart(decoder, options, limits)
+        decoder.num_failed_starts = num_failed_starts
+        return finished
     job, reason = decoder.jobs[0], _death(decoder, limits, has_ended)
     job.num_attempts += 1
     if not has_ended or job.num_attempts == _MAX_ATTEMPTS:

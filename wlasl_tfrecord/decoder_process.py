@@ -150,8 +150,6 @@ def _stay_small(memory_bytes: int) -> None:
 
 def _die_with(parent: int) -> None:
     """Sees to it that this process ends with its parent, however that ends."""
-    # Ctrl-C goes to the whole group of processes; the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

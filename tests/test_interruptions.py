@@ -1,0 +1,539 @@
+"""The sharder is killed, starved, fed garbage, and comes out with the same bytes."""
+
+import contextlib
+import csv
+import dataclasses
+import hashlib
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from wlasl_tfrecord import index, output_folders
+from wlasl_tfrecord.clips import ClipSpec
+from wlasl_tfrecord.contents import sha256_of
+from wlasl_tfrecord.decoders import (
+    Decoded,
+    DecoderLimits,
+    Undecoded,
+    decode_in_order,
+)
+from wlasl_tfrecord.errors import OutputError, WlaslError
+from wlasl_tfrecord.instances import Instance, Manifest
+from wlasl_tfrecord.manifest import read_manifest
+from wlasl_tfrecord.plan import ShardOptions, Task
+from wlasl_tfrecord.shards import write_shards
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+CLIP = ClipSpec(num_frames=6, height=64, width=64)
+OPTIONS = ShardOptions(clip=CLIP)
+
+
+@pytest.fixture(scope="module")
+def src(tmp_path_factory, numbered_video):
+    """Class folders: 20 videos of each of two signs, with a train and a val split."""
+    directory = tmp_path_factory.mktemp("src")
+    for n in range(40):
+        split, gloss = "val" if n % 4 == 3 else "train", "book" if n % 2 else "drink"
+        numbered_video(
+            directory / split / gloss / f"{n}.mp4", num_frames=30 + n, first_number=n
+        )
+    return directory
+
+
+def manifest_of(directory, paths=None):
+    paths = sorted(directory.rglob("*.mp4")) if paths is None else paths
+    instances = tuple(
+        Instance(video_id=f"v{n}", gloss="a", label=0, split="train", path=str(path))
+        for n, path in enumerate(paths)
+    )
+    return Manifest(instances=instances, glosses=("a",), annotations="drawn")
+
+
+def folder_bytes(out):
+    return {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(out.rglob("*"))
+        if path.is_file()
+    }
+
+
+def command(src, out, *more):
+    return [
+        *(sys.executable, "-m", "wlasl_tfrecord.cli.shard"),
+        *("--src", src, "--out", out, "--num-frames", "6", "--size", "64"),
+        *("--workers", "2", *more),
+    ]
+
+
+def run(src, out, *more, **kwargs):
+    return subprocess.run(
+        command(src, out, *more), cwd=CHECKOUT, capture_output=True, text=True, **kwargs
+    )
+
+
+def children(pid):
+    """Gives the processes that a process has started."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(stat.parent.name))
+    return found
+
+
+def is_running(pid):
+    """Says whether a process lives; one that nobody has buried yet does not."""
+    try:
+        return (
+            Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        )
+    except OSError:
+        return False
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.005)
+    raise AssertionError(f"nothing happened within {seconds} seconds")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, src):
+    out = tmp_path_factory.mktemp("undisturbed") / "s"
+    done = run(src, out)
+    assert done.returncode == 0, done.stderr
+    return folder_bytes(out)
+
+
+def kill_at_random(src, out, undisturbed, times, seed):
+    """Kills runs at random moments, some in their last breath, and lets one finish."""
+    generator = random.Random(seed)
+    killed = 0
+    work = out / ".shard-work"
+    for _ in range(times):
+        process = subprocess.Popen(
+            command(src, out), cwd=CHECKOUT, stdout=subprocess.DEVNULL
+        )
+        # Before it writes, it only reads; what follows takes about a second.
+        while process.poll() is None and not work.exists():
+            time.sleep(0.002)
+        time.sleep(generator.random() * 0.9)
+        workers = children(process.pid)
+        process.kill()
+        killed += process.wait() == -signal.SIGKILL
+        # Nothing that a reader looks at is ever half there.
+        for path in out.glob("wlasl-*.tfrecord-*"):
+            name = path.name
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            assert digest == undisturbed[name], name
+        if (out / "index.json").exists():
+            index.load_folder(out)
+        for pid in workers:
+            wait_for(lambda pid=pid: not is_running(pid))
+    done = run(src, out)
+    assert done.returncode == 0, done.stderr
+    assert folder_bytes(out) == undisturbed
+    assert not work.exists()
+    return killed
+
+
+def test_killed_runs_end_with_the_same_bytes(tmp_path, src, undisturbed):
+    assert kill_at_random(src, tmp_path / "s", undisturbed, times=4, seed=0) >= 1
+
+
+@pytest.mark.slow
+def test_killed_twenty_times_the_bytes_are_the_same(tmp_path, src, undisturbed):
+    killed = 0
+    for seed in range(5):
+        out = tmp_path / str(seed)
+        killed += kill_at_random(src, out, undisturbed, times=4, seed=seed + 1)
+    assert killed >= 5
+
+
+def test_every_moment_of_the_last_step_can_be_interrupted(
+    tmp_path, src, undisturbed, monkeypatch
+):
+    # The end of a run is a row of renamings; a process that dies between two of them is
+    # one in which the n-th raises.
+    manifest = read_manifest(src)
+    real_replace, real_remove = os.replace, os.remove
+
+    class Died(BaseException):
+        pass
+
+    def dying_after(steps):
+        left = [steps]
+
+        def step(function):
+            def call(*args, **kwargs):
+                if left[0] == 0:
+                    raise Died
+                left[0] -= 1
+                return function(*args, **kwargs)
+
+            return call
+
+        return step
+
+    out = tmp_path / "s"
+    for steps in (0, 1, 5, 20, 33, 34, 36, 38):
+        with monkeypatch.context() as patch:
+            step = dying_after(steps)
+            patch.setattr(output_folders.os, "replace", step(real_replace))
+            patch.setattr(output_folders.os, "remove", step(real_remove))
+            with contextlib.suppress(Died):
+                write_shards(manifest, out, options=OPTIONS, workers=2, src=src)
+    write_shards(manifest, out, options=OPTIONS, workers=2, src=src)
+    assert folder_bytes(out) == undisturbed
+
+
+def test_ctrl_c_stops_at_once_and_says_how_to_continue(tmp_path, numbered_video):
+    src = tmp_path / "src"
+    first = numbered_video(src / "book" / "0.mp4", 300, height=480, width=640)
+    for n in range(1, 400):
+        os.link(first, src / "book" / f"{n}.mp4")
+    out = tmp_path / "s"
+    process = subprocess.Popen(
+        command(src, out),
+        cwd=CHECKOUT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for(lambda: (out / ".shard-work").exists())
+    workers = wait_for(lambda: children(process.pid))
+    # As a terminal does: to all processes of the group.
+    os.killpg(process.pid, signal.SIGINT)
+    began = time.monotonic()
+    _, stderr = process.communicate(timeout=30)
+    assert time.monotonic() - began < 2
+    assert process.returncode == 130
+    assert "the same command continues where it was" in stderr
+    assert "Traceback" not in stderr
+    # One that was just being started needs a moment to see that it is alone.
+    wait_for(lambda: not any(map(is_running, workers)), seconds=2)
+    assert not (out / "index.json").exists()
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path, src):
+    import fcntl
+
+    out = tmp_path / "s"
+    out.mkdir()
+    descriptor = os.open(out, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(OutputError, match=r"another run is writing to .*/s; wait"):
+            write_shards(manifest_of(src), out, options=OPTIONS)
+    finally:
+        os.close(descriptor)
+
+
+class TestDecoders:
+    def tasks(self, paths):
+        return [
+            Task(instance=instance, sha256=sha256_of(instance.path))
+            for instance in manifest_of(None, paths).instances
+        ]
+
+    def decode(self, tasks, **limits):
+        return decode_in_order(
+            tasks, options=OPTIONS, limits=DecoderLimits(**limits), num_workers=2
+        )
+
+    def test_results_come_in_the_order_of_the_tasks(self, src):
+        tasks = self.tasks(sorted(src.rglob("*.mp4")))
+        given = [task for task, _ in self.decode(tasks)]
+        assert given == tasks
+
+    def test_a_killed_decoder_costs_no_video_the_first_time(self, src):
+        tasks = self.tasks(sorted(src.rglob("*.mp4")))
+        results = self.decode(tasks)
+        next(results)
+        for pid in children(os.getpid()):
+            os.kill(pid, signal.SIGKILL)
+        left = [result for _, result in results]
+        assert len(left) == 39
+        assert all(isinstance(result, Decoded) for result in left)
+
+    @pytest.mark.parametrize(
+        ("signal_name", "reason"),
+        [
+            ("SIGKILL", "crash: its decoder was ended by SIGKILL"),
+            # A process that is stopped hangs as well as one in an endless loop.
+            ("SIGSTOP", "timeout: not decoded within 5 seconds"),
+        ],
+    )
+    def test_a_video_that_ends_or_hangs_its_decoder_costs_itself(
+        self, src, long_video, signal_name, reason
+    ):
+        tasks = self.tasks([long_video, *sorted(src.rglob("*.mp4"))[:3]])
+        arguments = [str(os.getpid()), long_video.name, signal_name]
+        harm = subprocess.Popen([sys.executable, "-c", HARM, *arguments])
+        try:
+            results = [result for _, result in self.decode(tasks, timeout_seconds=5)]
+        finally:
+            harm.kill()
+            harm.wait()
+        assert results[0] == Undecoded(reason=reason)
+        assert all(isinstance(result, Decoded) for result in results[1:])
+
+    def test_decoders_that_never_start_are_the_end_of_the_run(self, src, monkeypatch):
+        monkeypatch.setattr(sys, "path", [])
+        with pytest.raises(WlaslError, match="a decoder process does not start"):
+            list(self.decode(self.tasks([min(src.rglob("*.mp4"))])))
+
+    def test_a_video_that_eats_memory_costs_itself(self, tmp_path, src):
+        # 12,000 x 12,000 black pixels are 1.7 MB as JPEG and 430 MB as a frame.
+        path = str(tmp_path / "huge.avi")
+        size = (12000, 12000)
+        writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"MJPG"), 25, size)
+        writer.write(np.zeros((*size, 3), np.uint8))
+        writer.release()
+        tasks = self.tasks([path, *sorted(src.rglob("*.mp4"))[:3]])
+        results = [result for _, result in self.decode(tasks, memory_mib=300)]
+        assert isinstance(results[0], Undecoded)
+        assert all(isinstance(result, Decoded) for result in results[1:])
+        # With enough memory it is a video like any other.
+        (_, result), *_ = self.decode(tasks[:1])
+        assert isinstance(result, Decoded)
+
+    def test_a_video_that_changes_meanwhile_is_named(self, src):
+        (task,) = self.tasks([min(src.rglob("*.mp4"))])
+        other = dataclasses.replace(task, sha256="0" * 64)
+        ((_, result),) = self.decode([other])
+        assert result == Undecoded(
+            reason="unreadable: it was changed during the run; run again"
+        )
+
+    def test_nothing_is_left_running(self, src):
+        before = set(children(os.getpid()))
+        results = self.decode(self.tasks(sorted(src.rglob("*.mp4"))))
+        next(results)
+        results.close()
+        assert set(children(os.getpid())) == before
+
+
+@pytest.fixture(scope="module")
+def long_video(tmp_path_factory, numbered_video):
+    """A video that takes a second or more to decode, so that one can interfere."""
+    path = tmp_path_factory.mktemp("long") / "long.mp4"
+    return numbered_video(path, num_frames=3000, height=480, width=640)
+
+
+# Sends a signal to the child of a process that has a video open, as often as it has.
+HARM = """
+import os, signal, sys
+parent, name, signal_name = sys.argv[1:]
+while True:
+    for pid in os.listdir("/proc"):
+        try:
+            stat = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()
+            if not pid.isdigit() or stat[1] != parent:
+                continue
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                if os.readlink(f"/proc/{pid}/fd/{fd}").endswith(name):
+                    os.kill(int(pid), getattr(signal, signal_name))
+        except OSError:
+            pass
+"""
+
+
+def damaged_videos(directory, good, count, seed=0):
+    """Writes videos damaged in every way, in turn; gives their paths."""
+    generator = random.Random(seed)
+    data = good.read_bytes()
+    picture = cv2.imencode(".png", np.zeros((64, 64, 3), np.uint8))[1].tobytes()
+    text = data.decode("utf-8", "replace").encode()
+    directory.mkdir()
+    names = ["a b", "it's", 'say "hi"', "zwei\nzeilen", "手話", "%d", "-rf", "$(id)"]
+
+    def flipped():
+        damaged = bytearray(data)
+        for _ in range(generator.choice([1, 10, 100, 1000])):
+            damaged[generator.randrange(len(damaged))] ^= 1 << generator.randrange(8)
+        return bytes(damaged)
+
+    def zeroed():
+        start = generator.randrange(len(data))
+        stop = min(len(data), start + generator.randrange(1, 20000))
+        return data[:start] + bytes(stop - start) + data[stop:]
+
+    paths = []
+    for n in range(count):
+        path = directory / f"{names[n // 10 % len(names)]}{n}.mp4"
+        kind = n % 10
+        if kind in (0, 1, 2):
+            path.write_bytes(flipped())
+        elif kind in (3, 4):
+            path.write_bytes(data[: len(data) * (n // 5 % 100) // 100])
+        elif kind == 5:
+            path.write_bytes(zeroed())
+        elif kind == 6:
+            path.write_bytes([b"", bytes(len(data)), text][n // 10 % 3])
+        elif kind == 7:
+            path.write_bytes([b"<html>404</html>", picture][n // 10 % 2])
+        elif kind == 8:
+            path.mkdir()
+        elif n // 10 % 2:
+            path.symlink_to(path)
+        else:
+            os.mkfifo(path)
+        paths.append(path)
+    return paths
+
+
+def check_damaged(tmp_path, good, count):
+    paths = damaged_videos(tmp_path / "damaged", good, count)
+    report = write_shards(
+        manifest_of(None, paths), tmp_path / "s", options=OPTIONS, workers=2
+    )
+    values = json.loads((tmp_path / "s" / "report.json").read_text())
+    assert len(values["instances"]) == count
+    kinds = {v["video_id"]: v["outcome"] for v in values["instances"]}
+    assert set(kinds.values()) <= {"written", "unreadable", "too short"}
+    for n in range(count):
+        if n % 10 >= 6:
+            assert kinds[f"v{n}"] in ("unreadable", "too short"), n
+    with (tmp_path / "s" / "failures.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == report.num_failed == count - report.num_written
+    assert all(row["reason"] and "\n" not in row["path"] for row in rows)
+    text = (tmp_path / "s" / "failures.csv").read_text()
+    assert len(text.splitlines()) == len(rows) + 1
+    # Not one crash: every one of them was an answer.
+    assert report.num_written >= count // 10
+
+
+def test_damaged_videos_are_each_reported(tmp_path, src):
+    check_damaged(tmp_path, min(src.rglob("*.mp4")), 200)
+
+
+@pytest.mark.slow
+def test_a_thousand_damaged_videos_are_each_reported(tmp_path, src):
+    check_damaged(tmp_path, min(src.rglob("*.mp4")), 1000)
+
+
+def test_a_full_disk_is_one_clear_line_and_the_rest_comes_later(
+    tmp_path, src, undisturbed
+):
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small disk")
+    out = tmp_path / "disk"
+    out.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1500k", "none", out], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"no small disk can be mounted: {mounted.stderr.decode()}")
+    try:
+        done = run(src, out / "s")
+        assert done.returncode == 1
+        assert "GiB, free are" in done.stderr or "no space left" in done.stderr
+        assert "Traceback" not in done.stderr
+        # What was checked beforehand may be gone later: another process writes too.
+        subprocess.run(["mount", "-o", "remount,size=4000k", out], check=True)
+        filler = out / "filler"
+        filler.write_bytes(bytes(2_500_000))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("wlasl_tfrecord.shards.check_space", lambda _: None)
+            manifest = read_manifest(src)
+            with pytest.raises(OutputError, match="no space left to write"):
+                write_shards(manifest, out / "s", options=OPTIONS, src=src, workers=2)
+        assert not list((out / "s").glob("wlasl-*"))
+        filler.unlink()
+        subprocess.run(["mount", "-o", "remount,size=9000k", out], check=True)
+        done = run(src, out / "s")
+        assert done.returncode == 0, done.stderr
+        assert folder_bytes(out / "s") == undisturbed
+    finally:
+        subprocess.run(["umount", out], check=True)
+
+
+def test_a_file_that_may_not_grow_is_one_clear_line(tmp_path, src):
+    done = run(
+        src,
+        tmp_path / "s",
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)),
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path, src):
+    (tmp_path / "file").write_text("not a folder")
+    done = run(src, tmp_path / "file" / "s")
+    assert done.returncode == 1
+    assert "cannot write" in done.stderr
+    assert "check --out" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    read_only = Path("/proc/s")
+    done = run(src, read_only)
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+class TestCommand:
+    def test_a_dry_run_says_what_would_be_done_and_does_nothing(self, tmp_path, src):
+        done = run(src, tmp_path / "s", "--dry-run")
+        assert done.returncode == 0
+        assert "32 of 32 shards to write, 40 clips" not in done.stdout
+        assert "shards to write, 40 clips, about" in done.stdout
+        assert not (tmp_path / "s").exists()
+
+    def test_what_does_not_fit_is_refused_before_anything_is_written(
+        self, tmp_path, src
+    ):
+        done = run(src, tmp_path / "s", "--num-frames", "1500", "--size", "650")
+        needed = 40 * 1500 * 650 * 650 * 3
+        if shutil.disk_usage(tmp_path).free > needed:
+            pytest.skip("this disk is too large to be filled on paper")
+        assert done.returncode == 1
+        assert "GiB, free are" in done.stderr
+        assert not list((tmp_path / "s").glob("*"))
+
+    def test_strict_is_an_error_where_a_video_failed(self, tmp_path, src):
+        shutil.copytree(src, tmp_path / "src")
+        (tmp_path / "src" / "train" / "book" / "x.mp4").write_bytes(b"<html>")
+        assert run(tmp_path / "src", tmp_path / "s").returncode == 0
+        done = run(tmp_path / "src", tmp_path / "s", "--strict")
+        assert done.returncode == 1
+        assert "failed: 1 unreadable" in done.stdout
+        assert "everything is there" in done.stdout
+
+    def test_a_size_may_be_a_rectangle(self, tmp_path, src):
+        done = run(src, tmp_path / "s", "--size", "32x48")
+        assert done.returncode == 0
+        assert index.load_folder(tmp_path / "s").clip == ClipSpec(
+            num_frames=6, height=32, width=48
+        )
+
+    def test_a_size_that_is_none_is_an_error_of_the_arguments(self, tmp_path, src):
+        done = run(src, tmp_path / "s", "--size", "big")
+        assert done.returncode == 2
+        assert "--size must be 224 or 224x320, got 'big'" in done.stderr
+
+    def test_no_videos_is_one_line(self, tmp_path):
+        (tmp_path / "src").mkdir()
+        done = run(tmp_path / "src", tmp_path / "s")
+        assert done.returncode == 1
+        assert "no videos" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
