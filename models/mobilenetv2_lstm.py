@@ -61,8 +61,8 @@ def build_model(
         uint8 [B, T, H, W, 3] `frames` -> float32 [B, num_classes] probabilities.
 
     Raises:
-        RecipeError: If the frames are too small, `alpha` is not positive, or the weights
-            cannot be had or do not fit.
+        RecipeError: If the frames are too small, `alpha` is not positive, or the
+            weights cannot be had or do not fit.
     """
     if min(clip.height, clip.width) < _MIN_SIZE_PIXELS:
         raise RecipeError(

@@ -1,8 +1,9 @@
-"""A training that is killed goes on to the same bits: real processes, real signals."""
+"""Killed, stopped, left alone by another worker: real processes, real signals."""
 
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -124,6 +125,24 @@ def start(place, out, *more):
     )
 
 
+def free_ports(count):
+    """Finds ports on loopback that nobody listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def start_workers(place, out, *more):
+    """Starts two processes that share each batch."""
+    workers = ",".join(f"127.0.0.1:{port}" for port in free_ports(2))
+    options = ("--strategy", "multi_worker", "--workers", workers, "--worker-index")
+    return [start(place, out, *more, *options, str(index)) for index in range(2)]
+
+
 def steps_done(run_dir):
     names = sorted(path.stem for path in (run_dir / "checkpoints").glob("step-*.npz"))
     return int(names[-1].split("-")[1]) if names else 0
@@ -201,3 +220,42 @@ def test_sigterm_saves_and_resume_goes_on(place):
     assert resumed.returncode == 0, resumed.stderr
     assert "going on from step" in resumed.stderr
     assert resumed.stdout.startswith("best of 12 epochs in ")
+
+
+@pytest.mark.slow
+def test_two_workers_give_the_weights_of_one(place):
+    # Without dropout: its masks are drawn for each replica's own half of the batch.
+    (place / "dry.py").write_text(RECIPE.replace("Dropout(0.3)", "Dropout(0.0)"))
+    options = ("--model", "dry.py", "--epochs", "2", "--fine-tune-epochs", "1")
+    workers = start_workers(place, "two", *options)
+    outputs = [worker.communicate(timeout=400)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], outputs
+    assert "2 replica(s) of 1 clips" in outputs[0]
+    assert "best of 3 epochs" in outputs[0]
+    assert "best of" not in outputs[1]
+    alone = start(place, "one", *options)
+    output = alone.communicate(timeout=400)[0]
+    assert alone.returncode == 0, output
+    _, rows, arrays = final_state(place / "two")
+    _, other_rows, other_arrays = final_state(place / "one")
+    assert [row["val_top1"] for row in rows] == [row["val_top1"] for row in other_rows]
+    for name, array in arrays.items():
+        if name.startswith(("model/", "best/")) and array.dtype == np.float32:
+            np.testing.assert_allclose(array, other_arrays[name], atol=2e-5)
+
+
+@pytest.mark.slow
+def test_the_death_of_a_worker_ends_the_other_with_a_line(place):
+    chief, other = start_workers(place, "bereft", "--epochs", "5000")
+    wait_for_step(chief, place / "bereft", 6)
+    other.kill()
+    died = time.monotonic()
+    other.communicate()
+    output = chief.communicate(timeout=200)[0]
+    assert time.monotonic() - died < 100
+    assert chief.returncode == 1, output
+    last = output.splitlines()[-1]
+    assert last.startswith("wlasl-train: another worker is gone (")
+    assert "bereft/checkpoints/step-" in last
+    assert last.endswith("go on with bin/train --resume bereft")
+    assert checkpoints.load_newest(place / "bereft" / "checkpoints", print) is not None

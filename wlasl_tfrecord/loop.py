@@ -301,6 +301,7 @@ def run_phase(
                     raise
                 where = save(last_good)
                 reason = (error.message or str(error)).splitlines()[0]
+                reason = reason.split("}} ")[-1]  # which op it was helps nobody
                 raise TrainingError(
                     f"another worker is gone ({reason}); start all of them again{where}"
                 ) from error

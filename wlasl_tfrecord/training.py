@@ -184,6 +184,7 @@ def train(
         run.events.close()
     if save_h5 and chief:
         _save_h5(run_dir, recipe, folder, options, say)
+    _wait_for_all(strategy)
     rows = progress.rows
     return TrainReport(
         run_dir=run_dir,
@@ -191,6 +192,17 @@ def train(
         num_epochs=len(rows),
         seconds=sum(row["seconds"] for row in rows),
     )
+
+
+def _wait_for_all(strategy: tf.distribute.Strategy) -> None:
+    """Keeps a worker from leaving while another works, which would take it for dead."""
+
+    @tf.function
+    def meet() -> tf.Tensor:
+        ones = strategy.run(partial(tf.constant, 1.0))
+        return strategy.reduce("SUM", ones, axis=None)
+
+    meet()
 
 
 def _phase_names(model: keras.Model, config: TrainConfig) -> list[str]:
