@@ -107,6 +107,12 @@ def _contestants(
         "jpeg: tf.data, not shuffled": lambda: iter(_classical(jpeg, split, size)),
     }
     clips = list(_encoded_clips(jpeg, split, num_clips))
+    try:
+        contestants["jpeg: libjpeg-turbo, cores x one thread"] = _bare_turbo(
+            clips, size
+        )
+    except ImportError as error:
+        print(f"without simplejpeg: {error}", file=sys.stderr)
     shape = jpeg.clip.shape
     _write_folders(clips, scratch / "folders")
     contestants["jpeg: Python generator over folders"] = lambda: iter(
@@ -189,6 +195,23 @@ def _decode_image(image: bytes) -> np.ndarray:
     frame = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR_RGB)
     assert frame is not None
     return frame
+
+
+def _bare_turbo(clips: list[list[bytes]], batch_size: int) -> Contestant:
+    """The limit in pure form: one thread that does nothing but decode, a core each."""
+    import simplejpeg
+
+    def start() -> Iterator:
+        step = 0
+        while True:
+            # One thread does its share of the batch, and stands for the other cores.
+            for _ in range(max(1, batch_size // len(os.sched_getaffinity(0)))):
+                for image in clips[step % len(clips)]:
+                    simplejpeg.decode_jpeg(image, "RGB")
+                step += 1
+            yield np.empty(batch_size, np.uint8)
+
+    return start
 
 
 def _write_folders(clips: list[list[bytes]], root: Path) -> None:

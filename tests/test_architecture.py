@@ -22,7 +22,7 @@ GROUPS = {
     "sharding": "decoder_handle decoders finished_shards folder_files folder_plan "
     "outcomes output_folders plan report shard_files shards",
     "drawing": "figure poses synthetic",
-    "reading": "augment dataset memory order reader records windows",
+    "reading": "augment dataset memory order reader records throughput windows",
     "inspection": "contact_sheet damage folder_check inspection record_check",
     "training": "checkpoints evaluation features history loop recipes runs schedules "
     "steps strategies train_config training",
@@ -43,12 +43,12 @@ MAY_IMPORT = {
 # What costs seconds or hundreds of megabytes to import, and the modules that do so when
 # they are imported themselves. The others do it in the function that needs it.
 HEAVY = {
-    "cv2": "captures decode decoder_process figure framing synthetic",
+    "cv2": "captures decode decoder_process figure framing synthetic throughput",
     "keras": "evaluation export features loop serving steps training",
     "matplotlib": "contact_sheet",
     "tensorflow": "augment contact_sheet dataset evaluation examples export features "
     "folder_check loop order reader record_check records shards steps strategies "
-    "training windows",
+    "throughput training windows",
 }
 
 

@@ -142,3 +142,20 @@ history = model.fit(input_fn("shards", "train", 4), epochs=2, verbose=0,
 print(len(history.history["val_loss"]))
 """
     assert run(code, shards.parent).splitlines()[-1] == "2"
+
+
+@pytest.mark.slow
+def test_the_first_batch_of_21000_clips_comes_within_two_seconds(write_folder, tmp_path):
+    # As many instances as WLASL has. What takes the time is the index, not the frames.
+    folder = write_folder(
+        tmp_path / "shards", {"train": 21_000}, num_frames=2, height=8, width=8
+    )
+    code = f"""
+import time
+import tensorflow  # its import does not count
+from wlasl_tfrecord import dataset
+started = time.perf_counter()
+next(iter(dataset.input_fn({str(folder)!r}, "train", 16)))
+print(time.perf_counter() - started)
+"""
+    assert float(run(code, tmp_path).splitlines()[-1]) < 2
