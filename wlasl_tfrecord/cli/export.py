@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from wlasl_tfrecord.cli import make_parser, run
+from wlasl_tfrecord.cli import import_tensorflow, make_parser, run
 
 __all__ = ["main"]
 
@@ -42,6 +42,7 @@ def _export(arguments: argparse.Namespace) -> int:
     runs.read_model_info(run_dir)
 
     # Only now TensorFlow: a mistyped option should answer at once.
+    import_tensorflow()
     from wlasl_tfrecord import export, serving
 
     model = serving.load_model(run_dir)

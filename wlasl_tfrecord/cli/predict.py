@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from wlasl_tfrecord.cli import make_parser, run
+from wlasl_tfrecord.cli import import_tensorflow, make_parser, run
 
 if TYPE_CHECKING:
     from wlasl_tfrecord.prediction import Prediction
@@ -59,6 +59,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     runs.read_model_info(run_dir)
 
     # Only now TensorFlow: a mistyped option should answer at once.
+    import_tensorflow()
     from wlasl_tfrecord import prediction, serving
 
     videos = prediction.find_videos(arguments.videos)
