@@ -70,36 +70,62 @@ def test_the_example_of_another_network_trains(shards):
     assert "'accuracy'" in run(EXAMPLES[3], shards.parent)
 
 
+class Recorder(keras.Model):
+    """Keeps what it is trained with."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(3)
+        self.seen = []
+        self.compile(
+            "sgd",
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            run_eagerly=True,
+        )
+
+    def call(self, frames):
+        return self.dense(keras.ops.cast(keras.ops.mean(frames, (1, 2, 3)), "float32"))
+
+    def train_step(self, data):
+        self.seen.append(first_pixels(data[0]))
+        return super().train_step(data)
+
+
+def first_pixels(frames):
+    """Tells clips apart: the first pixel of each."""
+    return [tuple(pixel) for pixel in frames.numpy()[:, 0, 0, 0].tolist()]
+
+
 def test_keras_sees_every_clip_in_each_epoch_in_another_order(shards):
-    class Recorder(keras.Model):
-        def __init__(self):
-            super().__init__()
-            self.dense = keras.layers.Dense(3)
-            self.seen = []
-
-        def call(self, frames):
-            return self.dense(
-                keras.ops.cast(keras.ops.mean(frames, (1, 2, 3)), "float32")
-            )
-
-        def train_step(self, data):
-            frames, _ = data
-            self.seen.append(frames.numpy()[:, 0, 0, 0].tolist())
-            return super().train_step(data)
-
     model = Recorder()
-    model.compile(
-        "sgd",
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        run_eagerly=True,
-    )
     dataset = input_fn(shards, "train", 2, augment=False)
     model.fit(dataset, epochs=3, verbose=0, shuffle=False)
     assert len(model.seen) == 21
-    batches = [tuple(map(tuple, batch)) for batch in model.seen]
-    epochs = [[c for b in batches[e : e + 7] for c in b] for e in (0, 7, 14)]
+    epochs = [[c for b in model.seen[e : e + 7] for c in b] for e in (0, 7, 14)]
     assert sorted(epochs[0]) == sorted(epochs[1]) == sorted(epochs[2])
     assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_keras_goes_through_an_endless_run_exactly(shards):
+    def endless(start_step):
+        return input_fn(
+            shards, "train", 2, augment=False, num_epochs=None, start_step=start_step
+        )
+
+    expected = [first_pixels(frames) for frames, _ in endless(0).take(15)]
+    model = Recorder()
+    model.fit(endless(0), steps_per_epoch=5, epochs=3, verbose=0, shuffle=False)
+    assert model.seen == expected
+    resumed = Recorder()
+    resumed.fit(
+        endless(5),
+        steps_per_epoch=5,
+        initial_epoch=1,
+        epochs=3,
+        verbose=0,
+        shuffle=False,
+    )
+    assert resumed.seen == expected[5:]
 
 
 @pytest.fixture
@@ -145,7 +171,9 @@ print(len(history.history["val_loss"]))
 
 
 @pytest.mark.slow
-def test_the_first_batch_of_21000_clips_comes_within_two_seconds(write_folder, tmp_path):
+def test_the_first_batch_of_21000_clips_comes_within_two_seconds(
+    write_folder, tmp_path
+):
     # As many instances as WLASL has. What takes the time is the index, not the frames.
     folder = write_folder(
         tmp_path / "shards", {"train": 21_000}, num_frames=2, height=8, width=8
