@@ -27,6 +27,7 @@ GROUPS = {
     "training": "checkpoints evaluation features history loop recipes runs schedules "
     "steps strategies train_config training",
     "serving": "export prediction serving",
+    "demonstration": "hand_backbone",
 }
 MAY_IMPORT = {
     "format": "",
@@ -39,12 +40,14 @@ MAY_IMPORT = {
     "training": "format reading",
     # From a video file to its gloss: the one place where both sides are wanted.
     "serving": "format decoding manifest training",
+    # A backbone for the demo: reads shards of drawn videos, and knows the drawing.
+    "demonstration": "format drawing reading training",
 }
 # What costs seconds or hundreds of megabytes to import, and the modules that do so when
 # they are imported themselves. The others do it in the function that needs it.
 HEAVY = {
     "cv2": "captures decode decoder_process figure framing synthetic throughput",
-    "keras": "evaluation export features loop serving steps training",
+    "keras": "evaluation export features hand_backbone loop serving steps training",
     "matplotlib": "contact_sheet",
     "tensorflow": "augment contact_sheet dataset evaluation examples export features "
     "folder_check loop order reader record_check records shards steps strategies "
