@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from wlasl_tfrecord.errors import RecipeError, TrainingError
+from wlasl_tfrecord.errors import RecipeError, RecordError, TrainingError
 from wlasl_tfrecord.train_config import TrainConfig
 
 # Keras 3.15 converts variables by a protocol that NumPy 2.4 deprecates.
@@ -308,3 +308,18 @@ def test_a_recipe_that_h5_cannot_hold_is_named(shards, tmp_path):
     folding.write_text(source)
     with pytest.raises(RecipeError, match=r"folding.py cannot be saved as .h5"):
         run(shards, tmp_path / "run", config(str(folding), epochs=1), save_h5=True)
+
+
+@pytest.mark.parametrize("feature_cache", [True, False])
+def test_a_damaged_record_is_named(write_folder, recipe, tmp_path, feature_cache):
+    sizes = {"num_frames": 3, "height": 16, "width": 16}
+    damaged = write_folder(tmp_path / "shards", {"train": 4, "val": 3}, **sizes)
+    path = damaged / "wlasl-train.tfrecord-00000-of-00002"
+    content = bytearray(path.read_bytes())
+    content[200] ^= 255
+    path.write_bytes(content)
+    options = {"batch_size": 2, "feature_cache": feature_cache}
+    with pytest.raises(
+        RecordError, match=r"-train.tfrecord-00000-of-00002: record 0 .*video_id train"
+    ):
+        run(damaged, tmp_path / "run", config(recipe, **options))

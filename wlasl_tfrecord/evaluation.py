@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from wlasl_tfrecord import dataset, runs, strategies
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.index import ShardFolder, load_folder, load_records
-from wlasl_tfrecord.steps import Batch, batches_of_clips
+from wlasl_tfrecord.steps import Batch, batches_of_clips, damaged_records_by_name
 
 __all__ = [
     "TOP_K",
@@ -174,7 +174,8 @@ def evaluate(
         strategy: Where to run; by default on one device.
 
     Raises:
-        ShardFolderError: If the folder or the split cannot be used.
+        ShardFolderError: If the folder or the split cannot be used, or a record is
+            damaged.
         TrainingError: If there is no trained model, or it was trained for other clips.
     """
     if strategy is None:
@@ -213,7 +214,8 @@ def evaluate(
         )
         return batches_of_clips(clips)
 
-    return report_scores(data, split, score(batches))
+    with damaged_records_by_name():
+        return report_scores(data, split, score(batches))
 
 
 def report_scores(

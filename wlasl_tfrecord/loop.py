@@ -295,9 +295,10 @@ def run_phase(
                     progress, seconds=progress.seconds + time.perf_counter() - start
                 )
             except tf.errors.OpError as error:
-                if run.strategy.num_replicas_in_sync == 1 or not isinstance(
+                shared = isinstance(
                     run.strategy, tf.distribute.MultiWorkerMirroredStrategy
-                ):
+                )
+                if not shared or isinstance(error, tf.errors.InvalidArgumentError):
                     raise
                 where = save(last_good)
                 reason = (error.message or str(error)).splitlines()[0]

@@ -32,7 +32,11 @@ from wlasl_tfrecord.errors import OutputError, RecipeError, TrainingError
 from wlasl_tfrecord.index import ShardFolder, load_folder, load_records
 from wlasl_tfrecord.loop import MakeBatches, Phase, Progress, Run, run_phase
 from wlasl_tfrecord.recipes import Recipe
-from wlasl_tfrecord.steps import batches_of_clips, read_variable
+from wlasl_tfrecord.steps import (
+    batches_of_clips,
+    damaged_records_by_name,
+    read_variable,
+)
 from wlasl_tfrecord.train_config import TrainConfig, changed_options
 
 __all__ = ["TrainReport", "train"]
@@ -97,7 +101,7 @@ def train(
         say: Takes each line of progress; by default to stderr.
 
     Raises:
-        ShardFolderError: If the shards cannot be used.
+        ShardFolderError: If the shards cannot be used, or a record is damaged.
         RecipeError: If the network cannot be built.
         TrainingError: If the run cannot start, go on or be resumed.
         OutputError: If the run folder cannot be written to.
@@ -177,8 +181,9 @@ def train(
             continue
         if number > progress.phase:
             progress = _next_phase(progress, number)
-        phase = _make_phase(name, run, recipe, folder)
-        progress, arrays = run_phase(run, phase, progress, arrays)
+        with damaged_records_by_name():
+            phase = _make_phase(name, run, recipe, folder)
+            progress, arrays = run_phase(run, phase, progress, arrays)
     callback_list.on_train_end()
     if run.events is not None:
         run.events.close()
