@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from wlasl_tfrecord.augment import AugmentConfig, augment_clip, jitter_colours
+from wlasl_tfrecord.augment import (
+    AugmentConfig,
+    augment_clip,
+    crop_clips,
+    jitter_colours,
+)
 
 SHAPE = (6, 20, 24, 3)
 SEED = tf.constant([3, 4], tf.int64)
@@ -92,6 +97,26 @@ def test_clips_are_mirrored_only_when_asked_for():
     )
     mirrored = augment_clip(clip(), SEED, always)
     np.testing.assert_array_equal(mirrored, clip()[:, :, ::-1])
+
+
+def test_a_crop_on_the_device_is_the_crop_of_the_input():
+    config = AugmentConfig(
+        min_scale=0.5, max_stretch=1.3, time_jitter=0.0, min_duration=1.0
+    )
+    # Smooth, so that a shift by a part of a pixel shows as little more than rounding.
+    y, x = np.meshgrid(np.arange(40), np.arange(48), indexing="ij")
+    frame = np.stack([5 * y, 5 * x, 2 * y + 2 * x], axis=-1)
+    one = np.stack([frame, frame[::-1], frame[:, ::-1]]).astype(np.uint8)
+    frames = tf.stack([one] * 8)
+    seeds = tf.constant([[1, k] for k in range(8)], tf.int64)
+    on_device = tf.function(crop_clips)(frames, seeds, config).numpy().astype(int)
+    assert on_device.shape == frames.shape
+    for clip_on_device, clip_frames, seed in zip(on_device, frames, seeds):
+        in_input = augment_clip(clip_frames, seed, config).numpy().astype(int)
+        difference = np.abs(clip_on_device - in_input)
+        assert difference.max() <= 3
+        assert (difference > 1).mean() < 0.05
+        assert (np.abs(in_input - clip_frames.numpy().astype(int)) > 3).any()
 
 
 def batch():
