@@ -11,12 +11,14 @@ Everything is measured on the same clips, one after the other, in one run:
 """
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import resource
 import shutil
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +40,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
+    peaks = [0.0]
+    threading.Thread(target=_watch_children, args=(peaks,), daemon=True).start()
     manifest = read_manifest(arguments.src, annotations=arguments.annotations)
     present = tuple(i for i in manifest.instances if i.path)
     manifest = dataclasses.replace(manifest, instances=present)
@@ -88,8 +92,18 @@ def main() -> None:
         two = statistics.median(wall[f"{codec}, 2 workers"])
         print(f"{codec}: two workers are {one / two:.2f} times as fast as one")
     usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    workers_usage = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"at most {usage:.0f} MiB in the parent, {workers_usage:.0f} in a worker")
+    print(f"at most {usage:.0f} MiB in the parent, {max(peaks):.0f} in a worker")
+
+
+def _watch_children(peaks: list[float]) -> None:
+    """Notes the peak memory of this process's children in MiB, again and again."""
+    while True:
+        for status in Path("/proc").glob("[0-9]*/status"):
+            with contextlib.suppress(OSError, IndexError):
+                text = status.read_text()
+                if f"PPid:\t{os.getpid()}\n" in text:
+                    peaks.append(int(text.split("VmHWM:")[1].split()[0]) / 1024)
+        time.sleep(0.5)
 
 
 def _measure(run: Callable[[], None]) -> tuple[float, float]:

@@ -17,7 +17,7 @@ import tensorflow as tf
 from wlasl_tfrecord import examples, index
 from wlasl_tfrecord.clips import ClipSpec, frame_indices
 from wlasl_tfrecord.decode import decode_clip
-from wlasl_tfrecord.errors import OutputError
+from wlasl_tfrecord.errors import ManifestError, OutputError
 from wlasl_tfrecord.instances import Instance, Manifest
 from wlasl_tfrecord.manifest import read_manifest
 from wlasl_tfrecord.shards import DecoderLimits, ShardOptions, write_shards
@@ -373,6 +373,40 @@ def test_a_folder_of_images_is_a_video(tmp_path, manifest):
     assert [int(f[0, 0, 0]) for f in frames] == [
         20 * n for n in frame_indices(9, 6).tolist()
     ]
+
+
+def test_no_clip_at_all_is_an_error_with_a_report(tmp_path, manifest):
+    (tmp_path / "a.mp4").write_bytes(b"<html>")
+    one = dataclasses.replace(manifest, instances=(instance("a", tmp_path / "a.mp4"),))
+    out = tmp_path / "s"
+    for _ in range(2):
+        with pytest.raises(ManifestError, match=r"none of the 1 videos became a clip"):
+            write_shards(one, out, options=OPTIONS, workers=1)
+        assert sorted(p.name for p in out.iterdir()) == ["failures.csv", "report.json"]
+    # Once there is one that can be decoded, it goes on.
+    report = write_shards(manifest, out, options=OPTIONS, workers=2)
+    assert report.num_written == 24
+
+
+def test_a_split_of_which_nothing_can_be_decoded_is_no_split(tmp_path, manifest):
+    (tmp_path / "a.mp4").write_bytes(b"<html>")
+    more = with_instances(manifest, instance("a", tmp_path / "a.mp4", "test"))
+    out = tmp_path / "s"
+    write_shards(more, out, options=OPTIONS, workers=2)
+    assert index.load_folder(out).splits == ("train", "val")
+    assert not list(out.glob("*test*"))
+    assert write_shards(more, out, options=OPTIONS).num_shards_written == 0
+
+
+def test_unlucky_videos_are_tried_again_when_asked(tmp_path, manifest):
+    out = tmp_path / "s"
+    hopeless = DecoderLimits(timeout_seconds=1e-9)
+    with pytest.raises(ManifestError, match="none of the 24 videos"):
+        write_shards(manifest, out, options=OPTIONS, limits=hopeless, workers=2)
+    reasons = {row["reason"] for row in failures(out).values() if row["path"]}
+    assert reasons == {"timeout: not decoded within 1e-09 seconds"}
+    report = write_shards(manifest, out, options=OPTIONS, workers=2, retry=True)
+    assert report.num_written == 24
 
 
 def test_workers_must_be_one_at_least(tmp_path, manifest):

@@ -13,8 +13,9 @@ from wlasl_tfrecord.errors import OutputError
 
 __all__ = ["finish_folder", "locked_folder", "output_errors"]
 
-_SHARD_FILE = re.compile(
+_OUR_FILE = re.compile(
     rf"{index.DATASET_NAME}-[a-z]+\.(tfrecord-\d+-of-\d+|index\.csv)"
+    rf"|{index.INFO_FILE}|{index.FEATURES_FILE}|{index.LABELS_FILE}"
 )
 
 
@@ -76,7 +77,8 @@ def finish_folder(
         out: The folder.
         work_dir: The working folder in it.
         shard_names: All shards of the folder, those in their places included.
-        files: Name -> content of all other files; `index.json` among them.
+        files: Name -> content of all other files; `index.json` among them, unless the
+            folder holds no clip.
     """
     names = set(shard_names)
     with contextlib.suppress(FileNotFoundError):
@@ -88,14 +90,12 @@ def finish_folder(
             # One without records may not have a file yet.
             pass
     for name in sorted(os.listdir(out)):
-        is_ours = _SHARD_FILE.fullmatch(name) or name == index.FEATURES_FILE
+        is_ours = _OUR_FILE.fullmatch(name)
         if is_ours and name not in names and name not in files:
             os.remove(os.path.join(out, name))
-    last = {index.INDEX_FILE: files[index.INDEX_FILE]}
-    for name, content in {**files, **last}.items():
-        if name not in last:
-            _write_whole(os.path.join(out, name), work_dir, content)
-    _write_whole(os.path.join(out, index.INDEX_FILE), work_dir, files[index.INDEX_FILE])
+    # The index last.
+    for name in sorted(files, key=lambda name: name == index.INDEX_FILE):
+        _write_whole(os.path.join(out, name), work_dir, files[name])
     shutil.rmtree(work_dir)
 
 

@@ -17,7 +17,7 @@ from wlasl_tfrecord.decoders import (
     decode_in_order,
     num_cores,
 )
-from wlasl_tfrecord.errors import OutputError
+from wlasl_tfrecord.errors import ManifestError, OutputError
 from wlasl_tfrecord.finished_shards import WORK_DIR
 from wlasl_tfrecord.folder_files import folder_files
 from wlasl_tfrecord.folder_plan import (
@@ -32,7 +32,7 @@ from wlasl_tfrecord.output_folders import (
     output_errors,
 )
 from wlasl_tfrecord.plan import PlannedShard, ShardOptions, Task
-from wlasl_tfrecord.report import ShardReport, report_files
+from wlasl_tfrecord.report import FAILURES_FILE, ShardReport, report_files
 from wlasl_tfrecord.shard_files import (
     FRAME_BYTES,
     Record,
@@ -85,6 +85,7 @@ def write_shards(
     Raises:
         OutputError: If the folder cannot be written, is in use, was written with other
             options, or the clips do not fit on the disk.
+        ManifestError: If no video at all became a clip; the report is written.
         ValueError: If `workers` is below 1.
     """
     options = options or ShardOptions()
@@ -109,6 +110,11 @@ def write_shards(
         )
         report = _report(plan, written, num_unwritten, src)
         _finish(plan, written, report)
+    if not report.num_written:
+        raise ManifestError(
+            f"none of the {report.num_failed:,} videos became a clip; "
+            f"{os.path.join(root, FAILURES_FILE)} says why"
+        )
     return report
 
 
@@ -298,7 +304,8 @@ def _finish(
         for split, shards in by_split.items()
         if any(shard.records for shard in shards)
     }
-    files = _folder_files(plan, by_split)
+    # A folder without any clip has a report, and nothing that a reader could mistake.
+    files = _folder_files(plan, by_split) if by_split else {}
     files.update(report_files(report))
     work_dir = os.path.join(plan.out, WORK_DIR)
     with output_errors(plan.out):
