@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 # Before TensorFlow is imported anywhere: its start-up lines are no warnings of ours.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -22,6 +22,9 @@ def pytest_sessionstart() -> None:
 
     TensorFlow takes that only before its first use, so it is done for every test.
     """
+    from wlasl_tfrecord import cli
+
+    cli.import_tensorflow()
     import tensorflow as tf
 
     (cpu,) = tf.config.list_physical_devices("CPU")
