@@ -1,5 +1,6 @@
 """How much memory the input may take, and what it does with it."""
 
+import math
 import os
 from dataclasses import dataclass
 
@@ -63,20 +64,23 @@ def plan_buffers(
         window = max(DEFAULT_WINDOW_BYTES // record_bytes, 1)
         return Buffers(parallel_calls=None, prefetch=None, window=window)
     budget = ram_budget_mib * 2**20 * 3 // 4
-    per_call, per_batch = record_bytes + 7 * clip_bytes, local_batch_size * clip_bytes
-    # In a window at least one record, in work one clip, waiting one batch.
-    per_window_record = 5 * record_bytes if sequential else 0
-    least = per_window_record + per_call + 4 * per_batch
-    if budget < least:
+    # Half of it whatever the batch is: the order must not depend on how many replicas
+    # share a batch.
+    window = max(budget // 2 // (5 * record_bytes), 1)
+    if sequential:
+        budget //= 2
+    per_call = record_bytes + 7 * clip_bytes
+    # A batch of none is refused by its order.
+    per_batch = max(local_batch_size, 1) * clip_bytes
+    # In work one clip, waiting one batch.
+    least = per_call + 4 * per_batch
+    if budget < least or (sequential and budget < 5 * record_bytes):
+        needed = max(least, 5 * record_bytes) * (2 if sequential else 1) * 4 / 3
         raise ValueError(
             f"ram_budget_mib {ram_budget_mib} is too small: batches of "
-            f"{local_batch_size} clips need at least {-(-least * 4 // 3 // 2**20)}"
+            f"{local_batch_size} clips need at least {math.ceil(needed / 2**20)}"
         )
-    window = 1
-    if sequential:
-        # Half of what is left: the rest makes reading and decoding parallel.
-        window += (budget - least) // 2 // per_window_record
-    spare = budget - least - (window - 1) * per_window_record
+    spare = budget - least
     calls = 1 + min(os.cpu_count() or 1, spare // 2 // per_call)
     prefetch = 1 + min(8, (spare - (calls - 1) * per_call) // per_batch)
     return Buffers(parallel_calls=calls, prefetch=prefetch, window=window)
