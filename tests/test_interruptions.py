@@ -138,14 +138,15 @@ def kill_at_random(src, out, undisturbed, times, seed):
     generator = random.Random(seed)
     killed = 0
     work = out / ".shard-work"
-    for _ in range(times):
+    for n in range(times):
         process = subprocess.Popen(
             command(src, out), cwd=CHECKOUT, stdout=subprocess.DEVNULL
         )
-        # Before it writes, it only reads; what follows takes about a second.
+        # Before it writes, it only reads; what follows takes a second or two. The first
+        # kills come early, or nothing would be left for the others.
         while process.poll() is None and not work.exists():
             time.sleep(0.002)
-        time.sleep(generator.random() * 0.9)
+        time.sleep(generator.random() * (n + 1) / times)
         workers = children(process.pid)
         process.kill()
         killed += process.wait() == -signal.SIGKILL

@@ -82,11 +82,7 @@ def _shard(arguments: argparse.Namespace) -> int:
     try:
         return _write(arguments)
     except KeyboardInterrupt:
-        print(
-            f"\nstopped; the same command continues where it was: "
-            f"{arguments.out} keeps the finished shards",
-            file=sys.stderr,
-        )
+        print("\nstopped; the same command continues where it was", file=sys.stderr)
         return 130
 
 
