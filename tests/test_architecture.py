@@ -20,7 +20,7 @@ GROUPS = {
     "nslt_json splits video_csv video_files wlasl_json",
     "decoding": "captures contents decode decoder_process framing",
     "sharding": "decoder_handle decoders finished_shards folder_files folder_plan "
-    "outcomes output_folders plan report shard_files shards",
+    "outcomes output_folders plan report shard_files shard_writer shards",
     "drawing": "figure poses synthetic",
     "reading": "augment dataset memory order reader records throughput windows",
     "inspection": "contact_sheet damage folder_check inspection record_check",
@@ -50,7 +50,7 @@ HEAVY = {
     "keras": "evaluation export features hand_backbone loop serving steps training",
     "matplotlib": "contact_sheet",
     "tensorflow": "augment contact_sheet dataset evaluation examples export features "
-    "folder_check loop order reader record_check records shards steps strategies "
+    "folder_check loop order reader record_check records shard_writer steps strategies "
     "throughput training windows",
 }
 

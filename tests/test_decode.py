@@ -181,6 +181,18 @@ def test_a_relative_path_is_a_path(tmp_path, numbered_video, monkeypatch):
     assert decode("concat:a.mp4")[1].num_video_frames == 40
 
 
+def test_a_video_without_a_frame_is_too_short(tmp_path, numbered_video):
+    path = numbered_video(tmp_path / "a.mp4")
+    data = bytearray(path.read_bytes())
+    # All samples lie in mdat; the header that promises 40 frames lies elsewhere.
+    at = data.index(b"mdat")
+    size = int.from_bytes(data[at - 4 : at], "big")
+    data[at + 4 : at - 4 + size] = bytes(size - 8)
+    path.write_bytes(data)
+    with pytest.raises(VideoError, match=r"^a.mp4: too short: no frame of it can be"):
+        decode(path)
+
+
 class TestImages:
     def write(self, directory, count=12, pattern="frame_{:d}.png"):
         directory.mkdir()

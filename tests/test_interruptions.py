@@ -327,6 +327,13 @@ class TestDecoders:
         (_, result), *_ = self.decode(tasks[:1])
         assert isinstance(result, Decoded)
 
+    def test_a_decoder_that_cannot_be_started_is_the_end(self, src, monkeypatch):
+        monkeypatch.setattr(sys, "executable", "/no/python")
+        with pytest.raises(
+            WlaslError, match=r"cannot start a decoder process: .*fewer"
+        ):
+            list(self.decode(self.tasks([min(src.rglob("*.mp4"))])))
+
     def test_a_video_that_changes_meanwhile_is_named(self, src):
         (task,) = self.tasks([min(src.rglob("*.mp4"))])
         other = dataclasses.replace(task, sha256="0" * 64)

@@ -6,18 +6,15 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import tensorflow as tf
 from tqdm import tqdm
 
 from wlasl_tfrecord import examples, index
 from wlasl_tfrecord.decoders import (
-    Decoded,
     DecoderLimits,
-    Undecoded,
     decode_in_order,
     num_cores,
 )
-from wlasl_tfrecord.errors import ManifestError, OutputError
+from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.finished_shards import WORK_DIR
 from wlasl_tfrecord.folder_files import folder_files
 from wlasl_tfrecord.folder_plan import (
@@ -31,18 +28,16 @@ from wlasl_tfrecord.output_folders import (
     locked_folder,
     output_errors,
 )
-from wlasl_tfrecord.plan import PlannedShard, ShardOptions, Task
+from wlasl_tfrecord.plan import ShardOptions
 from wlasl_tfrecord.report import FAILURES_FILE, ShardReport, report_files
 from wlasl_tfrecord.shard_files import (
-    FRAME_BYTES,
-    Record,
     WrittenShard,
     merge_records,
     save_state,
     shard_outcomes,
     state_name,
-    stored_crc,
 )
+from wlasl_tfrecord.shard_writer import write_shard
 from wlasl_tfrecord.storage import read_bytes
 
 __all__ = ["DecoderLimits", "ShardOptions", "ShardReport", "write_shards"]
@@ -148,7 +143,7 @@ def _write_unwritten(
     ):
         for shard in plan.unwritten:
             path = os.path.join(work_dir, shard.name)
-            finished = _write_shard(shard, decoded, path, plan, progress)
+            finished = write_shard(shard, decoded, path, plan.options, progress)
             written[shard.name] = finished
             settling.append(settler.submit(_settle, finished, path, work_dir))
         for future in settling:
@@ -170,95 +165,6 @@ def _settle(shard: WrittenShard, path: str, work_dir: str) -> None:
     with open(path, "rb") as file:
         os.fsync(file.fileno())
     save_state(shard, os.path.join(work_dir, state_name(shard.name)))
-
-
-def _write_shard(
-    shard: PlannedShard,
-    decoded: Iterator[tuple[Task, Decoded | Undecoded]],
-    path: str,
-    plan: FolderPlan,
-    progress: tqdm,
-) -> WrittenShard:
-    """Writes one shard aside and renames it.
-
-    Args:
-        shard: What to write.
-        decoded: Its clips, and those of the shards behind it.
-        path: Where it comes to lie.
-        plan: The plan that it is of.
-        progress: Is told of every clip.
-    """
-    options = plan.options
-    aside = f"{path}.tmp"
-    records: list[Record] = []
-    failures: dict[str, str] = {}
-    offset = 0
-    try:
-        with tf.io.TFRecordWriter(aside) as writer:
-            for _ in shard.tasks:
-                task, result = next(decoded)
-                progress.update()
-                instance = task.instance
-                if isinstance(result, Undecoded):
-                    failures[instance.video_id] = result.reason
-                    continue
-                info = examples.ClipInfo(
-                    video_id=instance.video_id,
-                    gloss=instance.gloss,
-                    label=instance.label,
-                    signer_id=instance.signer_id,
-                    source=result.source,
-                )
-                proto = examples.encode_clip(
-                    info, result.frames, options.clip, options.codec
-                )
-                writer.write(proto)
-                records.append(
-                    Record(
-                        offset=offset,
-                        num_bytes=len(proto),
-                        crc=0,
-                        label=instance.label,
-                        video_id=instance.video_id,
-                        signer_id=instance.signer_id,
-                        num_distinct_frames=result.source.num_distinct_frames,
-                        range_rule=result.source.sign.rule,
-                        num_video_frames=result.source.num_video_frames,
-                    )
-                )
-                offset += len(proto) + FRAME_BYTES
-    except tf.errors.OpError as error:
-        raise _output_error(error, plan.out) from error
-    with open(aside, "rb") as file:
-        num_bytes = os.fstat(file.fileno()).st_size
-        if num_bytes != offset:
-            raise OutputError(
-                f"{path} has {num_bytes} bytes instead of {offset}; the disk is full "
-                "or damaged"
-            )
-        # TensorFlow computes the checksum of each record and does not say it.
-        records = [
-            r._replace(crc=stored_crc(file.fileno(), r.offset, r.num_bytes))
-            for r in records
-        ]
-    os.replace(aside, path)
-    return WrittenShard(
-        name=shard.name,
-        fingerprint=shard.fingerprint,
-        num_bytes=num_bytes,
-        records=tuple(records),
-        failures=failures,
-    )
-
-
-def _output_error(error: tf.errors.OpError, out: str) -> OutputError:
-    """Says in one line what TensorFlow says of a file that it cannot write."""
-    if isinstance(error, tf.errors.ResourceExhaustedError):
-        return OutputError(
-            f"no space left to write {out}; free some and run the same command again: "
-            "it continues"
-        )
-    return OutputError(f"cannot write {out}: {error.message}; check --out")
 
 
 def _keep_only(work_dir: str, finished: Mapping[str, WrittenShard]) -> None:
