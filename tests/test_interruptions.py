@@ -342,6 +342,28 @@ class TestDecoders:
             reason="unreadable: it was changed during the run; run again"
         )
 
+    def test_a_decoder_stays_small_and_knows_no_tensorflow(
+        self, tmp_path, numbered_video
+    ):
+        paths = [
+            numbered_video(tmp_path / f"{n}.mp4", 12, height=1080, width=1920)
+            for n in range(3)
+        ]
+        before = set(children(os.getpid()))
+        options = ShardOptions()
+        results = decode_in_order(
+            self.tasks(paths), options=options, limits=DecoderLimits(), num_workers=1
+        )
+        # Suspended behind its first clip, with one decoder that has done others.
+        next(results)
+        (pid,) = set(children(os.getpid())) - before
+        status = Path(f"/proc/{pid}/status").read_text()
+        maps = Path(f"/proc/{pid}/maps").read_text()
+        results.close()
+        assert int(status.split("VmHWM:")[1].split()[0]) < 250 * 1024
+        assert "cv2" in maps
+        assert "tensorflow" not in maps
+
     def test_nothing_is_left_running(self, src):
         before = set(children(os.getpid()))
         results = self.decode(self.tasks(sorted(src.rglob("*.mp4"))))
