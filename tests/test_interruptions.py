@@ -473,7 +473,7 @@ def test_a_thousand_damaged_videos_are_each_reported(tmp_path, src):
 
 
 def test_a_full_disk_is_one_clear_line_and_the_rest_comes_later(
-    tmp_path, src, undisturbed
+    tmp_path, src, undisturbed, shard
 ):
     if os.geteuid() != 0:
         pytest.skip("only root may mount a small disk")
@@ -503,6 +503,16 @@ def test_a_full_disk_is_one_clear_line_and_the_rest_comes_later(
         subprocess.run(["mount", "-o", "remount,size=9000k", out], check=True)
         done = run(src, out / "s")
         assert done.returncode == 0, done.stderr
+        assert folder_bytes(out / "s") == undisturbed
+        # Read-only, it is still known to be finished; more than that it cannot be.
+        subprocess.run(["mount", "-o", "remount,ro", out], check=True)
+        done = shard(src, out / "s")
+        assert done.returncode == 0
+        assert "everything is there" in done.stdout
+        done = shard(src, out / "s", "--overwrite")
+        assert done.returncode == 1
+        assert "Read-only file system; check --out" in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
         assert folder_bytes(out / "s") == undisturbed
     finally:
         subprocess.run(["umount", out], check=True)
