@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from wlasl_tfrecord.clips import ANNOTATION_FPS
 from wlasl_tfrecord.errors import VideoError
 
-__all__ = ["count_packets", "frames_per_second", "grab_frames", "open_capture"]
+__all__ = [
+    "check_room",
+    "count_packets",
+    "frames_per_second",
+    "grab_frames",
+    "open_capture",
+]
 
 # What FFmpeg may take a file for. Without the list a text named .mp4 can be a playlist
 # that opens other files, and a picture a video of one frame.
@@ -82,6 +88,20 @@ def frames_per_second(capture: cv2.VideoCapture) -> float:
     return fps if math.isfinite(fps) and 0 < fps <= _MAX_FPS else ANNOTATION_FPS
 
 
+def check_room(capture: cv2.VideoCapture) -> None:
+    """Checks that some frames of a video fit into memory.
+
+    FFmpeg says the same of a frame that is damaged and of one that found no memory.
+
+    Raises:
+        MemoryError: If they do not.
+    """
+    width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
+    height = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    # What it decodes into, what it refers to, and the converted frame.
+    np.empty((6, max(height, 0), max(width, 0), 3), np.uint8)
+
+
 def count_packets(location: str) -> int:
     """Counts the compressed frames of a video: 20 times cheaper than decoding it.
 
@@ -120,6 +140,7 @@ def grab_frames(
         if number in wanted:
             converted, image = capture.retrieve(frame)
             if not converted:
+                check_room(capture)
                 raise VideoError(f"unreadable: frame {number} cannot be converted")
             frame = image.astype(np.uint8, copy=False)
             keep(number, frame)

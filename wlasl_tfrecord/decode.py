@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.captures import (
+    check_room,
     count_packets,
     frames_per_second,
     grab_frames,
@@ -120,6 +121,7 @@ def _decode_video(
     # A third time only for a damaged file that does not decode alike each time.
     for _ in range(3):
         if num_frames < 1:
+            check_room(capture)
             raise VideoError("too short: no frame of it can be decoded")
         sign = sign_range(num_frames, fps, *annotation)
         if sign.stop < num_frames and not seen_to_end:

@@ -166,7 +166,7 @@ def shard_outcomes(
                 range_rule=record.range_rule,
                 num_video_frames=record.num_video_frames,
                 num_distinct_frames=record.num_distinct_frames,
+                same_content=duplicates.get(video_id, ()),
             )
-        others = duplicates.get(video_id, ())
-        outcomes.append(dataclasses.replace(outcome, same_content=others))
+        outcomes.append(outcome)
     return outcomes
