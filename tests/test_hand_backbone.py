@@ -34,7 +34,7 @@ def drawn(tmp_path_factory):
 def test_targets_peak_where_the_hand_is():
     low = hand_backbone.hand_targets(poses.pose_at("rise", 0.3, Motion()))
     high = hand_backbone.hand_targets(poses.pose_at("rise", 0.7, Motion()))
-    assert low.shape == (10, 12)
+    assert low.shape == (10, 16)
     np.testing.assert_allclose(low.sum(1), 1, rtol=1e-5)
     # Row 1 is how far down the right hand is, row 6 the left one, which rests.
     assert low[1].argmax() > high[1].argmax()
@@ -46,7 +46,7 @@ def test_each_frame_has_the_targets_of_its_own_pose(drawn):
     frames, targets = hand_backbone._frames_and_targets(load_folder(data), videos)
     num_train = sum(video.split == "train" for video in videos)
     assert frames.shape == (num_train * 4, 32, 32, 3)
-    assert targets.shape == (num_train * 4, 10, 12)
+    assert targets.shape == (num_train * 4, 10, 16)
     # First and last frame of every clip are at rest, whoever signs what.
     rest = hand_backbone.hand_targets(poses.pose_at("rise", 0.0, Motion()))
     for index in range(0, len(targets), 4):

@@ -29,14 +29,15 @@ from wlasl_tfrecord.synthetic import SyntheticVideo
 
 __all__ = ["hand_targets", "train_backbone"]
 
-# What is guessed of each hand, and its range: heads, heads, degrees, and how far the
-# forefinger and the ring finger are stretched (which tell palm, fist and pointing).
-_RANGES = np.array([(-2.0, 2.0), (-1.3, 2.6), (-70.0, 250.0), (0.0, 1.0), (0.0, 1.0)])
+# What is guessed of each hand, and its range: heads from the neck outwards, heads down,
+# degrees (the left hand's as in a mirror), and how far the forefinger and the ring
+# finger are stretched (which tell palm, fist and pointing).
+_RANGES = np.array([(-0.4, 2.0), (-1.1, 2.6), (-70.0, 150.0), (0.0, 1.0), (0.0, 1.0)])
 
-# Each is guessed as one of these many steps of its range, not as a number: squared
-# errors teach a network of this depth several times more slowly (tried).
-_NUM_BINS = 12
-_BIN_WIDTH = 0.08
+# Each is guessed as one of these many steps of its range, not as a number: so a step
+# of training says more.
+_NUM_BINS = 16
+_BIN_WIDTH = 0.06
 
 
 def train_backbone(
@@ -45,7 +46,7 @@ def train_backbone(
     out_path: str | os.PathLike[str],
     *,
     alpha: float = 0.35,
-    num_steps: int = 250,
+    num_steps: int = 300,
     batch_size: int = 128,
     learning_rate: float = 2e-3,
     seed: int = 0,
@@ -93,10 +94,10 @@ def hand_targets(pose: Pose) -> NDArray[np.float32]:
         pose: Both hands.
 
     Returns:
-        float32 [10, 12]: five facts of the right hand and five of the left; each row
+        float32 [10, 16]: five facts of the right hand and five of the left; each row
         sums to 1 and peaks where the fact is in its range.
     """
-    facts = np.array([*_facts(pose.right), *_facts(pose.left)])
+    facts = np.array([*_facts(pose.right, -1), *_facts(pose.left, 1)])
     low, high = np.tile(_RANGES, (2, 1)).T
     shares = (facts - low) / (high - low)
     centres = np.linspace(0, 1, _NUM_BINS)
@@ -104,8 +105,10 @@ def hand_targets(pose: Pose) -> NDArray[np.float32]:
     return (peaks / peaks.sum(-1, keepdims=True)).astype(np.float32)
 
 
-def _facts(hand: Hand) -> tuple[float, ...]:
-    return hand.x, hand.y, hand.angle, hand.fingers[0], hand.fingers[2]
+def _facts(hand: Hand, side: int) -> tuple[float, ...]:
+    """Gives what is to be guessed, alike for both sides of the body."""
+    inwards = hand.angle if side < 0 else 180 - hand.angle
+    return side * hand.x, hand.y, inwards, hand.fingers[0], hand.fingers[2]
 
 
 def _trainee(

@@ -188,12 +188,12 @@ _TOGETHER = _both(Hand(x=-0.28, y=0.95, angle=85, thumb=0.8, fingers=_OPEN))
 _APART = _both(Hand(x=-1.55, y=0.95, angle=85, thumb=0.8, fingers=_OPEN))
 
 _HELD = {
-    # An open palm beside the shoulder.
-    "stop": _one(Hand(x=-1.2, y=0.35, angle=95, thumb=1, fingers=_OPEN, spread=15)),
+    # An open palm well beside the shoulder.
+    "stop": _one(Hand(x=-1.5, y=0.6, angle=95, thumb=1, fingers=_OPEN, spread=15)),
     # A fist before the chest.
     "hold": _one(Hand(x=-0.3, y=1.15, angle=100, thumb=0.2, fingers=_FIST)),
     # The forefinger at the temple.
-    "think": _one(Hand(x=-0.95, y=-0.15, angle=55, thumb=0.2, fingers=_INDEX)),
+    "think": _one(Hand(x=-0.8, y=-0.2, angle=60, thumb=0.2, fingers=_INDEX)),
     # Both hands flat on the chest, crossed.
     "love": _both(Hand(x=0.18, y=1.05, angle=140, thumb=0.3, fingers=_OPEN)),
 }

@@ -191,7 +191,7 @@ def plan_videos(config: SyntheticConfig) -> tuple[SyntheticVideo, ...]:
             for repeat in range(config.repeats):
                 seed = (config.seed, 1, signer.signer_id, gloss_index, repeat)
                 rng = np.random.default_rng(seed)
-                duration_seconds = rng.uniform(1.4, 2.1) / signer.tempo
+                duration_seconds = rng.uniform(1.2, 1.8) / signer.tempo
                 # Both ends from one distribution: the order of the frames, and nothing
                 # else, tells a sign from its reverse.
                 lead_in, lead_out = rng.uniform(0.17, 0.3, size=2)
