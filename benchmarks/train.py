@@ -235,8 +235,10 @@ def multiplications(model: Any) -> float:
     for layer in model.get_layer("backbone").layers:
         if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D):
             # Depthwise or not, each weight of the kernel meets each output pixel once.
-            _, height, width, _ = layer.output.shape
-            total += float(np.prod(layer.kernel.shape)) * height * width
+            output: Any = layer.output
+            kernel: Any = layer.kernel
+            _, height, width, _ = output.shape
+            total += float(np.prod(kernel.shape)) * height * width
     return float(total * model.input_shape[1])
 
 

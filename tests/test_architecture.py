@@ -24,8 +24,8 @@ GROUPS = {
     "drawing": "figure poses synthetic",
     "reading": "augment dataset memory order reader records throughput windows",
     "inspection": "contact_sheet damage folder_check inspection record_check",
-    "training": "checkpoints evaluation features history loop recipes runs schedules "
-    "steps strategies train_config training",
+    "training": "checkpoints epochs evaluation features history loop phases progress "
+    "recipes runs saving schedules steps stop_signals strategies train_config training",
     "serving": "export prediction serving",
     "demonstration": "hand_backbone",
 }
@@ -47,11 +47,12 @@ MAY_IMPORT = {
 # they are imported themselves. The others do it in the function that needs it.
 HEAVY = {
     "cv2": "captures decode decoder_process figure framing synthetic throughput",
-    "keras": "evaluation export features hand_backbone loop serving steps training",
+    "keras": "epochs evaluation export features hand_backbone loop phases saving "
+    "serving steps training",
     "matplotlib": "contact_sheet",
-    "tensorflow": "augment contact_sheet dataset evaluation examples export features "
-    "folder_check loop order reader record_check records shard_writer steps strategies "
-    "throughput training windows",
+    "tensorflow": "augment contact_sheet dataset epochs evaluation examples export "
+    "features folder_check loop order phases reader record_check records shard_writer "
+    "steps strategies throughput training windows",
 }
 
 

@@ -255,7 +255,7 @@ def test_a_loss_that_is_no_number_names_the_clips(shards, recipe, tmp_path):
     with pytest.raises(
         TrainingError,
         match=r"the loss is not a number at step 1 of .* of the clips train000.*"
-        r"step-000000001\.npz is the last good checkpoint",
+        r"step-000000000\.npz is the last good checkpoint",
     ):
         run(shards, tmp_path / "run", config(str(broken)))
 

@@ -13,30 +13,24 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 import wlasl_tfrecord
 from wlasl_tfrecord import (
-    augment,
     checkpoints,
     dataset,
-    evaluation,
-    features,
     history,
     recipes,
     runs,
+    saving,
     strategies,
 )
-from wlasl_tfrecord.augment import AugmentConfig
-from wlasl_tfrecord.errors import OutputError, RecipeError, TrainingError
-from wlasl_tfrecord.index import ShardFolder, load_folder, load_records
-from wlasl_tfrecord.loop import MakeBatches, Phase, Progress, Run, run_phase
-from wlasl_tfrecord.recipes import Recipe
-from wlasl_tfrecord.steps import (
-    batches_of_clips,
-    damaged_records_by_name,
-    read_variable,
-)
+from wlasl_tfrecord.epochs import Run
+from wlasl_tfrecord.errors import OutputError, TrainingError
+from wlasl_tfrecord.index import ShardFolder, load_folder
+from wlasl_tfrecord.loop import run_phase
+from wlasl_tfrecord.phases import make_phase, phase_names
+from wlasl_tfrecord.progress import Progress
+from wlasl_tfrecord.steps import damaged_records_by_name
 from wlasl_tfrecord.train_config import TrainConfig, changed_options
 
 __all__ = ["TrainReport", "train"]
@@ -133,11 +127,11 @@ def train(
     policy = strategies.dtype_policy(config.precision)  # pyright: ignore
     options = {"weights": config.weights, **config.recipe_options}
     with strategy.scope():
-        model = _build(recipe, folder, options, policy, config.remat)
+        model = saving.build_model(recipe, folder, options, policy, config.remat)
     # What is saved computes in float32, so that any machine can load and run it.
     saved_model = model
     if policy != "float32" or config.remat:
-        saved_model = _build(recipe, folder, options, "float32", False)
+        saved_model = saving.build_model(recipe, folder, options, "float32", False)
     info = runs.ModelInfo(
         glosses=folder.glosses,
         clip=folder.clip,
@@ -152,8 +146,7 @@ def train(
         model=model,
         glosses=folder.glosses,
         checkpoint_seconds=checkpoint_minutes * 60,
-        save_best=partial(_save_model, run_dir, model, saved_model, info, chief, say),
-        describe_step=partial(_describe_step, folder, config),
+        save_best=partial(saving.save_model, run_dir, model, saved_model, info, chief),
         events=history.EventLog(run_dir / "tensorboard") if chief else None,
         callbacks=callback_list,
         say=say,
@@ -171,7 +164,7 @@ def train(
                 variable.assign(arrays[f"model/{index}"])
         say(f"going on from step {resumed.step} in {run_dir}")
     callback_list.on_train_begin()
-    names = _phase_names(model, config)
+    names = phase_names(model, config)
     if "head" not in names:
         say("no pretrained backbone to keep: the whole network is trained")
     for number, name in enumerate(names):
@@ -182,13 +175,13 @@ def train(
         if number > progress.phase:
             progress = _next_phase(progress, number)
         with damaged_records_by_name():
-            phase = _make_phase(name, run, recipe, folder)
+            phase = make_phase(name, run, recipe, folder)
             progress, arrays = run_phase(run, phase, progress, arrays)
     callback_list.on_train_end()
     if run.events is not None:
         run.events.close()
     if save_h5 and chief:
-        _save_h5(run_dir, recipe, folder, options, say)
+        saving.save_h5(run_dir, recipe, folder, options, say)
     _wait_for_all(strategy)
     rows = progress.rows
     return TrainReport(
@@ -210,14 +203,6 @@ def _wait_for_all(strategy: tf.distribute.Strategy) -> None:
     meet()
 
 
-def _phase_names(model: keras.Model, config: TrainConfig) -> list[str]:
-    """Lists the phases of a run."""
-    has_features = any(layer.name == "features" for layer in model.layers)
-    if not (config.pretrained and has_features):
-        return ["all"]
-    return ["head", "fine-tune"] if config.fine_tune_epochs else ["head"]
-
-
 def _next_phase(progress: Progress, number: int) -> Progress:
     """Begins a phase: its own patience, the best model and the history so far."""
     return Progress(
@@ -226,225 +211,6 @@ def _next_phase(progress: Progress, number: int) -> Progress:
         best=progress.best,
         rows=progress.rows,
     )
-
-
-def _make_phase(name: str, run: Run, recipe: Recipe, folder: ShardFolder) -> Phase:
-    """Sets what is trainable, and from which input."""
-    config, model = run.config, run.model
-    steps = dataset.steps_per_epoch(folder, "train", config.batch_size)
-    augmenting = AugmentConfig() if config.augment else None
-    prepare = None
-    if augmenting is not None:
-        prepare = partial(augment.jitter_colours, config=augmenting)
-    fine_tuning = name == "fine-tune"
-    num_epochs = config.fine_tune_epochs if fine_tuning else config.epochs
-    rate = config.fine_tune_learning_rate if fine_tuning else config.learning_rate
-
-    def frame_batches(start_step: int) -> MakeBatches:
-        # The second phase sees another order and augmentation than the first.
-        seed = config.seed + fine_tuning
-        return lambda context: batches_of_clips(
-            dataset.input_fn(
-                folder,
-                "train",
-                config.batch_size,
-                training=True,
-                seed=seed,
-                num_epochs=num_epochs,
-                start_step=start_step,
-                augment=augmenting or False,
-                input_context=context,
-                features="dict",
-            )
-        )
-
-    def frame_validation(
-        context: tf.distribute.InputContext | None,
-    ) -> tf.data.Dataset:
-        return batches_of_clips(
-            dataset.input_fn(
-                folder,
-                "val",
-                config.batch_size,
-                training=False,
-                input_context=context,
-                features="dict",
-            )
-        )
-
-    validated = "val" in folder.splits
-    if not validated:
-        run.say("no validation split: the last epoch is kept")
-    whole = evaluation.logits_model(model)
-    trained, scored = whole, whole
-    training_batches: Callable[[int], MakeBatches] = frame_batches
-    validation_batches: MakeBatches | None = frame_validation if validated else None
-    if name == "head":
-        _freeze_backbone(model)
-        backbone = keras.Model(model.input, model.get_layer("features").output)
-        trained = evaluation.logits_model(model, "features")
-        if not config.feature_cache:
-            prepare = partial(_features, backbone, prepare)
-        else:
-            training_batches, validation_batches = _cached(
-                run, folder, backbone, augmenting, prepare
-            )
-            scored, prepare = trained, None
-            if not validated:
-                validation_batches = None
-    elif fine_tuning:
-        _unfreeze_blocks(model, recipe, config)
-    return Phase(
-        name=name,
-        model=trained,
-        scored_model=scored,
-        num_epochs=num_epochs,
-        steps_per_epoch=steps,
-        learning_rate=rate,
-        training_batches=training_batches,
-        validation_batches=validation_batches,
-        prepare=prepare,
-        class_weights=_class_weights(folder) if config.class_weights else None,
-    )
-
-
-def _features(
-    backbone: keras.Model,
-    prepare: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None,
-    frames: tf.Tensor,
-    seeds: tf.Tensor,
-) -> tf.Tensor:
-    """Runs the frozen backbone outside of the gradient, uint8 frames -> [B, T, D]."""
-    if prepare is not None:
-        frames = prepare(frames, seeds)
-    return backbone(frames, training=False)
-
-
-def _cached(
-    run: Run,
-    folder: ShardFolder,
-    backbone: keras.Model,
-    augmenting: AugmentConfig | None,
-    prepare: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None,
-) -> tuple[Callable[[int], MakeBatches], MakeBatches]:
-    """Makes the inputs of the head phase from cached features."""
-    config = run.config
-    cache = partial(
-        features.cache_features,
-        run.strategy,
-        backbone,
-        folder,
-        directory=run.directory / "features",
-        batch_size=config.batch_size,
-        seed=config.seed,
-    )
-    show = partial(_show_caching, run.say)
-    training_paths = cache(
-        split="train",
-        num_views=config.feature_views,
-        augment=augmenting,
-        prepare=prepare,
-        progress=show,
-    )
-    validation_paths: list[Path] = []
-    if "val" in folder.splits:
-        validation_paths = cache(
-            split="val", num_views=1, augment=None, prepare=None, progress=show
-        )
-    batches = partial(features.cached_batches, folder)
-
-    def training_batches(start_step: int) -> MakeBatches:
-        return lambda context: batches(
-            "train",
-            config.batch_size,
-            training_paths,
-            backbone.compute_dtype,
-            training=True,
-            seed=config.seed,
-            num_epochs=config.epochs,
-            start_step=start_step,
-            input_context=context,
-        )
-
-    def validation_batches(
-        context: tf.distribute.InputContext | None,
-    ) -> tf.data.Dataset:
-        return batches(
-            "val",
-            config.batch_size,
-            validation_paths,
-            backbone.compute_dtype,
-            training=False,
-            input_context=context,
-        )
-
-    return training_batches, validation_batches
-
-
-def _show_caching(
-    say: Callable[[str], None], view: str, done: int, num_clips: int
-) -> None:
-    """Reports on the cache: a line a view, or a counter on a terminal."""
-    if sys.stderr.isatty():
-        end = "\n" if done == num_clips else "\r"
-        print(f"features {view}: {done}/{num_clips} clips", end=end, file=sys.stderr)
-    elif done == num_clips:
-        say(f"features {view}: {num_clips} clips")
-
-
-def _freeze_backbone(model: keras.Model) -> None:
-    """Freezes everything that the layer `features` is computed from."""
-    backbone = keras.Model(model.input, model.get_layer("features").output)
-    for layer in backbone.layers:
-        layer.trainable = False
-
-
-def _unfreeze_blocks(model: keras.Model, recipe: Recipe, config: TrainConfig) -> None:
-    """Frees the last blocks of the backbone, but for what the recipe holds fixed."""
-    if recipe.backbone_blocks is None:
-        raise TrainingError(
-            f"{recipe.path} has no function backbone_blocks, so its backbone cannot be "
-            "fine-tuned in part; add one, or use --fine-tune-epochs 0"
-        )
-    blocks = recipe.backbone_blocks(model)
-    # Statistics stay those of the pretraining: a batch holds few different scenes.
-    kept = (keras.layers.BatchNormalization, keras.layers.Normalization)
-    backbone = keras.Model(model.input, model.get_layer("features").output)
-    for layer in backbone.layers:
-        layer.trainable = True
-    for block in blocks:
-        for layer in block:
-            layer.trainable = False
-    for block in blocks[-config.fine_tune_blocks :]:
-        for layer in block:
-            layer.trainable = not isinstance(layer, kept)
-
-
-def _class_weights(folder: ShardFolder) -> list[float]:
-    """Gives each gloss the inverse of its frequency, 1 on the average over clips."""
-    labels = load_records(folder, "train").labels
-    counts = np.bincount(labels, minlength=folder.num_classes)
-    present = np.count_nonzero(counts)
-    return (len(labels) / present / np.maximum(counts, 1)).tolist()
-
-
-def _build(
-    recipe: Recipe,
-    folder: ShardFolder,
-    options: Mapping[str, Any],
-    policy: str,
-    remat: bool,
-) -> keras.Model:
-    """Builds the network in a precision, and leaves Keras's own setting alone."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        if not remat:
-            return recipe.build(folder.clip, folder.num_classes, options)
-        with keras.RematScope("full"):
-            return recipe.build(folder.clip, folder.num_classes, options)
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _open_run(
@@ -512,83 +278,6 @@ def _git_revision() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip()
-
-
-def _save_model(
-    run_dir: Path,
-    model: keras.Model,
-    saved_model: keras.Model,
-    info: runs.ModelInfo,
-    chief: bool,
-    say: Callable[[str], None],
-) -> None:
-    """Writes the model and what its inputs and outputs mean, whole or not at all."""
-    del say
-    if not chief:
-        return
-    if saved_model is not model:
-        weights: Sequence[NDArray[Any]] = [read_variable(one) for one in model.weights]
-        saved_model.set_weights(weights)
-    aside = run_dir / f".{os.getpid()}.part.keras"
-    try:
-        saved_model.save(aside)
-        os.replace(aside, run_dir / runs.MODEL_FILE)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {run_dir / runs.MODEL_FILE} ({error.strerror}); free some "
-            "space, or choose another folder with --out"
-        ) from error
-    finally:
-        aside.unlink(missing_ok=True)
-    runs.write_model_info(run_dir, info)
-
-
-def _save_h5(
-    run_dir: Path,
-    recipe: Recipe,
-    folder: ShardFolder,
-    options: Mapping[str, Any],
-    say: Callable[[str], None],
-) -> None:
-    """Writes the best model once more, in Keras's older format."""
-    model: Any = keras.models.load_model(run_dir / runs.MODEL_FILE, compile=False)
-    if "fold_time" in recipe.options:
-        # The format knows layers only, so a reshape of the batch would not load again.
-        weights = model.get_weights()
-        unfolded = {**options, "fold_time": False}
-        model = _build(recipe, folder, unfolded, "float32", False)
-        model.set_weights(weights)
-    aside = run_dir / f".{os.getpid()}.part.h5"
-    try:
-        model.save(aside)
-        try:
-            keras.models.load_model(aside, compile=False)
-        except (TypeError, ValueError) as error:
-            raise RecipeError(
-                f"{recipe.path} cannot be saved as .h5, which holds layers only "
-                f"({str(error).splitlines()[0]}); use model.keras, or build it without "
-                "keras.ops where its option fold_time is False"
-            ) from error
-        os.replace(aside, run_dir / "model.h5")
-    finally:
-        aside.unlink(missing_ok=True)
-    say(f"also wrote {run_dir / 'model.h5'}")
-
-
-def _describe_step(folder: ShardFolder, config: TrainConfig, step: int) -> str:
-    """Names the clips of a step, without reading them."""
-    keys = dataset.input_fn(
-        folder,
-        "train",
-        config.batch_size,
-        training=True,
-        seed=config.seed,
-        num_epochs=None,
-        start_step=step,
-        features="keys",
-    )
-    ids = next(iter(keys))["video_id"].numpy()
-    return ", ".join(one.decode() for one in ids)
 
 
 def _best_row(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

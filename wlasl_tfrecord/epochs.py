@@ -1,0 +1,219 @@
+"""What happens around an epoch: its bar, its row and line, and whether to go on."""
+
+import dataclasses
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from wlasl_tfrecord import evaluation, history, strategies
+from wlasl_tfrecord.evaluation import ClipScores
+from wlasl_tfrecord.progress import Progress
+from wlasl_tfrecord.train_config import TrainConfig
+
+__all__ = ["EpochBar", "MakeBatches", "Phase", "Run", "end_epoch"]
+
+MakeBatches = Callable[[tf.distribute.InputContext | None], tf.data.Dataset]
+
+# Above it the devices wait for their input, and a faster one would pay.
+_INPUT_WAIT_WARNING = 0.05
+
+
+class Phase(NamedTuple):
+    """A stretch of training with its own trainable part, input and learning rate.
+
+    Attributes:
+        name: "head", "fine-tune" or "all".
+        model: What is trained: inputs -> logits.
+        scored_model: What is validated: inputs of the validation -> logits.
+        num_epochs: At most so many.
+        steps_per_epoch: Global batches.
+        learning_rate: The peak.
+        training_batches: Makes the input from a given step of the phase on.
+        validation_batches: Makes the input of the validation; None without one.
+        prepare: What to do to inputs on the device.
+        class_weights: What a clip of each class counts; None for 1.
+        describe_step: Names the clips of a step of the phase, for messages.
+    """
+
+    name: str
+    model: keras.Model
+    scored_model: keras.Model
+    num_epochs: int
+    steps_per_epoch: int
+    learning_rate: float
+    training_batches: Callable[[int], MakeBatches]
+    validation_batches: MakeBatches | None
+    prepare: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None
+    class_weights: Sequence[float] | None
+    describe_step: Callable[[int], str]
+
+
+class Run(NamedTuple):
+    """What stays the same through all phases.
+
+    Attributes:
+        directory: The run folder.
+        config: The choices.
+        strategy: Where it runs.
+        model: The whole network.
+        glosses: The words.
+        checkpoint_seconds: How often to write a checkpoint.
+        save_best: Writes the model as it is now.
+        events: Where TensorBoard's curves go; None off the chief.
+        callbacks: The caller's own.
+        say: Prints a line.
+    """
+
+    directory: Path
+    config: TrainConfig
+    strategy: tf.distribute.Strategy
+    model: keras.Model
+    glosses: tuple[str, ...]
+    checkpoint_seconds: float
+    save_best: Callable[[], None]
+    events: history.EventLog | None
+    callbacks: keras.callbacks.CallbackList
+    say: Callable[[str], None]
+
+    @property
+    def chief(self) -> bool:
+        """Whether this process writes files."""
+        return strategies.is_chief(self.strategy)
+
+
+def end_epoch(
+    run: Run,
+    phase: Phase,
+    progress: Progress,
+    scores: ClipScores | None,
+    learning_rate: float,
+) -> tuple[Progress, bool]:
+    """Writes the history and decides how to go on: the progress, and "is it better"."""
+    config = run.config
+    loss_sum, top1_sum, top5_sum, weight = progress.sums
+    weight = max(weight, 1.0)
+    row: dict[str, Any] = {
+        "phase": phase.name,
+        "epoch": progress.epoch + 1,
+        "learning_rate": learning_rate,
+        "loss": loss_sum / weight,
+        "top1": top1_sum / weight,
+        "top5": top5_sum / weight,
+        "seconds": round(progress.seconds, 3),
+        "clips_per_second": round(weight / max(progress.seconds, 1e-9), 2),
+        "input_wait": round(progress.wait_seconds / max(progress.seconds, 1e-9), 4),
+    }
+    # Without a validation split the last epoch is the best one.
+    better, loss = (float(len(progress.rows)), 0.0), row["loss"]
+    if scores is not None:
+        row["val_loss"] = loss = scores.loss
+        row |= {f"val_top{k}": scores.top(k) for k in evaluation.TOP_K}
+        # NaN would compare as neither better nor worse.
+        better = (scores.top(1), -loss if math.isfinite(loss) else -math.inf)
+    improved = progress.best is None or tuple(better) > tuple(progress.best)
+    lower = progress.lowest_loss is None or loss < progress.lowest_loss
+    stale = 0 if improved else progress.stale + 1
+    plateau = 0 if lower else progress.plateau + 1
+    factor = progress.plateau_factor
+    if plateau >= config.plateau_patience and config.schedule == "plateau":
+        plateau, factor = 0, factor / 2
+        run.say(f"no lower loss for {config.plateau_patience} epochs: rate halved")
+    rows = (*progress.rows, row)
+    early = stale >= config.patience
+    finished = dataclasses.replace(
+        progress,
+        epoch=progress.epoch + 1,
+        step=0,
+        sums=(0.0, 0.0, 0.0, 0.0),
+        num_skipped=0,
+        seconds=0.0,
+        wait_seconds=0.0,
+        best=better if improved else progress.best,
+        stale=stale,
+        lowest_loss=loss if lower else progress.lowest_loss,
+        plateau=plateau,
+        plateau_factor=factor,
+        rows=rows,
+        phase_over=early or progress.epoch + 1 == phase.num_epochs,
+    )
+    logs = {name: value for name, value in row.items() if isinstance(value, float)}
+    if run.chief:
+        history.write_history(run.directory, rows)
+    if run.events is not None:
+        run.events.scalars(logs, len(rows))
+        if scores is not None and improved:
+            confusion = evaluation.confusion_matrix(scores, len(run.glosses))
+            png = history.confusion_png(confusion, run.glosses)
+            run.events.image("confusion", png, len(rows))
+    run.say(_summary(row, phase, progress.num_skipped, improved))
+    if row["input_wait"] > _INPUT_WAIT_WARNING:
+        run.say(
+            f"  the step waited for input {row['input_wait']:.0%} of the time; "
+            "`bin/bench input` says why and what to change"
+        )
+    if early:
+        run.say(f"no better validation for {config.patience} epochs: phase ended early")
+    run.callbacks.on_epoch_end(len(rows) - 1, logs)
+    if getattr(run.model, "stop_training", False):
+        finished = dataclasses.replace(finished, phase_over=True)
+    return finished, improved
+
+
+def _summary(
+    row: Mapping[str, Any], phase: Phase, num_skipped: int, improved: bool
+) -> str:
+    """Writes the line of an epoch."""
+    parts = [
+        f"{phase.name} {row['epoch']}/{phase.num_epochs}",
+        f"loss {row['loss']:.3f} top-1 {row['top1']:.1%} top-5 {row['top5']:.1%}",
+    ]
+    if "val_loss" in row:
+        parts.append(
+            f"val loss {row['val_loss']:.3f} top-1 {row['val_top1']:.1%} "
+            f"top-5 {row['val_top5']:.1%}{' *' if improved else ''}"
+        )
+    parts.append(
+        f"{row['clips_per_second']:.0f} clips/s, input wait {row['input_wait']:.0%}"
+    )
+    if num_skipped:
+        parts.append(f"{num_skipped} steps skipped for overflow")
+    return " | ".join(parts)
+
+
+class EpochBar:
+    """A tqdm bar of an epoch on a terminal, and nothing elsewhere."""
+
+    def __init__(self, run: Run, phase: Phase, progress: Progress) -> None:
+        self._batch_size = run.config.batch_size
+        self._bar = None
+        if run.chief and sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=phase.steps_per_epoch * self._batch_size,
+                initial=progress.step * self._batch_size,
+                desc=f"{phase.name} {progress.epoch + 1}/{phase.num_epochs}",
+                unit=" clips",
+                leave=False,
+            )
+
+    def update(self, progress: Progress) -> None:
+        """Moves on by one step."""
+        if self._bar is not None:
+            weight = max(progress.sums[3], 1.0)
+            self._bar.update(self._batch_size)
+            self._bar.set_postfix(
+                loss=f"{progress.sums[0] / weight:.3f}",
+                top1=f"{progress.sums[1] / weight:.1%}",
+                refresh=False,
+            )
+
+    def close(self) -> None:
+        """Takes the bar away; the line of the epoch stands in for it."""
+        if self._bar is not None:
+            self._bar.close()

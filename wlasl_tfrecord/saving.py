@@ -1,0 +1,95 @@
+"""The network of a run: built in a precision, and saved for any machine."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+from numpy.typing import NDArray
+
+from wlasl_tfrecord import runs
+from wlasl_tfrecord.errors import OutputError, RecipeError
+from wlasl_tfrecord.index import ShardFolder
+from wlasl_tfrecord.recipes import Recipe
+from wlasl_tfrecord.steps import read_variable
+
+__all__ = ["build_model", "save_h5", "save_model"]
+
+
+def build_model(
+    recipe: Recipe,
+    folder: ShardFolder,
+    options: Mapping[str, Any],
+    policy: str,
+    remat: bool,
+) -> keras.Model:
+    """Builds the network in a precision, and leaves Keras's own setting alone."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        if not remat:
+            return recipe.build(folder.clip, folder.num_classes, options)
+        with keras.RematScope("full"):
+            return recipe.build(folder.clip, folder.num_classes, options)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def save_model(
+    run_dir: Path,
+    model: keras.Model,
+    saved_model: keras.Model,
+    info: runs.ModelInfo,
+    chief: bool,
+) -> None:
+    """Writes the model and what its inputs and outputs mean, whole or not at all."""
+    if not chief:
+        return
+    if saved_model is not model:
+        weights: Sequence[NDArray[Any]] = [read_variable(one) for one in model.weights]
+        saved_model.set_weights(weights)
+    aside = run_dir / f".{os.getpid()}.part.keras"
+    try:
+        saved_model.save(aside)
+        os.replace(aside, run_dir / runs.MODEL_FILE)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {run_dir / runs.MODEL_FILE} ({error.strerror}); free some "
+            "space, or choose another folder with --out"
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
+    runs.write_model_info(run_dir, info)
+
+
+def save_h5(
+    run_dir: Path,
+    recipe: Recipe,
+    folder: ShardFolder,
+    options: Mapping[str, Any],
+    say: Callable[[str], None],
+) -> None:
+    """Writes the best model once more, in Keras's older format."""
+    model: Any = keras.models.load_model(run_dir / runs.MODEL_FILE, compile=False)
+    if "fold_time" in recipe.options:
+        # The format knows layers only, so a reshape of the batch would not load again.
+        weights = model.get_weights()
+        unfolded = {**options, "fold_time": False}
+        model = build_model(recipe, folder, unfolded, "float32", False)
+        model.set_weights(weights)
+    aside = run_dir / f".{os.getpid()}.part.h5"
+    try:
+        model.save(aside)
+        try:
+            keras.models.load_model(aside, compile=False)
+        except (TypeError, ValueError) as error:
+            raise RecipeError(
+                f"{recipe.path} cannot be saved as .h5, which holds layers only "
+                f"({str(error).splitlines()[0]}); use model.keras, or build it without "
+                "keras.ops where its option fold_time is False"
+            ) from error
+        os.replace(aside, run_dir / "model.h5")
+    finally:
+        aside.unlink(missing_ok=True)
+    say(f"also wrote {run_dir / 'model.h5'}")

@@ -1,0 +1,52 @@
+"""Signals that ask a training to stop: it does, between two steps."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from wlasl_tfrecord.errors import TrainingError
+
+__all__ = ["stop", "stop_signals"]
+
+
+@contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """Collects SIGTERM and the first Ctrl-C, to stop between two steps."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received  # only the main thread may handle signals
+        return
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
+
+    def note(number: int, _: object) -> None:
+        received.append(number)
+        signal.signal(number, before[number])  # a second one stops at once
+
+    for number in numbers:
+        signal.signal(number, note)
+    try:
+        yield received
+    finally:
+        for number in numbers:
+            signal.signal(number, before[number])
+
+
+def stop(number: int, where: str) -> NoReturn:
+    """Ends the run for a signal.
+
+    Args:
+        number: Which signal.
+        where: What the message ends with: where the checkpoint lies.
+
+    Raises:
+        KeyboardInterrupt: For Ctrl-C.
+        TrainingError: For SIGTERM, which is what schedulers send.
+    """
+    if number == signal.SIGINT:
+        print(f"stopped{where}", file=sys.stderr)
+        raise KeyboardInterrupt
+    raise TrainingError(f"stopped by {signal.Signals(number).name}{where}")
