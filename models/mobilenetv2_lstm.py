@@ -51,8 +51,8 @@ def build_model(
             the path of a Keras weights file made with the same `alpha`.
         alpha: Width of the backbone.
         lstm_units: Size of the state over time.
-        dropout: Share of the features, and of the LSTM's last state, that a training
-            step leaves out.
+        dropout: Share of the features, and of what the LSTM makes of them, that a
+            training step leaves out.
         fold_time: False uses Keras's TimeDistributed, which copies the backbone for
             each frame: the same function, many times slower to start, but made of
             layers alone, which is all that an `.h5` file can hold.
@@ -83,7 +83,10 @@ def build_model(
     x = keras.layers.Identity(name="features")(x)  # [B, T, D]
     x = keras.layers.Dropout(dropout, name="features_dropout")(x)
     # Default activations and no recurrent dropout, or cuDNN's LSTM is lost.
-    x = keras.layers.LSTM(lstm_units, name="temporal")(x)  # [B, lstm_units]
+    x = keras.layers.LSTM(lstm_units, return_sequences=True, name="temporal")(x)
+    # The mean over time, not the last state: what was seen in the middle of the sign
+    # need not survive until its end. Measured, see docs/training.md.
+    x = keras.layers.GlobalAveragePooling1D(name="temporal_mean")(x)  # [B, lstm_units]
     x = keras.layers.Dropout(dropout, name="temporal_dropout")(x)
     # The loss wants float32 even where the rest computes in 16 bits:
     # https://www.tensorflow.org/guide/mixed_precision
