@@ -34,14 +34,13 @@ PEAKS = {"H100": (989, 494), "H200": (989, 494), "A100": (312, 156), "L4": (121,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Measures training.")
     parser.add_argument("what", choices=("guide", "cache", "recipe", "one"))
     parser.add_argument("--batch-size", type=int, default=2)
     parser.add_argument("--num-frames", type=int, default=30)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--alpha", type=float, default=0.35)
     parser.add_argument("--steps", type=int, default=3)
-    parser.add_argument("--remat", action="store_true")
     parser.add_argument(
         "--case", default="", help="only the cases whose names hold this"
     )
@@ -170,7 +169,10 @@ def write_weights(path: Path, arguments: argparse.Namespace) -> None:
 
     shape = (arguments.size, arguments.size, 3)
     keras.applications.MobileNetV2(
-        shape, arguments.alpha, include_top=False, weights=None
+        shape,
+        arguments.alpha,
+        include_top=False,
+        weights=None,  # pyright: ignore
     ).save_weights(path)
 
 

@@ -283,6 +283,10 @@ def test_a_finished_run_is_not_trained_again(shards, recipe, tmp_path):
         ({"weight_decay": -1.0}, "weight_decay must be at least 0, got -1.0"),
         ({"label_smoothing": 1.0}, r"label_smoothing must be in \[0, 1\), got 1.0"),
         ({"schedule": "steps"}, "schedule must be one of cosine, plateau, constant"),
+        (
+            {"precision": "half"},
+            "precision must be one of auto, float32, mixed_float16",
+        ),
         ({"fine_tune_epochs": -1}, "fine_tune_epochs must be at least 0, got -1"),
     ],
 )
@@ -323,3 +327,19 @@ def test_a_damaged_record_is_named(write_folder, recipe, tmp_path, feature_cache
         RecordError, match=r"-train.tfrecord-00000-of-00002: record 0 .*video_id train"
     ):
         run(damaged, tmp_path / "run", config(recipe, **options))
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_sixteen_bits_train_both_phases_and_save_float32(
+    shards, recipe, tmp_path, precision
+):
+    import keras
+
+    options = {"precision": precision, "epochs": 2, "fine_tune_epochs": 1}
+    report, lines = run(shards, tmp_path, config(recipe, **options))
+    assert report.num_epochs == 3
+    assert f", {precision}) on 14 clips" in lines[0]
+    saved = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    assert {layer.compute_dtype for layer in saved.layers} <= {"float32", "uint8"}
+    bits = np.load(next((tmp_path / "features").glob("train-0-*.npy"))).dtype
+    assert bits == ("uint16" if precision == "mixed_bfloat16" else "float16")

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,7 +22,7 @@ from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.index import ShardFolder
 from wlasl_tfrecord.steps import Batch, batches_of_clips, read_variable
 
-__all__ = ["cache_features", "cached_batches"]
+__all__ = ["cache_features", "cached_batches", "feature_dtype"]
 
 # One file a view: float [N, T, D] as numpy writes it. Two bytes a value where the
 # backbone computes in 16 bits; bfloat16, which numpy does not know, as uint16.
@@ -68,7 +69,7 @@ def cache_features(
     num_views = num_views if augment is not None else 1
     num_clips = folder.num_clips(split)
     shape = (num_clips, *backbone.output_shape[1:])
-    storage = _storage_dtype(backbone.compute_dtype)
+    storage = _storage_dtype(feature_dtype(backbone))
     fingerprint = _fingerprint(backbone, folder, split, augment, seed)
     paths = [
         directory / f"{split}-{view}-{fingerprint}{_SUFFIX}"
@@ -191,6 +192,12 @@ def cached_batches(
     return keys.map(look_up, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
+def feature_dtype(backbone: keras.Model) -> str:
+    """Gives what a backbone computes in; the model's own policy may be another one."""
+    output: Any = backbone.output
+    return output.dtype
+
+
 def _storage_dtype(compute_dtype: str) -> np.dtype:
     return np.dtype("uint16" if compute_dtype == "bfloat16" else compute_dtype)
 
@@ -205,7 +212,7 @@ def _fingerprint(
     """Names what features depend on, so that others are never taken for them."""
     digest = hashlib.sha256()
     facts = (folder.index_sha256[split], augment, seed if augment else None)
-    digest.update(repr((facts, backbone.compute_dtype)).encode())
+    digest.update(repr((facts, feature_dtype(backbone))).encode())
     for weight in backbone.weights:
         digest.update(read_variable(weight).tobytes())
     return digest.hexdigest()[:16]

@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from wlasl_tfrecord import evaluation, schedules
+from wlasl_tfrecord import evaluation, schedules, strategies
 from wlasl_tfrecord.checkpoints import Checkpoint, save_checkpoint
 from wlasl_tfrecord.epochs import EpochBar, Phase, Run, end_epoch
 from wlasl_tfrecord.errors import TrainingError
@@ -59,7 +59,7 @@ def run_phase(
         label_smoothing=config.label_smoothing,
         class_weights=phase.class_weights,
         accumulate=config.accumulate,
-        scale_loss=phase.model.compute_dtype == "float16",
+        scale_loss=strategies.dtype_policy(config.precision) == "mixed_float16",
     )
     score = evaluation.make_scorer(run.strategy, phase.scored_model)
     state = [

@@ -176,7 +176,7 @@ def _cached(
             "train",
             config.batch_size,
             training_paths,
-            backbone.compute_dtype,
+            features.feature_dtype(backbone),
             training=True,
             seed=config.seed,
             num_epochs=config.epochs,
@@ -191,7 +191,7 @@ def _cached(
             "val",
             config.batch_size,
             validation_paths,
-            backbone.compute_dtype,
+            features.feature_dtype(backbone),
             training=False,
             input_context=context,
         )

@@ -22,16 +22,12 @@ def build_model(
     folder: ShardFolder,
     options: Mapping[str, Any],
     policy: str,
-    remat: bool,
 ) -> keras.Model:
     """Builds the network in a precision, and leaves Keras's own setting alone."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        if not remat:
-            return recipe.build(folder.clip, folder.num_classes, options)
-        with keras.RematScope("full"):
-            return recipe.build(folder.clip, folder.num_classes, options)
+        return recipe.build(folder.clip, folder.num_classes, options)
     finally:
         keras.config.set_dtype_policy(before)
 
@@ -76,7 +72,7 @@ def save_h5(
         # The format knows layers only, so a reshape of the batch would not load again.
         weights = model.get_weights()
         unfolded = {**options, "fold_time": False}
-        model = build_model(recipe, folder, unfolded, "float32", False)
+        model = build_model(recipe, folder, unfolded, "float32")
         model.set_weights(weights)
     aside = run_dir / f".{os.getpid()}.part.h5"
     try:

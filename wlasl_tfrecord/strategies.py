@@ -8,11 +8,10 @@ from typing import Literal, get_args
 import tensorflow as tf
 
 from wlasl_tfrecord.errors import TrainingError
+from wlasl_tfrecord.train_config import Precision
 
 __all__ = [
-    "PRECISIONS",
     "STRATEGIES",
-    "Precision",
     "StrategyName",
     "dtype_policy",
     "is_chief",
@@ -22,9 +21,6 @@ __all__ = [
 
 StrategyName = Literal["none", "mirrored", "multi_worker"]
 STRATEGIES: tuple[StrategyName, ...] = get_args(StrategyName)
-
-Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 # The first compute capability with bfloat16 tensor cores (Ampere).
 _BFLOAT16_CAPABILITY = (8, 0)

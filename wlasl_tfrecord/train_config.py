@@ -3,12 +3,15 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from wlasl_tfrecord.recipes import DEFAULT_RECIPE
 from wlasl_tfrecord.schedules import SCHEDULES, Schedule
 
-__all__ = ["TrainConfig", "changed_options"]
+__all__ = ["PRECISIONS", "Precision", "TrainConfig", "changed_options"]
+
+Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +38,6 @@ class TrainConfig:
         fine_tune_learning_rate: Its peak.
         precision: "auto", "float32", "mixed_float16" or "mixed_bfloat16".
         accumulate: In how many parts a replica computes its batch.
-        remat: Whether to compute activations again in the backward pass, to save
-            memory.
         augment: Whether to change clips at random in training.
         feature_cache: Whether a frozen backbone sees each clip and view only once.
         feature_views: Augmented views of a clip in the cache.
@@ -61,9 +62,8 @@ class TrainConfig:
     fine_tune_epochs: int = 0
     fine_tune_blocks: int = 4
     fine_tune_learning_rate: float = 1e-4
-    precision: str = "auto"
+    precision: Precision = "auto"
     accumulate: int = 1
-    remat: bool = False
     augment: bool = True
     feature_cache: bool = True
     feature_views: int = 4
@@ -91,6 +91,12 @@ class TrainConfig:
         if self.schedule not in SCHEDULES:
             raise ValueError(
                 f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}"
+            )
+
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"precision must be one of {', '.join(PRECISIONS)}, got "
+                f"{self.precision!r}"
             )
 
     @property

@@ -124,14 +124,14 @@ def train(
     resumed = _open_run(run_dir, folder, config, strategy, say)
 
     keras.utils.set_random_seed(config.seed)
-    policy = strategies.dtype_policy(config.precision)  # pyright: ignore
+    policy = strategies.dtype_policy(config.precision)
     options = {"weights": config.weights, **config.recipe_options}
     with strategy.scope():
-        model = saving.build_model(recipe, folder, options, policy, config.remat)
+        model = saving.build_model(recipe, folder, options, policy)
     # What is saved computes in float32, so that any machine can load and run it.
     saved_model = model
-    if policy != "float32" or config.remat:
-        saved_model = saving.build_model(recipe, folder, options, "float32", False)
+    if policy != "float32":
+        saved_model = saving.build_model(recipe, folder, options, "float32")
     info = runs.ModelInfo(
         glosses=folder.glosses,
         clip=folder.clip,

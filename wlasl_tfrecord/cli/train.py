@@ -12,7 +12,7 @@ from typing import Any
 from wlasl_tfrecord import cli, recipes, runs
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.schedules import SCHEDULES
-from wlasl_tfrecord.train_config import TrainConfig
+from wlasl_tfrecord.train_config import PRECISIONS, TrainConfig
 
 __all__ = ["main"]
 
@@ -207,12 +207,9 @@ def _parser() -> argparse.ArgumentParser:
     devices.add_argument(
         "--precision",
         default=default.precision,
-        choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
+        choices=PRECISIONS,
     )
     _add(devices, default, "accumulate", int, "parts that a batch is computed in")
-    devices.add_argument(
-        "--remat", action="store_true", help="save memory, at the cost of time"
-    )
     devices.add_argument(
         "--deterministic", action="store_true", help="same bits every time; slower"
     )
