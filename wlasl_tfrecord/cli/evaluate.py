@@ -42,6 +42,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         split = "test" if has_test else "val"
 
     # Only now TensorFlow: `--help` and a typing mistake should answer at once.
+    cli.import_tensorflow()
     from wlasl_tfrecord import evaluation, strategies
 
     report = evaluation.evaluate(

@@ -39,6 +39,7 @@ def _train(arguments: argparse.Namespace) -> int:
         )
 
     # Only now TensorFlow: `--help` and a typing mistake should answer at once.
+    cli.import_tensorflow()
     import tensorflow as tf
 
     from wlasl_tfrecord import strategies, training
