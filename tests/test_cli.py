@@ -69,12 +69,16 @@ def test_ctrl_c_is_one_line_and_exit_code_130(capsys):
 def test_help_shows_defaults_that_are_values(capsys):
     parser = cli.make_parser("shard", "Shards.")
     parser.add_argument("--size", default="224", help="pixels")
+    parser.add_argument("--seed", default=0, help="order")
+    parser.add_argument("--option", default=[], help="more")
     parser.add_argument("--subset", default=None, help="glosses")
     parser.add_argument("--workers", default=None, help="processes (default: all)")
     parser.add_argument("--strict", action="store_true", help="exit with 1")
     text = " ".join(parser.format_help().split())
     assert "pixels (default: 224)" in text
+    assert "order (default: 0)" in text
     assert "processes (default: all)" in text
+    assert "[])" not in text
     assert "None" not in text
     assert "False" not in text
 

@@ -103,7 +103,8 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
     """Shows the defaults that are values; "(default: None)" helps nobody."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default in (None, False) or "default" in (action.help or ""):
+        says_nothing = action.default in (None, "", []) or action.default is False
+        if says_nothing or "default" in (action.help or ""):
             return action.help
         return super()._get_help_string(action)
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from wlasl_tfrecord.cli import make_parser, run
+from wlasl_tfrecord.cli import import_tensorflow, make_parser, run
 from wlasl_tfrecord.index import SPLITS, load_folder
 
 __all__ = ["main"]
@@ -50,6 +50,7 @@ def _bench(arguments: argparse.Namespace) -> int:
     num_clips = folder.num_clips(arguments.split)
 
     # Only now TensorFlow: a wrong folder should be told at once.
+    import_tensorflow()
     from wlasl_tfrecord import throughput
 
     print(f"{folder.directory}: {num_clips} {arguments.split} clips, {folder.codec}")

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from wlasl_tfrecord.cli import make_parser, run
+from wlasl_tfrecord.cli import import_tensorflow, make_parser, run
 from wlasl_tfrecord.index import SPLITS, ShardFolder, load_folder
 
 __all__ = ["main"]
@@ -54,6 +54,8 @@ def _inspect(arguments: argparse.Namespace) -> int:
     splits = folder.splits if arguments.split is None else (arguments.split,)
     for split in splits:
         folder.split_shards(split)
+    if arguments.verify or arguments.contact_sheet:
+        import_tensorflow()
     if arguments.verify and not _verify(folder, splits):
         return 1
     summary = inspection.summarize(folder)
