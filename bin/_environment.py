@@ -58,27 +58,30 @@ def _requirements(*extras: str) -> list[str]:
 
 
 def _is_met(requirement: str) -> bool:
-    """Says whether the environment has a requirement, `name[extra] >= version`."""
+    """Says whether the environment has a requirement, `name[extra] >= 1.0`."""
     requirement, _, marker = requirement.partition(";")
     if 'python_version < "3.13"' in marker and sys.version_info >= (3, 13):
         return True
-    match = re.match(r"([\w.-]+)(\[[\w,-]+\])?\s*(?:>=\s*([\d.]+))?", requirement)
+    match = re.match(r"([\w.-]+)(\[[\w,-]+\])?\s*(?:(>=|==)\s*([\d.]+))?", requirement)
     assert match is not None, (
         f"setup.cfg has a requirement of another form: {requirement}"
     )
-    name, extra, least = match.groups()
+    name, extra, sign, wanted = match.groups()
     names = [name]
     if name == "opencv-python-headless":
         # Either one serves; a machine with a screen often has the one with windows.
         names += ["opencv-python", "opencv-contrib-python-headless"]
     elif extra == "[and-cuda]":
-        names, least = ["nvidia-cudnn-cu12", "nvidia-cudnn-cu13"], None
+        names, wanted = ["nvidia-cudnn-cu12", "nvidia-cudnn-cu13"], None
     for candidate in names:
         try:
             version = importlib.metadata.version(candidate)
         except importlib.metadata.PackageNotFoundError:
             continue
-        return least is None or _numbers(version) >= _numbers(least)
+        if wanted is None:
+            return True
+        found, least = _numbers(version), _numbers(wanted)
+        return found == least if sign == "==" else found >= least
     return False
 
 

@@ -136,6 +136,7 @@ def environment_module(monkeypatch):
         ("numpy", True),
         ("numpy >= 1.0", True),
         ("numpy >= 99.1", False),
+        ("numpy == 1.0", False),
         ("tensorflow >= 2.16", True),
         ("opencv-python-headless", True),
         ("no-such-package-at-all", False),

@@ -16,17 +16,26 @@ def shards(write_folder, tmp_path_factory):
     return str(write_folder(folder, {"train": 4, "val": 3}, **sizes))
 
 
-def test_a_model_is_trained_and_evaluated(shards, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("strategy", ["none", "mirrored"])
+def test_a_model_is_trained_and_evaluated(
+    shards, tmp_path, capsys, monkeypatch, strategy
+):
     monkeypatch.chdir(tmp_path)
     arguments = [
         "--data", shards, "--weights", "none", "--alpha", "0.35", "--lstm-units", "8",
         "--epochs", "1", "--batch-size", "2", "--option", "dropout=0.25",
-        "--out", "runs/mine",
+        "--out", "runs/mine", "--strategy", strategy,
     ]  # fmt: skip
     assert train.main(arguments) == 0
     output = capsys.readouterr()
     assert output.out.startswith("best of 1 epochs in ")
     assert "model and curves in runs/mine/" in output.out
+    # conftest.py makes two devices of the CPU.
+    replicas = {
+        "none": "1 replica(s) of 2 clips",
+        "mirrored": "2 replica(s) of 1 clips",
+    }
+    assert replicas[strategy] in output.err
     assert "all 1/1 | loss " in output.err
     assert evaluate.main(["--data", shards]) == 0
     assert "val: 3 clips of 3 glosses" in capsys.readouterr().out
@@ -42,6 +51,11 @@ def test_a_model_is_trained_and_evaluated(shards, tmp_path, capsys, monkeypatch)
         (["--weights", "none", "--alpha", "-1"], 1, "alpha must be above 0, got -1.0"),
         (["--model", "resnet"], 1, "no model recipe 'resnet'; known: mobilenetv2_lstm"),
         (["--batch-size", "5"], 2, "batch_size 5 is larger than the split"),
+        (
+            ["--strategy", "mirrored", "--batch-size", "3"],
+            2,
+            "--batch-size 3 does not divide among 2 replicas; take 4",
+        ),
         (["--resume", "nowhere"], 1, "no run to go on with in nowhere"),
         (["--strategy", "multi_worker"], 1, "multi_worker does not know its workers"),
         (
