@@ -199,7 +199,7 @@ def _decode_image(image: bytes) -> np.ndarray:
 
 def _bare_turbo(clips: list[list[bytes]], batch_size: int) -> Contestant:
     """The limit in pure form: one thread that does nothing but decode, a core each."""
-    import simplejpeg
+    import simplejpeg  # pyright: ignore[reportMissingImports]
 
     def start() -> Iterator:
         step = 0
@@ -289,7 +289,7 @@ def _add_webdataset(
     clips: list[list[bytes]], shape: tuple[int, ...], batch_size: int, scratch: Path
 ) -> dict[str, Contestant]:
     """Tar files and a shuffle buffer; a thread a core decodes, in place of torch."""
-    import webdataset
+    import webdataset  # pyright: ignore[reportMissingImports]
 
     del shape
     for shard in range(4):
@@ -322,7 +322,7 @@ def _add_grain(
     clips: list[list[bytes]], shape: tuple[int, ...], batch_size: int, scratch: Path
 ) -> dict[str, Contestant]:
     """ArrayRecord files under grain's global shuffle, read by its threads."""
-    import grain
+    import grain  # pyright: ignore[reportMissingImports]
     from array_record.python import array_record_module  # pyright: ignore
 
     paths = {"jpeg": scratch / "jpeg.array_record", "raw": scratch / "raw.array_record"}
