@@ -152,7 +152,7 @@ def _curves_png(rows: Sequence[Row]) -> bytes:
                 plot.axvline(index + 0.5, color="grey", linestyle=":", linewidth=1)
         plot.set(title=title, xlabel="epoch")
         if key != "loss":
-            plot.set_ylim(0, 1)
+            plot.set_ylim(0, 1.02)
         plot.grid(alpha=0.3)
         plot.legend()
     return _png(figure)
