@@ -32,7 +32,8 @@ import tensorflow as tf
 from wlasl_tfrecord import input_fn, load_folder, throughput
 from wlasl_tfrecord.examples import decode_frames, parse_clip
 from wlasl_tfrecord.index import ShardFolder, load_records
-from wlasl_tfrecord.reader import parse_frames, read_record
+from wlasl_tfrecord.reader import parse_frames
+from wlasl_tfrecord.records import read_record
 
 Contestant = Callable[[], Iterator]
 

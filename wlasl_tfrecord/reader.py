@@ -11,10 +11,11 @@ import tensorflow as tf
 from absl import logging
 
 from wlasl_tfrecord.clips import ClipSpec
-from wlasl_tfrecord.examples import FRAMES_KEY, IMAGES_KEY
+from wlasl_tfrecord.examples import FRAMES_KEY, IMAGES_KEY, decode_frames
 from wlasl_tfrecord.index import Codec, Records, ShardFolder
+from wlasl_tfrecord.records import read_record
 
-__all__ = ["decode_clip", "make_reader", "parse_frames", "read_record"]
+__all__ = ["decode_clip", "make_reader", "parse_frames"]
 
 # Gives the record that was read, its still encoded frames, and whether they are whole.
 Reader = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
@@ -59,7 +60,7 @@ def make_reader(
 
     def read(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         path = tf.gather(paths, tf.gather(shard_indices, record))
-        serialized = read_record(path, tf.gather(offsets, record))
+        serialized = read_record(path, tf.gather(offsets, record), or_empty=True)
         return parse_frames(serialized, folder.clip, folder.codec)
 
     def read_whole(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -96,29 +97,6 @@ def make_reader(
         )
 
     return read_or_substitute if substitute else read_or_mark
-
-
-def read_record(path: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
-    """Reads the record at an offset of a shard.
-
-    TensorFlow's reader checks the record's CRC. Without a buffer it reads straight into
-    the string; with one every byte is copied once more.
-
-    Args:
-        path: string [], the shard.
-        offset: int64 [], where the record starts, at its length field.
-
-    Returns:
-        string [], the record; empty if it is damaged or cannot be read.
-    """
-    variant = tf.raw_ops.TFRecordDatasetV2(
-        filenames=[path], compression_type="", buffer_size=0, byte_offsets=[offset]
-    )
-    record = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
-    nothing = tf.data.Dataset.from_tensors("")
-    # The first `take` leaves the records behind this one alone.
-    record = record.take(1).ignore_errors().concatenate(nothing).take(1)
-    return record.get_single_element()
 
 
 def parse_frames(
@@ -179,18 +157,8 @@ def decode_clip(
         flat = tf.io.decode_raw(encoded, tf.uint8, fixed_length=length)
         return tf.reshape(flat, clip.shape)
 
-    def decode(image: tf.Tensor) -> tf.Tensor:
-        if codec == "png":
-            frame = tf.io.decode_png(image, channels=3)
-        else:
-            # The accurate inverse DCT is what every other reader of JPEG uses.
-            frame = tf.io.decode_jpeg(image, channels=3, dct_method="INTEGER_ACCURATE")
-        return tf.ensure_shape(frame, [clip.height, clip.width, 3])
-
     def decode_all() -> tf.Tensor:
-        # One operation a frame takes 8 % less than tf.map_fn with its list of tensors.
-        images = tf.unstack(encoded, clip.num_frames)
-        return tf.stack([decode(image) for image in images])
+        return decode_frames({IMAGES_KEY: encoded}, clip, codec)
 
     if surely_whole:
         return decode_all()

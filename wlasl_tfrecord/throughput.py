@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from wlasl_tfrecord import augment, dataset
 from wlasl_tfrecord.index import Records, ShardFolder, load_records
-from wlasl_tfrecord.reader import decode_clip, parse_frames, read_record
+from wlasl_tfrecord.reader import decode_clip, parse_frames
+from wlasl_tfrecord.records import read_record
 
 __all__ = ["Rate", "advise", "measure_input", "measure_limit"]
 
