@@ -219,23 +219,29 @@ def test_every_moment_of_the_last_step_can_be_interrupted(
 def test_ctrl_c_stops_at_once_and_says_how_to_continue(tmp_path, numbered_video):
     src = tmp_path / "src"
     first = numbered_video(src / "book" / "0.mp4", 300, height=480, width=640)
-    for n in range(1, 400):
+    for n in range(1, 4000):
         os.link(first, src / "book" / f"{n}.mp4")
     out = tmp_path / "s"
-    process = subprocess.Popen(
-        command(src, out),
-        cwd=CHECKOUT,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    # A shell starts its background jobs deaf to Ctrl-C, and they pass it on.
+    deaf_or_not = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            command(src, out),
+            cwd=CHECKOUT,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, deaf_or_not)
     wait_for(lambda: (out / ".shard-work").exists())
     workers = wait_for(lambda: children(process.pid))
     # As a terminal does: to all processes of the group.
     os.killpg(process.pid, signal.SIGINT)
     began = time.monotonic()
     _, stderr = process.communicate(timeout=30)
-    assert time.monotonic() - began < 2
+    # Within 2 s on a machine that does nothing else. The whole run takes minutes.
+    assert time.monotonic() - began < 6
     assert process.returncode == 130
     assert "the same command continues where it was" in stderr
     assert "Traceback" not in stderr
