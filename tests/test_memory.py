@@ -26,7 +26,7 @@ def table(record_bytes, count=100):
 
 
 @pytest.mark.parametrize("sequential", [True, False])
-@pytest.mark.parametrize("budget", [256, 300, 500, 4000])
+@pytest.mark.parametrize("budget", [300, 350, 500, 4000])
 def test_a_plan_stays_within_its_budget_and_uses_more_of_a_larger_one(
     budget, sequential
 ):
@@ -35,15 +35,15 @@ def test_a_plan_stays_within_its_budget_and_uses_more_of_a_larger_one(
     )
     used = plan.parallel_calls * 32 + (3 + plan.prefetch) * 16
     used += plan.window * 5 * 4 if sequential else 0
-    assert used <= budget * 3 / 4
+    assert used <= budget * 2 / 3
     smaller = plan_buffers(
-        table(4 * MIB), 4 * MIB, 4, sequential=sequential, ram_budget_mib=256
+        table(4 * MIB), 4 * MIB, 4, sequential=sequential, ram_budget_mib=300
     )
     assert plan.prefetch >= smaller.prefetch >= 1
     assert plan.window >= smaller.window >= 1
 
 
-@pytest.mark.parametrize("budget", [256, 1000])
+@pytest.mark.parametrize("budget", [300, 1000])
 def test_the_window_does_not_depend_on_the_replicas(budget):
     windows = {
         plan_buffers(
@@ -72,7 +72,7 @@ def test_the_budget_that_is_asked_for_is_enough(sequential):
 def test_a_budget_below_one_clip_names_what_is_needed():
     with pytest.raises(
         ValueError,
-        match="ram_budget_mib 10 is too small: batches of 4 clips need at least 128",
+        match="ram_budget_mib 10 is too small: batches of 4 clips need at least 144",
     ):
         plan_buffers(table(4 * MIB), 4 * MIB, 4, sequential=False, ram_budget_mib=10)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from wlasl_tfrecord.index import Records
 
-__all__ = ["Buffers", "plan_buffers"]
+__all__ = ["Buffers", "available_cores", "plan_buffers"]
 
 # Of still encoded records, when nobody sets a budget: some 700 jpeg clips, enough for a
 # thorough shuffle, and little beside a training process.
@@ -43,7 +43,7 @@ def plan_buffers(
     frames once more and as float32. A batch takes its clips twice while they are copied
     together, then once while it waits and once in the hands of the training step. A
     window of the sequential order takes its records up to five times: while they are
-    read, collected and reordered, and while those of the one before wait. A quarter of
+    read, collected and reordered, and while those of the one before wait. A third of
     the budget is left to the allocator, which cannot reuse every gap.
 
     Args:
@@ -63,7 +63,7 @@ def plan_buffers(
     if ram_budget_mib is None:
         window = max(DEFAULT_WINDOW_BYTES // record_bytes, 1)
         return Buffers(parallel_calls=None, prefetch=None, window=window)
-    budget = ram_budget_mib * 2**20 * 3 // 4
+    budget = ram_budget_mib * 2**20 * 2 // 3
     # Half of it whatever the batch is: the order must not depend on how many replicas
     # share a batch.
     window = max(budget // 2 // (5 * record_bytes), 1)
@@ -75,12 +75,19 @@ def plan_buffers(
     # In work one clip, waiting one batch.
     least = per_call + 4 * per_batch
     if budget < least or (sequential and budget < 5 * record_bytes):
-        needed = max(least, 5 * record_bytes) * (2 if sequential else 1) * 4 / 3
+        needed = max(least, 5 * record_bytes) * (2 if sequential else 1) * 3 / 2
         raise ValueError(
             f"ram_budget_mib {ram_budget_mib} is too small: batches of "
             f"{local_batch_size} clips need at least {math.ceil(needed / 2**20)}"
         )
     spare = budget - least
-    calls = 1 + min(os.cpu_count() or 1, spare // 2 // per_call)
+    calls = 1 + min(available_cores(), spare // 2 // per_call)
     prefetch = 1 + min(8, (spare - (calls - 1) * per_call) // per_batch)
     return Buffers(parallel_calls=calls, prefetch=prefetch, window=window)
+
+
+def available_cores() -> int:
+    """Counts the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

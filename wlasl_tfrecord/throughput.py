@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from wlasl_tfrecord import augment, dataset
 from wlasl_tfrecord.index import Records, ShardFolder, load_records
+from wlasl_tfrecord.memory import available_cores
 from wlasl_tfrecord.reader import decode_clip, parse_frames
 from wlasl_tfrecord.records import read_record
 
@@ -119,7 +120,7 @@ def measure_limit(folder: ShardFolder, split: str, *, seconds: float) -> Rate:
         The rate, of one thread a core.
     """
     records = load_records(folder, split)
-    num_threads = len(os.sched_getaffinity(0))
+    num_threads = available_cores()
     if folder.codec == "raw":
         name, work = "bare reads", _bare_reads(folder, split, records)
     else:
@@ -181,7 +182,7 @@ def advise(
         ]
     augmenting = max(cpu["augment"] - cpu["decode"], 0.0)
     decoding = max(cpu["decode"] - cpu["parse"], 0.0)
-    cores = len(os.sched_getaffinity(0))
+    cores = available_cores()
     busy = cpu["read"] / 1e3 * arrives["read"] / cores
     if busy < 0.5 and arrives["read"] < 2 * arrives["batch"]:
         lines.append(
