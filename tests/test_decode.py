@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -241,6 +242,30 @@ class TestImages:
         (tmp_path / "a" / "notes.txt").write_text("1")
         with pytest.raises(VideoError, match=r"too short: the folder holds no"):
             decode(tmp_path / "a")
+
+
+def test_threads_print_nothing_of_what_they_cannot_read(
+    tmp_path, numbered_video, capfd
+):
+    whole = numbered_video(tmp_path / "whole.mp4", num_frames=2)
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(whole.read_bytes()[:600])
+
+    def read(number):
+        path = broken if number % 2 else whole
+        try:
+            decode(path)
+        except VideoError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(8) as pool:
+        messages = list(pool.map(read, range(400)))
+    assert set(messages[::2]) == {""}
+    assert all("broken.mp4: unreadable: not a video" in m for m in messages[1::2])
+    # FFmpeg's own remarks are silenced for the process when it starts; here it had
+    # started before, to draw the video.
+    assert "cap.cpp" not in capfd.readouterr().err
 
 
 class TestWhatIsNoVideo:

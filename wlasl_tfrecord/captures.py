@@ -2,6 +2,7 @@
 
 import math
 import os
+import threading
 from collections.abc import Callable
 
 import cv2
@@ -80,13 +81,14 @@ def open_capture(location: str, *, packets_only: bool = False) -> cv2.VideoCaptu
             *(cv2.CAP_PROP_HW_ACCELERATION, cv2.VIDEO_ACCELERATION_NONE),
         ]
     # It would print several lines that name neither the file nor the reason.
-    log_level = _set_log_level(_SILENT)
-    try:
-        capture = cv2.VideoCapture(location, cv2.CAP_FFMPEG, parameters)
-    except cv2.error as error:
-        raise VideoError(f"unreadable: {' '.join(str(error).split())}") from error
-    finally:
-        _set_log_level(log_level)
+    with _LOG_LEVEL_LOCK:
+        log_level = _set_log_level(_SILENT)
+        try:
+            capture = cv2.VideoCapture(location, cv2.CAP_FFMPEG, parameters)
+        except cv2.error as error:
+            raise VideoError(f"unreadable: {' '.join(str(error).split())}") from error
+        finally:
+            _set_log_level(log_level)
     if not capture.isOpened():
         raise VideoError(_NO_VIDEO)
     # Phones store how they were held: apply it, whatever this build's default is.
@@ -103,6 +105,8 @@ def _is_container(start: bytes) -> bool:
 
 # cv2.utils.logging.LOG_LEVEL_SILENT, which OpenCV 4 does not name.
 _SILENT = 0
+# The level is the process's; a thread must not end the silence of another.
+_LOG_LEVEL_LOCK = threading.Lock()
 
 
 def _set_log_level(level: int) -> int:
