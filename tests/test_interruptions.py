@@ -240,8 +240,7 @@ def test_ctrl_c_stops_at_once_and_says_how_to_continue(tmp_path, numbered_video)
     os.killpg(process.pid, signal.SIGINT)
     began = time.monotonic()
     _, stderr = process.communicate(timeout=30)
-    # Within 2 s on a machine that does nothing else. The whole run takes minutes.
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 2
     assert process.returncode == 130
     assert "the same command continues where it was" in stderr
     assert "Traceback" not in stderr
