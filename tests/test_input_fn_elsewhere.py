@@ -171,19 +171,22 @@ print(len(history.history["val_loss"]))
 
 
 @pytest.mark.slow
-def test_the_first_batch_of_21000_clips_comes_within_two_seconds(
-    write_folder, tmp_path
-):
-    # As many instances as WLASL has. What takes the time is the index, not the frames.
+def test_the_first_batch_of_21000_clips_takes_little_work(write_folder, tmp_path):
+    # As many instances as WLASL has. It has to come within 2 seconds, which
+    # benchmarks/input.py measures. Python takes most of them, so its calls are counted
+    # here: some 100,000. AutoGraph alone would make 2,600,000 of them.
     folder = write_folder(
         tmp_path / "shards", {"train": 21_000}, num_frames=2, height=8, width=8
     )
     code = f"""
-import time
-import tensorflow  # its import does not count
 from wlasl_tfrecord import dataset
-started = time.perf_counter()
+calls = 0
+def count(frame, event, argument):
+    global calls
+    calls += event == "call"
+sys.setprofile(count)
 next(iter(dataset.input_fn({str(folder)!r}, "train", 16)))
-print(time.perf_counter() - started)
+sys.setprofile(None)
+print(calls)
 """
-    assert float(run(code, tmp_path).splitlines()[-1]) < 2
+    assert int(run(code, tmp_path).splitlines()[-1]) < 200_000

@@ -24,6 +24,8 @@ Features = Literal["pair", "weighted", "dict", "keys"]
 OrderName = Literal["shuffled", "sequential"]
 
 
+# No step has a Python `if` on a tensor, and AutoGraph takes a second to find that out.
+@tf.autograph.experimental.do_not_convert
 def input_fn(
     data: str | os.PathLike[str] | ShardFolder,
     split: str = "train",
