@@ -124,7 +124,7 @@ def write_folder() -> Callable[..., Path]:
     ) -> Path:
         import tensorflow as tf
 
-        from wlasl_tfrecord import clips, examples, folder_files, index
+        from wlasl_tfrecord import clips, example_protos, folder_files, index
 
         spec = clips.ClipSpec(num_frames=num_frames, height=height, width=width)
         directory.mkdir(parents=True, exist_ok=True)
@@ -175,7 +175,7 @@ def write_folder() -> Callable[..., Path]:
             glosses=tuple(glosses),
             shards=shards,
         )
-        features = examples.tfds_features(spec, codec, len(glosses))
+        features = example_protos.tfds_features(spec, codec, len(glosses))
         for name, content in folder_files.folder_files(
             folder, records, features
         ).items():
@@ -257,7 +257,7 @@ def drawn_frames(number: int, shape: tuple[int, int, int, int]) -> NDArray[np.ui
 
 
 def _drawn_clip(number, split, spec, codec, glosses):
-    from wlasl_tfrecord import clips, examples
+    from wlasl_tfrecord import clips, example_protos
 
     frames = drawn_frames(number, spec.shape)
     source = clips.ClipSource(
@@ -267,7 +267,7 @@ def _drawn_clip(number, split, spec, codec, glosses):
         frame_indices=tuple(range(spec.num_frames)),
         sha256=f"{number:064x}",
     )
-    info = examples.ClipInfo(
+    info = example_protos.ClipInfo(
         video_id=f"{split}{number:05d}",
         gloss=glosses[number % len(glosses)],
         label=number % len(glosses),
@@ -275,13 +275,13 @@ def _drawn_clip(number, split, spec, codec, glosses):
         source=source,
     )
     if codec == "raw":
-        return examples.encode_clip(info, frames.tobytes(), spec, codec)
+        return example_protos.encode_clip(info, frames.tobytes(), spec, codec)
     suffix = {"jpeg": ".jpg", "png": ".png"}[codec]
     images = [
         cv2.imencode(suffix, np.ascontiguousarray(frame[..., ::-1]))[1].tobytes()
         for frame in frames
     ]
-    return examples.encode_clip(info, images, spec, codec)
+    return example_protos.encode_clip(info, images, spec, codec)
 
 
 def _stored_crc(path: Path, offset: int, num_bytes: int) -> int:

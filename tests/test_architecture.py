@@ -15,12 +15,12 @@ LIBRARY = CHECKOUT / "wlasl_tfrecord"
 # Every module stands in one group. A group imports from itself and from those named
 # behind it: the two sides, writing and reading, meet in the format alone.
 GROUPS = {
-    "format": "errors storage clips index examples",
+    "format": "errors storage clips index protos example_protos tfrecords examples",
     "manifest": "annotation_files class_folders class_list instances manifest "
     "nslt_json splits video_csv video_files wlasl_json",
-    "decoding": "captures contents decode decoder_process framing",
-    "sharding": "decoder_handle decoders finished_shards folder_files folder_plan "
-    "outcomes output_folders plan report shard_files shard_writer shards",
+    "decoding": "captures contents decode decoder_process framing slots",
+    "sharding": "decoder_handle decoder_jobs decoders finished_shards folder_files "
+    "folder_plan outcomes output_folders plan report shard_files shard_writer shards",
     "drawing": "figure poses synthetic",
     "reading": "augment dataset memory order reader records throughput windows",
     "inspection": "contact_sheet damage folder_check inspection record_check",
@@ -51,7 +51,7 @@ HEAVY = {
     "serving steps training",
     "matplotlib": "contact_sheet",
     "tensorflow": "augment contact_sheet dataset epochs evaluation examples export "
-    "features folder_check loop order phases reader record_check records shard_writer "
+    "features folder_check loop order phases reader record_check records "
     "steps strategies throughput training windows",
 }
 
@@ -118,8 +118,9 @@ def test_a_heavy_package_is_imported_only_where_it_is_needed(package):
     assert importers == set(HEAVY[package].split())
 
 
-def test_a_decoding_worker_never_imports_tensorflow():
-    needed, queue = set(), ["decoder_process"]
+@pytest.mark.parametrize("command", ["decoder_process", "shards"])
+def test_sharding_never_imports_tensorflow(command):
+    needed, queue = set(), [command]
     while queue:
         name = queue.pop()
         needed.add(name)

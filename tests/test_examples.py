@@ -1,14 +1,15 @@
 import hashlib
+import random
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from wlasl_tfrecord import examples
+from wlasl_tfrecord import example_protos, examples
 from wlasl_tfrecord.clips import ClipSource, ClipSpec, SignRange
 
 CLIP = ClipSpec(num_frames=4, height=16, width=24)
-INFO = examples.ClipInfo(
+INFO = example_protos.ClipInfo(
     video_id="00335",
     gloss="book",
     label=7,
@@ -35,7 +36,7 @@ def images(codec):
 
 def record(codec):
     frames = smooth_frames().tobytes() if codec == "raw" else images(codec)
-    return examples.encode_clip(INFO, frames, CLIP, codec)
+    return example_protos.encode_clip(INFO, frames, CLIP, codec)
 
 
 def read(serialized, codec):
@@ -112,18 +113,121 @@ def test_a_record_has_the_same_bytes_every_time():
 )
 def test_what_is_no_clip_is_not_written(frames, codec, message):
     with pytest.raises(ValueError, match=message):
-        examples.encode_clip(INFO, frames, CLIP, codec)
+        example_protos.encode_clip(INFO, frames, CLIP, codec)
+
+
+def proto_by_protobuf(info, frames, clip, codec):
+    """The same record by TensorFlow's own protos."""
+    source, times = info.source, info.source.frame_times_us
+    span_us = times[-1] - times[0]
+    context = {
+        "clip/start/timestamp": round(source.sign.start / source.video_fps * 1e6),
+        "clip/end/timestamp": round(source.sign.stop / source.video_fps * 1e6),
+        "clip/label/index": info.label,
+        "clip/label/string": info.gloss,
+        "clip/label/text": info.gloss,
+        "clip/media_id": info.video_id,
+        "example/dataset_name": "wlasl",
+        "example/id": info.video_id,
+        "image/channels": 3,
+        "image/colorspace": "RGB",
+        "image/format": codec.upper(),
+        "image/frame_rate": (len(times) - 1) * 1e6 / span_us
+        if span_us
+        else source.video_fps,
+        "image/height": clip.height,
+        "image/width": clip.width,
+        "wlasl/frame_indices": source.frame_indices,
+        "wlasl/num_distinct_frames": source.num_distinct_frames,
+        "wlasl/range_rule": source.sign.rule,
+        "wlasl/signer_id": info.signer_id,
+        "wlasl/source/frame_rate": source.video_fps,
+        "wlasl/source/num_frames": source.num_video_frames,
+        "wlasl/source/sha256": source.sha256,
+    }
+
+    def fill(feature, value):
+        values = list(value) if isinstance(value, tuple | list) else [value]
+        values = [v.encode() if isinstance(v, str) else v for v in values]
+        kind = {bytes: "bytes_list", float: "float_list", int: "int64_list"}
+        getattr(feature, kind[type(values[0])]).value.extend(values)
+
+    if codec == "raw":
+        proto = tf.train.Example()
+        for key, value in context.items():
+            fill(proto.features.feature[key], value)
+        fill(proto.features.feature["clip/frames"], frames)
+        fill(proto.features.feature["image/timestamp"], times)
+    else:
+        proto = tf.train.SequenceExample()
+        for key, value in context.items():
+            fill(proto.context.feature[key], value)
+        for key, values in (("image/encoded", frames), ("image/timestamp", times)):
+            for value in values:
+                fill(proto.feature_lists.feature_list[key].feature.add(), value)
+    return proto.SerializeToString(deterministic=True)
+
+
+def any_clip(generator):
+    """A clip of any shape, with numbers of every length and texts of every script."""
+    clip = ClipSpec(
+        num_frames=generator.choice([1, 2, 30, 200]),
+        height=generator.randint(1, 40),
+        width=generator.randint(1, 40),
+    )
+    start = generator.choice([0, 1, 127, 128, 5000, 2**31])
+    stop = start + generator.choice([1, 2, 63, 64, 200, 20000])
+    indices = [generator.randrange(start, stop) for _ in range(clip.num_frames)]
+    texts = ["a", "book", "strike (hit)", "手話", "é" * 70, "x" * 20000, "😀 \0"]
+    info = example_protos.ClipInfo(
+        video_id=generator.choice(texts),
+        gloss=generator.choice(texts),
+        label=generator.choice([0, 1, 127, 128, 1999, 2**40]),
+        signer_id=generator.choice([-1, 0, 118, 2**62]),
+        source=ClipSource(
+            video_fps=generator.choice([25.0, 29.97, 23.976, 960.0, 0.001]),
+            num_video_frames=stop + generator.choice([0, 1, 1000]),
+            sign=SignRange(start, stop, generator.choice(["cut", "whole"])),
+            frame_indices=tuple(sorted(indices)),
+            sha256=f"{generator.getrandbits(256):064x}",
+        ),
+    )
+    return info, clip
+
+
+@pytest.mark.parametrize("codec", ["raw", "jpeg"])
+def test_a_proto_has_the_bytes_that_protobuf_gives(codec):
+    generator = random.Random(codec)
+    for _ in range(300):
+        info, clip = any_clip(generator)
+        if codec == "raw":
+            frames = generator.randbytes(clip.num_bytes)
+        else:
+            sizes = [generator.choice([1, 127, 128, 3000]) for _ in range(4)]
+            frames = [
+                generator.randbytes(generator.choice(sizes))
+                for _ in range(clip.num_frames)
+            ]
+        ours = example_protos.encode_clip(info, frames, clip, codec)
+        assert ours == proto_by_protobuf(info, frames, clip, codec)
+
+
+def test_frames_are_a_piece_of_their_own_and_not_copied():
+    frames = memoryview(bytearray(smooth_frames().tobytes()))
+    pieces = example_protos.clip_pieces(INFO, frames, CLIP, "raw")
+    assert any(piece is frames for piece in pieces)
+    assert b"".join(pieces) == record("raw")
 
 
 def test_an_image_of_another_size_is_an_error():
     small = [tf.io.encode_png(f[:8]).numpy() for f in smooth_frames()]
-    serialized = examples.encode_clip(INFO, small, CLIP, "png")
+    serialized = example_protos.encode_clip(INFO, small, CLIP, "png")
     with pytest.raises((tf.errors.InvalidArgumentError, ValueError), match="24"):
         list(tf.data.Dataset.from_tensors(serialized).map(lambda s: read(s, "png")))
 
 
 def test_only_a_raw_record_has_words_for_tfds():
-    features = examples.tfds_features(CLIP, "raw", 3)["featuresDict"]["features"]
+    features = example_protos.tfds_features(CLIP, "raw", 3)["featuresDict"]["features"]
     context = set(examples.context_features(CLIP))
     assert set(features) == {*context, "clip/frames", "image/timestamp"}
-    assert examples.tfds_features(CLIP, "jpeg", 3) is None
+    assert example_protos.tfds_features(CLIP, "jpeg", 3) is None

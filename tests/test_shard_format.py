@@ -307,9 +307,9 @@ def test_the_golden_folder_is_read_as_ever():
 
 def test_the_bytes_of_a_sequence_example_stay():
     # The images are stand-ins, so that no image library decides the digest.
-    from wlasl_tfrecord import clips, examples
+    from wlasl_tfrecord import clips, example_protos
 
-    info = examples.ClipInfo(
+    info = example_protos.ClipInfo(
         video_id="00335",
         gloss="book",
         label=7,
@@ -323,7 +323,7 @@ def test_the_bytes_of_a_sequence_example_stay():
         ),
     )
     spec = clips.ClipSpec(num_frames=2, height=4, width=4)
-    proto = examples.encode_clip(info, [b"first", b"last"], spec, "jpeg")
+    proto = example_protos.encode_clip(info, [b"first", b"last"], spec, "jpeg")
     digest = hashlib.sha256(proto).hexdigest()
     assert digest == "435077de4425c2373704ffae05271f3e5cd2126b1b458cae0f637d26c846e6c0"
     clip = dict(read_map(next(fields(proto))[2], read_feature))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from wlasl_tfrecord import examples, index
+from wlasl_tfrecord import example_protos, index
 from wlasl_tfrecord.damage import Damage
 from wlasl_tfrecord.folder_check import verify_files
 from wlasl_tfrecord.folder_files import folder_files
@@ -63,7 +63,9 @@ def rewrite(directory, change, split="train"):
         crcs=np.array(crcs, np.uint32),
     )
     folder = dataclasses.replace(folder, shards={**folder.shards, split: tuple(shards)})
-    features = examples.tfds_features(folder.clip, folder.codec, folder.num_classes)
+    features = example_protos.tfds_features(
+        folder.clip, folder.codec, folder.num_classes
+    )
     for name, content in folder_files(folder, tables, features).items():
         (directory / name).write_bytes(content)
 
@@ -179,7 +181,9 @@ def test_an_index_that_leaves_gaps_or_repeats_ids_is_named(tmp_path, write_folde
     tables["train"] = dataclasses.replace(
         tables["train"], video_ids=ids, offsets=offsets
     )
-    features = examples.tfds_features(folder.clip, folder.codec, folder.num_classes)
+    features = example_protos.tfds_features(
+        folder.clip, folder.codec, folder.num_classes
+    )
     for name, content in folder_files(folder, tables, features).items():
         (directory / name).write_bytes(content)
     shard = index.shard_name("train", 0, 2)

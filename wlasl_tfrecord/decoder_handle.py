@@ -1,90 +1,40 @@
-"""A decoder: the handle of one process that decodes, and what it gave back."""
+"""A decoder: the handle of one process that decodes."""
 
 import dataclasses
+import io
 import json
 import mmap
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from wlasl_tfrecord.clips import ClipSource, SignRange
+from wlasl_tfrecord.decoder_jobs import DecoderLimits, Job, Undecoded, job_line
 from wlasl_tfrecord.errors import WlaslError
-from wlasl_tfrecord.plan import ShardOptions, Task
+from wlasl_tfrecord.plan import ShardOptions
+from wlasl_tfrecord.slots import make_slots, slot_bytes
 
 __all__ = [
-    "JOBS_EACH",
-    "Decoded",
+    "Answer",
     "Decoder",
-    "DecoderLimits",
-    "Job",
-    "Undecoded",
+    "can_take",
     "receive",
+    "record_of",
+    "release",
     "send",
     "start",
     "stop",
 ]
 
-
-@dataclass(frozen=True, kw_only=True)
-class DecoderLimits:
-    """What one video may cost.
-
-    Attributes:
-        timeout_seconds: How long it may take.
-        memory_mib: How much memory a decoder may take, in MiB.
-
-    Raises:
-        ValueError: If nothing could be decoded under a limit.
-    """
-
-    timeout_seconds: float = 120.0
-    memory_mib: int = 2048
-
-    def __post_init__(self) -> None:
-        """Reject limits under which nothing works."""
-        if not 0 < self.timeout_seconds < 1e6:
-            raise ValueError(
-                f"timeout must be above 0 and below 1e6 seconds, "
-                f"got {self.timeout_seconds}"
-            )
-        # A decoder takes 100 MiB before it has opened a video.
-        if self.memory_mib < 200:
-            raise ValueError(f"memory must be at least 200 MiB, got {self.memory_mib}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decoded:
-    """A clip.
-
-    Attributes:
-        frames: T * H * W * 3 bytes of RGB for raw, otherwise T encoded images.
-        source: Where they lie in the video.
-    """
-
-    frames: bytes | list[bytes]
-    source: ClipSource
-
-
-@dataclass(frozen=True, kw_only=True)
-class Undecoded:
-    """Why there is no clip.
-
-    Attributes:
-        reason: `kind: details`; see `decode.decode_clip`, and besides them the kinds
-            "timeout", "crash" and "out of memory".
-    """
-
-    reason: str
-
+# What `decoder_process` says of a record that it has made.
+Answer = dict[str, Any]
 
 # One that it decodes and one that waits, so that no decoder waits for us.
-JOBS_EACH = 2
+_JOBS_EACH = 2
 
 # A decoder that dies took its video with it, unless something else killed it: out of
 # memory elsewhere, an impatient person. So each video has a second chance.
@@ -95,23 +45,16 @@ _START_SECONDS = 120.0
 
 
 @dataclass(kw_only=True)
-class Job:
-    """A task on its way."""
-
-    number: int
-    task: Task
-    num_attempts: int = 0
-    slot: int = 0
-
-
-@dataclass(kw_only=True)
 class Decoder:
     """A process, its pipes, and the memory that it shares with us.
 
     Attributes:
         process: The process; tasks go to its standard input, a line each.
-        results_fd: Where its answers arrive, a line each.
-        payload: Room for the frames of as many clips as it may have jobs.
+        results: Where its answers arrive, a line each.
+        payload: Its slots; the memory outlives the process.
+        payload_fd: The same as a file.
+        slot_bytes: The size of one of them.
+        free_slots: Those that hold nothing.
         jobs: What it has been sent; it is at the first.
         started: When it began with that, in monotonic seconds.
         is_ready: Whether it has said that it runs.
@@ -120,8 +63,11 @@ class Decoder:
     """
 
     process: subprocess.Popen[bytes]
-    results_fd: int
+    results: io.FileIO
     payload: mmap.mmap
+    payload_fd: int
+    slot_bytes: int
+    free_slots: set[int]
     jobs: deque[Job] = dataclasses.field(default_factory=deque)
     started: float = 0.0
     is_ready: bool = False
@@ -129,18 +75,50 @@ class Decoder:
     received: bytearray = dataclasses.field(default_factory=bytearray)
 
 
-def start(options: ShardOptions, limits: DecoderLimits) -> Decoder:
-    """Starts a process, and does not wait for it."""
-    slot_bytes = _slot_bytes(options)
-    payload_fd = _anonymous_file(slot_bytes * JOBS_EACH)
+def start(options: ShardOptions, limits: DecoderLimits, num_slots: int) -> Decoder:
+    """Starts a decoder, and does not wait for it.
+
+    Args:
+        options: What the clips shall be.
+        limits: What one video may cost.
+        num_slots: How many records may lie in its memory, those that it works at
+            included.
+
+    Raises:
+        WlaslError: If the system starts no process.
+    """
+    size = _slot_bytes(options)
+    payload_fd = make_slots(num_slots * size)
+    try:
+        process, results = _start_process(options, limits, payload_fd)
+    except WlaslError:
+        os.close(payload_fd)
+        raise
+    return Decoder(
+        process=process,
+        results=results,
+        payload=mmap.mmap(payload_fd, num_slots * size),
+        payload_fd=payload_fd,
+        slot_bytes=size,
+        free_slots=set(range(num_slots)),
+        started=time.monotonic(),
+    )
+
+
+def _start_process(
+    options: ShardOptions, limits: DecoderLimits, payload_fd: int
+) -> tuple[subprocess.Popen[bytes], io.FileIO]:
+    """Starts a process on the slots; gives it, and where its answers will arrive."""
     results_fd, child_results_fd = os.pipe()
+    os.set_blocking(results_fd, False)
+    results = io.FileIO(results_fd, "rb")
     settings = {
         "clip": dataclasses.asdict(options.clip),
         "framing": options.framing,
         "codec": options.codec,
         "jpeg_quality": options.jpeg_quality,
         "memory_bytes": limits.memory_mib * 2**20,
-        "slot_bytes": slot_bytes,
+        "slot_bytes": _slot_bytes(options),
         "payload_fd": payload_fd,
         "results_fd": child_results_fd,
         "parent": os.getpid(),
@@ -170,61 +148,40 @@ def start(options: ShardOptions, limits: DecoderLimits) -> Decoder:
             # Ctrl-C goes to a whole group of processes; what it means, we decide.
             start_new_session=True,
         )
-        payload = mmap.mmap(payload_fd, slot_bytes * JOBS_EACH)
     except OSError as error:
+        results.close()
         raise WlaslError(
             f"cannot start a decoder process: {error}; try fewer --workers"
         ) from error
     finally:
-        os.close(payload_fd)
         os.close(child_results_fd)
-    os.set_blocking(results_fd, False)
-    return Decoder(
-        process=process,
-        results_fd=results_fd,
-        payload=payload,
-        started=time.monotonic(),
-    )
+    return process, results
 
 
 def _slot_bytes(options: ShardOptions) -> int:
-    """Gives room for one clip, encoded in whatever way, in whole pages."""
-    clip = options.clip
-    # Noise becomes a little larger as a PNG, and every image has a header.
-    num_bytes = clip.num_bytes + clip.num_bytes // 64
-    num_bytes += clip.num_frames * (clip.height + 4096)
-    return -(-num_bytes // mmap.PAGESIZE) * mmap.PAGESIZE
+    return slot_bytes(options.clip, is_raw=options.codec == "raw")
 
 
-def _anonymous_file(num_bytes: int) -> int:
-    """Makes a file that has no name, in memory where the system can."""
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("wlasl-clips")
-    else:
-        with tempfile.TemporaryFile() as file:
-            descriptor = os.dup(file.fileno())
-    os.truncate(descriptor, num_bytes)
-    return descriptor
+def can_take(decoder: Decoder) -> bool:
+    """Says whether a decoder has use and room for a further job."""
+    return len(decoder.jobs) < _JOBS_EACH and bool(decoder.free_slots)
 
 
 def send(decoder: Decoder, job: Job) -> None:
-    """Gives a decoder one more job."""
-    taken = {other.slot for other in decoder.jobs}
-    job.slot = next(slot for slot in range(JOBS_EACH) if slot not in taken)
+    """Gives a decoder one more job, which `can_take` has allowed."""
+    # The lowest: memory that was used before is there already.
+    job.slot = min(decoder.free_slots)
+    decoder.free_slots.remove(job.slot)
     if not decoder.jobs and decoder.is_ready:
         decoder.started = time.monotonic()
     decoder.jobs.append(job)
-    instance = job.task.instance
-    line = {
-        "path": instance.path,
-        "start": instance.start,
-        "stop": instance.stop,
-        "annotation_fps": instance.annotation_fps,
-        "slot": job.slot,
-    }
+    _tell(decoder, job)
+
+
+def _tell(decoder: Decoder, job: Job) -> None:
     assert decoder.process.stdin is not None
     try:
-        decoder.process.stdin.write(json.dumps(line).encode() + b"\n")
+        decoder.process.stdin.write(job_line(job))
     except BrokenPipeError:
         # It died; its results end, which `receive` will see.
         return
@@ -232,16 +189,20 @@ def send(decoder: Decoder, job: Job) -> None:
 
 def receive(
     decoder: Decoder, options: ShardOptions, limits: DecoderLimits
-) -> list[tuple[Job, Decoded | Undecoded]]:
-    """Takes what a decoder has finished, and starts it again if it died or hangs."""
-    has_ended = False
-    try:
-        while data := os.read(decoder.results_fd, 2**16):
-            decoder.received += data
-        has_ended = True
-    except BlockingIOError:
-        pass
-    finished: list[tuple[Job, Decoded | Undecoded]] = []
+) -> list[tuple[Job, Answer | Undecoded]]:
+    """Takes what a decoder has finished, and starts it again if it died or hangs.
+
+    Returns:
+        Jobs with what came of them. The slot of each one is taken until `release`.
+
+    Raises:
+        WlaslError: If no process can be started.
+    """
+    # None where there is nothing yet, no bytes where there will never be any.
+    while data := decoder.results.read(2**16):
+        decoder.received += data
+    has_ended = data is not None
+    finished: list[tuple[Job, Answer | Undecoded]] = []
     *lines, rest = decoder.received.split(b"\n")
     decoder.received = bytearray(rest)
     for line in lines:
@@ -251,48 +212,46 @@ def receive(
             decoder.is_ready = True
         else:
             job = decoder.jobs.popleft()
-            finished.append((job, _result(answer, decoder, job, options)))
+            finished.append((job, _checked(answer, job)))
     if not has_ended and not _is_late(decoder, limits):
         return finished
     if not decoder.is_ready:
-        num_failed_starts = decoder.num_failed_starts + 1
-        if num_failed_starts == _MAX_STARTS:
+        decoder.num_failed_starts += 1
+        if decoder.num_failed_starts == _MAX_STARTS:
             raise WlaslError(
                 "a decoder process does not start; its own message, if it had one, is "
                 "above"
             )
         _restart(decoder, options, limits)
-        decoder.num_failed_starts = num_failed_starts
         return finished
     job, reason = decoder.jobs[0], _death(decoder, limits, has_ended)
     job.num_attempts += 1
     if not has_ended or job.num_attempts == _MAX_ATTEMPTS:
         decoder.jobs.popleft()
         finished.append((job, Undecoded(reason=reason)))
+    decoder.num_failed_starts = 0
     _restart(decoder, options, limits)
     return finished
 
 
-def _result(
-    answer: dict[str, Any], decoder: Decoder, job: Job, options: ShardOptions
-) -> Decoded | Undecoded:
-    """Reads an answer, and copies its frames out of the shared memory."""
+def _checked(answer: Answer, job: Job) -> Answer | Undecoded:
+    """Tells a record from a reason why there is none."""
     if "error" in answer:
         return Undecoded(reason=answer["error"])
-    source = answer["source"]
-    if source["sha256"] != job.task.sha256:
+    if answer["sha256"] != job.task.sha256:
         return Undecoded(reason="unreadable: it was changed during the run; run again")
-    images: list[bytes] = []
-    end = job.slot * _slot_bytes(options)
-    for num_bytes in answer["sizes"]:
-        images.append(decoder.payload[end : end + num_bytes])
-        end += num_bytes
-    source["sign"] = SignRange(*source["sign"])
-    source["frame_indices"] = tuple(source["frame_indices"])
-    return Decoded(
-        frames=images[0] if options.codec == "raw" else images,
-        source=ClipSource(**source),
-    )
+    return answer
+
+
+def record_of(decoder: Decoder, job: Job, answer: Answer) -> memoryview:
+    """Gives the bytes of a record, good until its slot is released."""
+    at = job.slot * decoder.slot_bytes
+    return memoryview(decoder.payload)[at + answer["start"] : at + answer["stop"]]
+
+
+def release(decoder: Decoder, job: Job) -> None:
+    """Lets a decoder use the slot of a finished job again."""
+    decoder.free_slots.add(job.slot)
 
 
 def _is_late(decoder: Decoder, limits: DecoderLimits) -> bool:
@@ -313,18 +272,26 @@ def _death(decoder: Decoder, limits: DecoderLimits, has_ended: bool) -> str:
 
 def _restart(decoder: Decoder, options: ShardOptions, limits: DecoderLimits) -> None:
     """Puts a new process in the place of one, and gives it the same jobs."""
-    jobs = decoder.jobs
-    stop(decoder)
-    vars(decoder).update(vars(start(options, limits)))
-    for job in jobs:
-        send(decoder, job)
+    _end_process(decoder)
+    decoder.process, decoder.results = _start_process(
+        options, limits, decoder.payload_fd
+    )
+    decoder.started, decoder.is_ready = time.monotonic(), False
+    decoder.received.clear()
+    for job in decoder.jobs:
+        _tell(decoder, job)
 
 
 def stop(decoder: Decoder) -> None:
-    """Ends a process at once. It has nothing to tidy up."""
+    """Ends a decoder at once. It has nothing to tidy up."""
+    _end_process(decoder)
+    decoder.payload.close()
+    os.close(decoder.payload_fd)
+
+
+def _end_process(decoder: Decoder) -> None:
     decoder.process.kill()
     decoder.process.wait()
     if decoder.process.stdin is not None:
         decoder.process.stdin.close()
-    os.close(decoder.results_fd)
-    decoder.payload.close()
+    decoder.results.close()

@@ -1,4 +1,4 @@
-"""A decoder process: takes videos one by one, and gives back clips.
+"""A decoder process: takes videos one by one, and gives back records.
 
 It is started as a program of its own, not by `multiprocessing`: a child of that would
 import its parent's main module again, and TensorFlow with it, 0.5 GB in every process.
@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from wlasl_tfrecord.clips import ClipSpec
 from wlasl_tfrecord.decode import decode_clip
 from wlasl_tfrecord.errors import VideoError
+from wlasl_tfrecord.example_protos import ClipInfo, clip_pieces
+from wlasl_tfrecord.slots import frames_in, put_record
 
 __all__ = ["main"]
 
@@ -46,20 +48,19 @@ def main(argv: list[str]) -> int:
     os.dup2(null, 1)
     os.dup2(null, 2)
     for line in sys.stdin.buffer:
-        task = json.loads(line)
+        task = json.loads(line.decode("utf-8", "surrogateescape"))
         start = task["slot"] * slot_bytes
-        payload = shared[start : start + slot_bytes]
-        _reply(results, _answer(task, settings, clip, payload))
+        slot = shared[start : start + slot_bytes]
+        _reply(results, _answer(task, settings, clip, slot))
     return 0
 
 
 def _answer(
-    task: dict[str, Any], settings: dict[str, Any], clip: ClipSpec, payload: memoryview
+    task: dict[str, Any], settings: dict[str, Any], clip: ClipSpec, slot: memoryview
 ) -> dict[str, Any]:
-    """Decodes one clip into the shared memory, and describes it."""
+    """Makes the record of one clip in the shared memory, and describes it."""
     codec = settings["codec"]
     try:
-        out = np.frombuffer(payload, np.uint8, count=clip.num_bytes).reshape(clip.shape)
         frames, source = decode_clip(
             task["path"],
             clip=clip,
@@ -67,41 +68,52 @@ def _answer(
             start=task["start"],
             stop=task["stop"],
             annotation_fps=task["annotation_fps"],
-            # Encoded images may come to lie where the frames are, so these go aside.
-            out=out if codec == "raw" else None,
+            out=frames_in(slot, clip),
         )
-        sizes = [clip.num_bytes]
+        stored = frames.reshape(-1).data
         if codec != "raw":
-            sizes = _encode(frames, codec, settings["jpeg_quality"], payload)
+            stored = _encode(
+                frames, source.frame_indices, codec, settings["jpeg_quality"]
+            )
     except VideoError as error:
         return {"error": str(error)}
     except MemoryError:
         return {"error": "out of memory: it needs more than a decoder may take"}
+    info = ClipInfo(
+        video_id=task["video_id"],
+        gloss=task["gloss"],
+        label=task["label"],
+        signer_id=task["signer_id"],
+        source=source,
+    )
+    start, stop, crc = put_record(slot, clip_pieces(info, stored, clip, codec))
     return {
-        "sizes": sizes,
-        "source": {
-            "video_fps": source.video_fps,
-            "num_video_frames": source.num_video_frames,
-            "sign": list(source.sign),
-            "frame_indices": list(source.frame_indices),
-            "sha256": source.sha256,
-        },
+        "start": start,
+        "stop": stop,
+        "crc": crc,
+        "sha256": source.sha256,
+        "num_distinct_frames": source.num_distinct_frames,
+        "range_rule": source.sign.rule,
+        "num_video_frames": source.num_video_frames,
     }
 
 
 def _encode(
-    frames: NDArray[np.uint8], codec: str, jpeg_quality: int, payload: memoryview
-) -> list[int]:
-    """Encodes every frame into the shared memory, one behind the other.
+    frames: NDArray[np.uint8],
+    frame_indices: tuple[int, ...],
+    codec: str,
+    jpeg_quality: int,
+) -> list[bytes]:
+    """Encodes every frame.
 
     Args:
         frames: uint8 [T, H, W, 3], RGB.
+        frame_indices: T numbers; equal ones are the same frame.
         codec: "jpeg" or "png".
         jpeg_quality: From 1 to 100.
-        payload: Receives the images.
 
     Returns:
-        T sizes in bytes.
+        T images.
     """
     if codec == "jpeg":
         # The videos themselves hold colour at half their resolution. At quality 95 this
@@ -112,23 +124,13 @@ def _encode(
     else:
         # A third of the time of level 6 for a seventh more bytes.
         suffix, settings = ".png", [cv2.IMWRITE_PNG_COMPRESSION, 1]
-    sizes: list[int] = []
-    end = 0
-    previous: bytes | None = None
-    for number, frame in enumerate(frames):
+    encoded: dict[int, bytes] = {}
+    for number, frame in zip(frame_indices, frames):
         # A short video repeats frames.
-        if previous is None or not np.array_equal(frame, frames[number - 1]):
+        if number not in encoded:
             image = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-            encoded, buffer = cv2.imencode(suffix, image, settings)
-            if not encoded:
-                raise VideoError(f"unreadable: frame {number} cannot be encoded")
-            previous = buffer.tobytes()
-        if end + len(previous) > len(payload):
-            raise VideoError("unreadable: its frames grow when they are encoded")
-        payload[end : end + len(previous)] = previous
-        sizes.append(len(previous))
-        end += len(previous)
-    return sizes
+            encoded[number] = cv2.imencode(suffix, image, settings)[1].tobytes()
+    return [encoded[number] for number in frame_indices]
 
 
 _JPEG_420 = int(cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420)

@@ -5,20 +5,24 @@ from collections.abc import Generator, Iterable, Sequence
 from multiprocessing import connection
 
 from wlasl_tfrecord.decoder_handle import (
-    JOBS_EACH,
-    Decoded,
+    Answer,
     Decoder,
-    DecoderLimits,
-    Job,
-    Undecoded,
+    can_take,
     receive,
+    record_of,
+    release,
     send,
     start,
     stop,
 )
+from wlasl_tfrecord.decoder_jobs import Decoded, DecoderLimits, Job, Undecoded
 from wlasl_tfrecord.plan import ShardOptions, Task
 
 __all__ = ["Decoded", "DecoderLimits", "Undecoded", "decode_in_order", "num_cores"]
+
+# How many records may wait for their turn, so that the other decoders go on while one
+# decodes a long video.
+_NUM_AHEAD = 8
 
 
 def num_cores() -> int:
@@ -37,8 +41,8 @@ def decode_in_order(
 ) -> Generator[tuple[Task, Decoded | Undecoded], None, None]:
     """Decodes in processes, and gives the results in the order of the tasks.
 
-    Each process has one task at a time, so that whatever goes wrong is one video's.
-    Results wait for their turn in memory, a bounded number of them.
+    What goes wrong in a process is one video's. Records wait for their turn in the
+    memory in which they were made, a bounded number of them.
 
     Args:
         tasks: What to decode.
@@ -47,17 +51,19 @@ def decode_in_order(
         num_workers: How many processes.
 
     Yields:
-        Each task with its clip, or with the reason why there is none.
+        Each task with its clip, or with the reason why there is none. The clip's bytes
+        are good until the next result is asked for.
 
     Raises:
         WlaslError: If no decoder can be started.
     """
     waiting = iter(enumerate(tasks))
-    results: dict[int, tuple[Task, Decoded | Undecoded]] = {}
+    results: dict[int, tuple[Decoder, Job, Answer | Undecoded]] = {}
     num_sent = num_given = 0
     exhausted = False
-    # Room for the others to go on while one decodes a long video.
-    num_ahead = num_workers * JOBS_EACH + 8
+    num_ahead = 2 * num_workers + _NUM_AHEAD
+    # A decoder with few others beside it may have to be far ahead of the next one.
+    num_slots = 2 + -(-_NUM_AHEAD // max(num_workers - 1, 1))
     decoders: list[Decoder] = []
     try:
         while not (exhausted and num_given == num_sent):
@@ -66,7 +72,7 @@ def decode_in_order(
                 if decoder is None or (decoder.jobs and len(decoders) < num_workers):
                     if len(decoders) == num_workers:
                         break
-                    decoder = start(options, limits)
+                    decoder = start(options, limits, num_slots)
                     decoders.append(decoder)
                 number, task = next(waiting, (-1, None))
                 if task is None:
@@ -79,19 +85,36 @@ def decode_in_order(
             busy = [decoder for decoder in decoders if decoder.jobs]
             if num_given not in results:
                 # A second is soon enough to see that one is out of time.
-                connection.wait([d.results_fd for d in busy], timeout=1.0)
+                connection.wait([d.results.fileno() for d in busy], timeout=1.0)
             for decoder in busy:
-                for job, result in receive(decoder, options, limits):
-                    results[job.number] = job.task, result
+                for job, answer in receive(decoder, options, limits):
+                    results[job.number] = decoder, job, answer
             if num_given in results:
-                yield results.pop(num_given)
+                decoder, job, answer = results.pop(num_given)
                 num_given += 1
+                if isinstance(answer, Undecoded):
+                    yield job.task, answer
+                else:
+                    with record_of(decoder, job, answer) as record:
+                        yield job.task, _decoded(record, answer)
+                release(decoder, job)
     finally:
         for decoder in decoders:
             stop(decoder)
 
 
+def _decoded(record: memoryview, answer: Answer) -> Decoded:
+    return Decoded(
+        record=record,
+        crc=answer["crc"],
+        num_distinct_frames=answer["num_distinct_frames"],
+        range_rule=answer["range_rule"],
+        num_video_frames=answer["num_video_frames"],
+    )
+
+
 def _least_busy(decoders: Sequence[Decoder]) -> Decoder | None:
     """Gives a decoder that can take a further job; None if there is none."""
-    least = min(decoders, key=lambda decoder: len(decoder.jobs), default=None)
-    return least if least and len(least.jobs) < JOBS_EACH else None
+    return min(
+        filter(can_take, decoders), key=lambda decoder: len(decoder.jobs), default=None
+    )

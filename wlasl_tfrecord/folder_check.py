@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from wlasl_tfrecord import examples, index
+from wlasl_tfrecord import example_protos, index
 from wlasl_tfrecord.damage import Damage
 from wlasl_tfrecord.index import ShardFolder
 from wlasl_tfrecord.storage import join_path, read_bytes
@@ -35,7 +35,9 @@ def verify_files(folder: ShardFolder) -> list[Damage]:
     damage += _verify_info(folder)
     labels = "".join(f"{gloss}\n" for gloss in folder.glosses)
     damage += _verify_text(folder, index.LABELS_FILE, labels, "the index's glosses")
-    features = examples.tfds_features(folder.clip, folder.codec, folder.num_classes)
+    features = example_protos.tfds_features(
+        folder.clip, folder.codec, folder.num_classes
+    )
     if features is None and index.FEATURES_FILE in present:
         reason = f"TFDS cannot read {folder.codec} records, this says it can"
         damage.append(Damage(file=index.FEATURES_FILE, reason=reason))

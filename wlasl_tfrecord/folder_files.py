@@ -38,8 +38,8 @@ def folder_files(
     Args:
         folder: What the folder holds; its `index_sha256` is computed here.
         records: The table of records of each split.
-        tfds_features: What `examples.tfds_features` says of the records; None if TFDS
-            has no words for them (a SequenceExample).
+        tfds_features: What `example_protos.tfds_features` says of the records; None if
+            TFDS has no words for them (a SequenceExample).
 
     Returns:
         Name -> bytes; the same for the same arguments. Write `index.json` last: a

@@ -12,9 +12,9 @@ import numpy as np
 from wlasl_tfrecord.index import Records, Shard
 from wlasl_tfrecord.outcomes import Outcome, decoding_failure
 from wlasl_tfrecord.plan import PlannedShard
+from wlasl_tfrecord.tfrecords import stored_crc
 
 __all__ = [
-    "FRAME_BYTES",
     "Record",
     "WrittenShard",
     "is_intact",
@@ -23,13 +23,7 @@ __all__ = [
     "save_state",
     "shard_outcomes",
     "state_name",
-    "stored_crc",
 ]
-
-# A record's frame: eight bytes of length, four of its checksum; behind the proto four
-# of the proto's.
-_HEADER_BYTES, _FOOTER_BYTES = 12, 4
-FRAME_BYTES = _HEADER_BYTES + _FOOTER_BYTES
 
 
 class Record(NamedTuple):
@@ -114,12 +108,6 @@ def is_intact(path: str, shard: WrittenShard) -> bool:
             )
     except OSError:
         return False
-
-
-def stored_crc(descriptor: int, offset: int, num_bytes: int) -> int:
-    """Reads the masked CRC-32C that a shard stores behind a proto."""
-    footer = os.pread(descriptor, _FOOTER_BYTES, offset + _HEADER_BYTES + num_bytes)
-    return int.from_bytes(footer, "little")
 
 
 def merge_records(shards: Sequence[WrittenShard]) -> Records:

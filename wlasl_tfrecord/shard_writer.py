@@ -1,21 +1,14 @@
-"""A shard's writer: clips in, one whole file of records out."""
+"""A shard's writer: records in, one whole file out."""
 
 import os
 from collections.abc import Iterator
 
-import tensorflow as tf
 from tqdm import tqdm
 
-from wlasl_tfrecord import examples
-from wlasl_tfrecord.decoders import Decoded, Undecoded
-from wlasl_tfrecord.errors import OutputError
-from wlasl_tfrecord.plan import PlannedShard, ShardOptions, Task
-from wlasl_tfrecord.shard_files import (
-    FRAME_BYTES,
-    Record,
-    WrittenShard,
-    stored_crc,
-)
+from wlasl_tfrecord.decoder_jobs import Decoded, Undecoded
+from wlasl_tfrecord.plan import PlannedShard, Task
+from wlasl_tfrecord.shard_files import Record, WrittenShard
+from wlasl_tfrecord.tfrecords import FRAME_BYTES
 
 __all__ = ["write_shard"]
 
@@ -24,7 +17,6 @@ def write_shard(
     shard: PlannedShard,
     decoded: Iterator[tuple[Task, Decoded | Undecoded]],
     path: str,
-    options: ShardOptions,
     progress: tqdm,
 ) -> WrittenShard:
     """Writes one shard aside and renames it.
@@ -33,64 +25,39 @@ def write_shard(
         shard: What to write.
         decoded: Its clips, and those of the shards behind it.
         path: Where it comes to lie.
-        options: What decides its bytes.
         progress: Is told of every clip.
 
     Raises:
-        OutputError: If the file cannot be written.
+        OSError: If the file cannot be written.
     """
     aside = f"{path}.tmp"
     records: list[Record] = []
     failures: dict[str, str] = {}
-    offset = 0
-    try:
-        with tf.io.TFRecordWriter(aside) as writer:
-            for _ in shard.tasks:
-                task, result = next(decoded)
-                progress.update()
-                instance = task.instance
-                if isinstance(result, Undecoded):
-                    failures[instance.video_id] = result.reason
-                    continue
-                info = examples.ClipInfo(
-                    video_id=instance.video_id,
-                    gloss=instance.gloss,
+    num_bytes = 0
+    # Without a buffer: a record goes from the decoder's memory to the kernel at once.
+    with open(aside, "wb", buffering=0) as file:
+        for _ in shard.tasks:
+            task, result = next(decoded)
+            progress.update()
+            instance = task.instance
+            if isinstance(result, Undecoded):
+                failures[instance.video_id] = result.reason
+                continue
+            _write_all(file.fileno(), result.record)
+            records.append(
+                Record(
+                    offset=num_bytes,
+                    num_bytes=len(result.record) - FRAME_BYTES,
+                    crc=result.crc,
                     label=instance.label,
+                    video_id=instance.video_id,
                     signer_id=instance.signer_id,
-                    source=result.source,
+                    num_distinct_frames=result.num_distinct_frames,
+                    range_rule=result.range_rule,
+                    num_video_frames=result.num_video_frames,
                 )
-                proto = examples.encode_clip(
-                    info, result.frames, options.clip, options.codec
-                )
-                writer.write(proto)
-                records.append(
-                    Record(
-                        offset=offset,
-                        num_bytes=len(proto),
-                        crc=0,
-                        label=instance.label,
-                        video_id=instance.video_id,
-                        signer_id=instance.signer_id,
-                        num_distinct_frames=result.source.num_distinct_frames,
-                        range_rule=result.source.sign.rule,
-                        num_video_frames=result.source.num_video_frames,
-                    )
-                )
-                offset += len(proto) + FRAME_BYTES
-    except tf.errors.OpError as error:
-        raise _as_output_error(error, path) from error
-    with open(aside, "rb") as file:
-        num_bytes = os.fstat(file.fileno()).st_size
-        if num_bytes != offset:
-            raise OutputError(
-                f"{path} has {num_bytes} bytes instead of {offset}; the disk is full "
-                "or damaged"
             )
-        # TensorFlow computes the checksum of each record and does not say it.
-        records = [
-            r._replace(crc=stored_crc(file.fileno(), r.offset, r.num_bytes))
-            for r in records
-        ]
+            num_bytes += len(result.record)
     os.replace(aside, path)
     return WrittenShard(
         name=shard.name,
@@ -101,11 +68,10 @@ def write_shard(
     )
 
 
-def _as_output_error(error: tf.errors.OpError, path: str) -> OutputError:
-    """Says in one line what TensorFlow says of a file that it cannot write."""
-    if isinstance(error, tf.errors.ResourceExhaustedError):
-        return OutputError(
-            f"no space left to write {path}; free some and run the same command again: "
-            "it continues"
-        )
-    return OutputError(f"cannot write {path}: {error.message}; check --out")
+def _write_all(descriptor: int, record: memoryview) -> None:
+    """Writes a record, in several turns if the system takes only a part of it."""
+    written = 0
+    while written < len(record):
+        # At the end of a disk a part fits; the next turn then says that it is full.
+        with record[written:] as left:
+            written += os.write(descriptor, left)

@@ -8,12 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from tqdm import tqdm
 
-from wlasl_tfrecord import examples, index
-from wlasl_tfrecord.decoders import (
-    DecoderLimits,
-    decode_in_order,
-    num_cores,
-)
+from wlasl_tfrecord import example_protos, index
+from wlasl_tfrecord.decoders import DecoderLimits, decode_in_order, num_cores
 from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.finished_shards import WORK_DIR
 from wlasl_tfrecord.folder_files import folder_files
@@ -143,7 +139,7 @@ def _write_unwritten(
     ):
         for shard in plan.unwritten:
             path = os.path.join(work_dir, shard.name)
-            finished = write_shard(shard, decoded, path, plan.options, progress)
+            finished = write_shard(shard, decoded, path, progress)
             written[shard.name] = finished
             settling.append(settler.submit(_settle, finished, path, work_dir))
         for future in settling:
@@ -249,7 +245,9 @@ def _folder_files(
         options=named,
     )
     records = {split: merge_records(shards) for split, shards in by_split.items()}
-    features = examples.tfds_features(options.clip, options.codec, len(plan.glosses))
+    features = example_protos.tfds_features(
+        options.clip, options.codec, len(plan.glosses)
+    )
     return folder_files(folder, records, features)
 
 

@@ -4,13 +4,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from wlasl_tfrecord.cli import import_tensorflow, make_parser, run
+from wlasl_tfrecord.cli import make_parser, run
 from wlasl_tfrecord.clips import FRAMINGS, ClipSpec
 from wlasl_tfrecord.decoders import DecoderLimits, num_cores
 from wlasl_tfrecord.folder_plan import check_space, plan_folder
 from wlasl_tfrecord.index import CODECS
 from wlasl_tfrecord.manifest import SPLIT_SOURCES, read_manifest
 from wlasl_tfrecord.plan import ShardOptions
+from wlasl_tfrecord.shards import write_shards
 
 __all__ = ["main"]
 
@@ -122,10 +123,6 @@ def _write(arguments: argparse.Namespace) -> int:
         print(plan.summary())
         check_space(plan)
         return 0
-    # Only now, because it takes seconds.
-    import_tensorflow()
-    from wlasl_tfrecord.shards import write_shards
-
     report = write_shards(
         manifest,
         arguments.out,

@@ -1,0 +1,60 @@
+"""A TFRecord: a proto with its length before it, and a checksum behind each of both.
+
+Reference:
+    docs/shard-format.md section 3.
+"""
+
+import os
+from collections.abc import Iterable
+
+import google_crc32c
+import numpy as np
+
+__all__ = [
+    "FRAME_BYTES",
+    "HEADER_BYTES",
+    "footer",
+    "header",
+    "masked_crc",
+    "stored_crc",
+]
+
+# Eight bytes of length and four of its checksum; behind the proto four of the proto's.
+HEADER_BYTES, _FOOTER_BYTES = 12, 4
+FRAME_BYTES = HEADER_BYTES + _FOOTER_BYTES
+
+
+def header(num_bytes: int) -> bytes:
+    """Gives what stands before a proto of so many bytes."""
+    length = num_bytes.to_bytes(8, "little")
+    return length + footer(masked_crc([length]))
+
+
+def footer(crc: int) -> bytes:
+    """Gives what stands behind a proto of that masked CRC."""
+    return crc.to_bytes(_FOOTER_BYTES, "little")
+
+
+def masked_crc(pieces: Iterable[bytes | memoryview]) -> int:
+    """Computes the masked CRC-32C of bytes that follow each other.
+
+    >>> hex(masked_crc([b"1234", b"56789"]))
+    '0xc78ab0e5'
+    """
+    crc = 0
+    for piece in pieces:
+        # It takes no buffer that could change meanwhile, but for NumPy's.
+        crc = google_crc32c.extend(crc, np.frombuffer(piece, np.uint8))
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def stored_crc(descriptor: int, offset: int, num_bytes: int) -> int:
+    """Reads the masked CRC that a shard stores behind the proto of a record.
+
+    Args:
+        descriptor: The open shard.
+        offset: Where the record starts.
+        num_bytes: Length of the proto.
+    """
+    stored = os.pread(descriptor, _FOOTER_BYTES, offset + HEADER_BYTES + num_bytes)
+    return int.from_bytes(stored, "little")
