@@ -2,12 +2,13 @@
 
     python benchmarks/train.py guide            # ours against Keras's TimeDistributed
     python benchmarks/train.py cache            # a head epoch with and without cache
+    python benchmarks/train.py memory           # of a step, with --accumulate, --remat
     KERAS_BACKEND=jax python benchmarks/train.py recipe     # the network alone
 
 Each measurement is a process of its own, so that its start-up and its peak memory are
-its own too. `guide` and `cache` want TensorFlow, `recipe` only Keras and its backend:
-it tells what a GPU can take, clips a second, to set beside what `bin/bench input`
-says that the shards can give.
+its own too. All but `recipe` want TensorFlow; that one takes Keras on any backend, and
+tells what a GPU can take, clips a second, to set beside what `bin/bench input` says
+that the shards can give.
 """
 
 import argparse
@@ -35,12 +36,13 @@ PEAKS = {"H100": (989, 494), "H200": (989, 494), "A100": (312, 156), "L4": (121,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measures training.")
-    parser.add_argument("what", choices=("guide", "cache", "recipe", "one"))
+    parser.add_argument("what", choices=("guide", "cache", "memory", "recipe", "one"))
     parser.add_argument("--batch-size", type=int, default=2)
     parser.add_argument("--num-frames", type=int, default=30)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--alpha", type=float, default=0.35)
     parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--blocks", type=int, default=18, help="that memory trains")
     parser.add_argument(
         "--case", default="", help="only the cases whose names hold this"
     )
@@ -51,6 +53,7 @@ def main() -> None:
     cases = {
         "guide": ("guide-frozen", "ours-frozen", "guide-tuned", "ours-tuned"),
         "cache": ("head-cached", "head-uncached"),
+        "memory": tuple(case for case in CASES if case.startswith("memory")),
         "recipe": ("infer-float32", "frozen-float32", "tuned-float32",
                    "infer-mixed_bfloat16", "frozen-mixed_bfloat16",
                    "tuned-mixed_bfloat16"),
@@ -138,6 +141,69 @@ def times_of_steps(arguments: argparse.Namespace, fold_time: bool, blocks: int |
         "step_s": round(float(np.median(laps)), 3),
         "peak_mib": round(peak_mib()),
     }
+
+
+def memory_of_step(
+    arguments: argparse.Namespace, policy: str, accumulate: int, remat: bool
+) -> dict[str, float]:
+    """Measures what a step of bin/train's second phase takes besides the network."""
+    import keras
+    import tensorflow as tf
+
+    from wlasl_tfrecord import evaluation, steps
+    from wlasl_tfrecord.rematerialisation import rematerialised
+
+    if arguments.batch_size % accumulate:
+        return {}
+    keras.config.set_dtype_policy(policy)
+    model = build(arguments)
+    blocks = recipes.load_recipe().backbone_blocks(model)  # pyright: ignore
+    for block in blocks[: -arguments.blocks]:
+        for layer in block:
+            layer.trainable = False
+    trained = evaluation.logits_model(model)
+    if remat:
+        trained = rematerialised(trained, blocks)
+    step = steps.make_training_step(
+        tf.distribute.get_strategy(),
+        trained,
+        keras.optimizers.AdamW(1e-3),
+        accumulate=accumulate,
+        scale_loss=policy == "mixed_float16",
+    )
+    size, clip = arguments.batch_size, model.input_shape[1:]
+    random = np.random.default_rng(0)
+    batch = steps.Batch(
+        inputs=tf.constant(random.integers(0, 256, (size, *clip), np.uint8)),
+        labels=tf.range(size, dtype=tf.int64),
+        weights=tf.ones([size]),
+        seeds=tf.zeros([size, 2], tf.int64),
+        records=tf.range(size, dtype=tf.int64),
+    )
+    run: Any = step.run
+    run.get_concrete_function(batch)  # what tracing takes is not the step's
+    gpus = tf.config.list_logical_devices("GPU")
+    if gpus:
+        tf.config.experimental.reset_memory_stats("GPU:0")
+        before = tf.config.experimental.get_memory_info("GPU:0")["current"] / 2**20
+    else:
+        Path("/proc/self/clear_refs").write_text("5")  # the high water starts here
+        before = status_mib("VmRSS")
+    laps = []
+    for _ in range(arguments.steps):
+        start = time.perf_counter()
+        float(step.run(batch).sums[0])
+        laps.append(time.perf_counter() - start)
+    peak = status_mib("VmHWM")
+    if gpus:
+        peak = tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
+    return {"step_s": round(min(laps), 2), "step_mib": round(peak - before)}
+
+
+def status_mib(key: str) -> float:
+    """Reads what the kernel says of this process's memory."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(one.split()[1]) / 1024 for one in lines if one.startswith(key))
 
 
 def head_epoch(arguments: argparse.Namespace, cached: bool) -> dict[str, float]:
@@ -269,6 +335,14 @@ CASES = {
     "ours-tuned": lambda a: times_of_steps(a, True, 5),
     "head-cached": lambda a: head_epoch(a, True),
     "head-uncached": lambda a: head_epoch(a, False),
+    **{
+        f"memory-{policy}-accumulate-{parts}{'-remat' * remat}": (
+            lambda a, p=policy, n=parts, r=remat: memory_of_step(a, p, n, r)
+        )
+        for policy in ("float32", "mixed_bfloat16")
+        for parts in (1, 4, 16)
+        for remat in (False, True)
+    },
     **{
         f"{kind}-{policy}": lambda a, k=kind, p=policy: recipe_alone(a, k, p)
         for kind in ("infer", "frozen", "tuned")

@@ -25,7 +25,8 @@ GROUPS = {
     "reading": "augment dataset memory order reader records throughput windows",
     "inspection": "contact_sheet damage folder_check inspection record_check",
     "training": "checkpoints epochs evaluation features history loop phases progress "
-    "recipes runs saving schedules steps stop_signals strategies train_config training",
+    "recipes rematerialisation runs saving schedules steps stop_signals strategies "
+    "train_config training",
     "serving": "export prediction serving",
     "demonstration": "hand_backbone",
 }
@@ -47,12 +48,12 @@ MAY_IMPORT = {
 # they are imported themselves. The others do it in the function that needs it.
 HEAVY = {
     "cv2": "captures decode decoder_process figure framing synthetic throughput",
-    "keras": "epochs evaluation export features hand_backbone loop phases saving "
-    "serving steps training",
+    "keras": "epochs evaluation export features hand_backbone loop phases "
+    "rematerialisation saving serving steps training",
     "matplotlib": "contact_sheet",
     "tensorflow": "augment contact_sheet dataset epochs evaluation examples export "
     "features folder_check loop order phases reader record_check records "
-    "steps strategies throughput training windows",
+    "rematerialisation steps strategies throughput training windows",
 }
 
 

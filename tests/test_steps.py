@@ -23,11 +23,18 @@ def batch():
     )
 
 
-def train(strategy_name="none", num_steps=3, inputs=None, policy="float32", **options):
+def train(
+    strategy_name="none",
+    num_steps=3,
+    inputs=None,
+    policy="float32",
+    remat=False,
+    **options,
+):
     """Trains a small head and gives its weights, the results and the step."""
     import keras
 
-    from wlasl_tfrecord import steps, strategies
+    from wlasl_tfrecord import rematerialisation, steps, strategies
 
     strategy = strategies.make_strategy(strategy_name)
     keras.utils.set_random_seed(0)
@@ -39,6 +46,9 @@ def train(strategy_name="none", num_steps=3, inputs=None, policy="float32", **op
         model = keras.Model(features, keras.layers.Dense(4, dtype="float32")(x))
         optimizer = keras.optimizers.AdamW(0.01)
     keras.config.set_dtype_policy(before)
+    if remat:
+        blocks = [[layer] for layer in model.layers[1:]]
+        model = rematerialisation.rematerialised(model, blocks)
     step = steps.make_training_step(strategy, model, optimizer, **options)
     clips = batch()
     if inputs is not None:
@@ -74,6 +84,13 @@ def test_a_batch_in_parts_gives_the_same_weights():
     parts, results, _ = train(accumulate=4)
     assert_close(whole, parts)
     assert results[0].sums[3] == 7
+
+
+@pytest.mark.parametrize("strategy_name", ["none", "mirrored"])
+def test_rematerialisation_gives_the_same_weights(strategy_name):
+    plain, _, _ = train(strategy_name, accumulate=2)
+    again, _, _ = train(strategy_name, accumulate=2, remat=True)
+    assert_close(plain, again)
 
 
 def test_a_clip_of_weight_zero_counts_for_nothing():

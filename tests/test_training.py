@@ -202,6 +202,31 @@ def test_the_second_phase_trains_the_last_blocks_but_no_batch_norm(
     assert changed <= {"conv1/kernel", "conv1/bias"}
 
 
+@pytest.mark.parametrize("weights", ["somewhere", "none"])
+def test_rematerialisation_ends_with_the_same_weights(
+    shards, recipe, tmp_path, weights
+):
+    options = {"weights": weights, "epochs": 2, "fine_tune_epochs": 2}
+    for remat in (False, True):
+        out = tmp_path / str(remat)
+        run(shards, out, config(recipe, remat=remat, fine_tune_blocks=2, **options))
+    plain, again = (final_weights(tmp_path / str(remat)) for remat in (False, True))
+    for one, other in zip(plain, again, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options", [{"fine_tune_epochs": 1}, {"weights": "none", "remat": True}]
+)
+def test_a_recipe_without_blocks_is_named(shards, tmp_path, options):
+    whole = tmp_path / "whole.py"
+    whole.write_text(RECIPE.replace("def backbone_blocks", "def _blocks"))
+    with pytest.raises(
+        TrainingError, match=r"whole.py has no function backbone_blocks, .* --remat and"
+    ):
+        run(shards, tmp_path / "run", config(str(whole), epochs=1, **options))
+
+
 def test_from_scratch_everything_is_trained_in_one_phase(shards, recipe, tmp_path):
     report, lines = run(shards, tmp_path, config(recipe, weights="none"))
     assert report.best["phase"] == "all"

@@ -5,7 +5,7 @@ at once where there is nothing pretrained to keep.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from wlasl_tfrecord.epochs import MakeBatches, Phase, Run
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.index import ShardFolder, load_records
 from wlasl_tfrecord.recipes import Recipe
+from wlasl_tfrecord.rematerialisation import rematerialised
 from wlasl_tfrecord.steps import batches_of_clips
 from wlasl_tfrecord.train_config import TrainConfig
 
@@ -110,7 +111,9 @@ def make_phase(name: str, run: Run, recipe: Recipe, folder: ShardFolder) -> Phas
             if not validated:
                 validation_batches = None
     elif fine_tuning:
-        _unfreeze_blocks(model, recipe, config)
+        _unfreeze_blocks(_blocks(model, recipe), model, config)
+    if name != "head" and config.remat:
+        trained = rematerialised(whole, _blocks(model, recipe))
     return Phase(
         name=name,
         model=trained,
@@ -217,14 +220,23 @@ def _freeze_backbone(model: keras.Model) -> None:
         layer.trainable = False
 
 
-def _unfreeze_blocks(model: keras.Model, recipe: Recipe, config: TrainConfig) -> None:
-    """Frees the last blocks of the backbone, but for what the recipe holds fixed."""
+def _blocks(model: keras.Model, recipe: Recipe) -> list[list[keras.layers.Layer]]:
+    """Groups the layers of the backbone as the recipe says."""
     if recipe.backbone_blocks is None:
         raise TrainingError(
             f"{recipe.path} has no function backbone_blocks, so its backbone cannot be "
-            "fine-tuned in part; add one, or use --fine-tune-epochs 0"
+            "trained block by block; add one, or train without --remat and with "
+            "--fine-tune-epochs 0"
         )
-    blocks = recipe.backbone_blocks(model)
+    return recipe.backbone_blocks(model)
+
+
+def _unfreeze_blocks(
+    blocks: Sequence[Sequence[keras.layers.Layer]],
+    model: keras.Model,
+    config: TrainConfig,
+) -> None:
+    """Frees the last blocks of the backbone, but for what the recipe holds fixed."""
     # Statistics stay those of the pretraining: a batch holds few different scenes.
     kept = (keras.layers.BatchNormalization, keras.layers.Normalization)
     backbone = keras.Model(model.input, model.get_layer("features").output)

@@ -38,6 +38,8 @@ class TrainConfig:
         fine_tune_learning_rate: Its peak.
         precision: "auto", "float32", "mixed_float16" or "mixed_bfloat16".
         accumulate: In how many parts a replica computes its batch.
+        remat: Whether to compute the backbone's blocks a second time for their
+            gradients, rather than to keep all that they made.
         augment: Whether to change clips at random in training.
         feature_cache: Whether a frozen backbone sees each clip and view only once.
         feature_views: Augmented views of a clip in the cache.
@@ -64,6 +66,7 @@ class TrainConfig:
     fine_tune_learning_rate: float = 1e-4
     precision: Precision = "auto"
     accumulate: int = 1
+    remat: bool = False
     augment: bool = True
     feature_cache: bool = True
     feature_views: int = 4
@@ -107,11 +110,12 @@ class TrainConfig:
 
 def changed_options(old: Mapping[str, Any], new: TrainConfig) -> list[str]:
     """Names the options in which a stored configuration and a new one differ."""
-    values = dataclasses.asdict(new)
+    # What an older release did not know was as it is by default.
+    stored = {**dataclasses.asdict(TrainConfig()), **old}
     return [
-        f"{name} {old.get(name)}, not {value}"
-        for name, value in values.items()
-        if old.get(name) != value
+        f"{name} {stored[name]}, not {value}"
+        for name, value in dataclasses.asdict(new).items()
+        if stored[name] != value
     ]
 
 

@@ -212,6 +212,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add(devices, default, "accumulate", int, "parts that a batch is computed in")
     devices.add_argument(
+        "--remat",
+        action="store_true",
+        help="compute the backbone twice, to keep less of it in memory",
+    )
+    devices.add_argument(
         "--deterministic", action="store_true", help="same bits every time; slower"
     )
     devices.add_argument(
