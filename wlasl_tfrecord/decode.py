@@ -28,6 +28,7 @@ from wlasl_tfrecord.contents import (
     sha256_of,
     sha256_of_file,
 )
+from wlasl_tfrecord.edit_lists import count_shown_frames
 from wlasl_tfrecord.errors import VideoError
 from wlasl_tfrecord.framing import fit_frame
 from wlasl_tfrecord.video_files import text_of
@@ -106,36 +107,43 @@ def _decode_video(
 ) -> ClipSource:
     """Decodes a clip of a video file into `frames`, uint8 [T, H, W, 3].
 
-    The header's number of frames is 1 to 3 too high in 15 % of the real clips, and
-    absurd in some. So it is believed only until the end of the file has been seen, and
-    where it was wrong, the video is decoded once more: in the other 85 %, once is
-    enough, and only the frames of the clip are converted and resized.
+    The header's number of frames is 1 to 3 too high in 15 % of the real clips, all of
+    them with an edit list, and absurd in some. So what the file promises is believed
+    only until its end has been seen, and where it was wrong, the video is decoded once
+    more: for the others once is enough, and only the frames of the clip are converted
+    and resized.
     """
     capture = open_capture(location)
     fps = frames_per_second(capture)
-    promised = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    num_frames = int(promised) if 0 < promised < _MAX_FRAMES else 0
+    num_frames = _promised_frames(capture, location) or count_packets(location)
     seen_to_end = False
-    if not num_frames:
-        num_frames = count_packets(location)
-    # A third time only for a damaged file that does not decode alike each time.
-    for _ in range(3):
-        if num_frames < 1:
-            check_room(capture)
-            raise VideoError("too short: no frame of it can be decoded")
+    while num_frames > 0:
         sign = sign_range(num_frames, fps, *annotation)
         if sign.stop < num_frames and not seen_to_end:
             # The end will not be seen, so the packets stand in for it.
             num_frames = max(count_packets(location), 1)
             sign = sign_range(num_frames, fps, *annotation)
-        stop = sign.stop if sign.stop < num_frames else None
         wanted = _wanted(sign, len(frames))
+        # Once the end is known, not beyond it: so each turn has fewer frames than the
+        # one before, also if the file is being changed.
+        is_bounded = seen_to_end or sign.stop < num_frames
+        stop = sign.stop if is_bounded else None
         decoded = _grab_clip(capture, wanted, stop, frames, framing)
         if decoded == sign.stop:
             return _source(digest, fps, num_frames, sign, wanted)
         num_frames, seen_to_end = decoded, True
         capture = open_capture(location)
-    raise VideoError("unreadable: it decodes to another number of frames each time")
+    check_room(capture)
+    raise VideoError("too short: no frame of it can be decoded")
+
+
+def _promised_frames(capture: cv2.VideoCapture, location: str) -> int:
+    """Gives how many frames a video says it has; 0 if it says nothing of use."""
+    shown = count_shown_frames(location)
+    if shown is not None:
+        return shown
+    promised = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    return int(promised) if 0 < promised < _MAX_FRAMES else 0
 
 
 def _grab_clip(

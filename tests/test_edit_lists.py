@@ -1,0 +1,106 @@
+"""Edit lists: how many frames an MP4 shows, known before any of them is decoded."""
+
+import csv
+import random
+
+import cv2
+import pytest
+
+from wlasl_tfrecord.clips import ClipSpec
+from wlasl_tfrecord.decode import decode_clip
+from wlasl_tfrecord.edit_lists import count_shown_frames
+
+CLIP = ClipSpec(num_frames=8, height=120, width=120)
+
+
+@pytest.fixture
+def video(tmp_path, numbered_video):
+    """40 frames at 25 a second, in a movie whose clock has 1,000 units a second."""
+    return numbered_video(tmp_path / "a.mp4", num_frames=40)
+
+
+def with_edit(path, duration_ms=None, start=None, name=b"elst"):
+    """Changes the one edit of a video that `cv2.VideoWriter` wrote."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst")
+    data[at : at + 4] = name
+    # Version and flags, the number of edits, and then the edit itself.
+    if duration_ms is not None:
+        data[at + 12 : at + 16] = duration_ms.to_bytes(4, "big")
+    if start is not None:
+        data[at + 16 : at + 20] = start.to_bytes(4, "big", signed=True)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    # A frame lasts 40 ms.
+    ("duration_ms", "shown"),
+    [(1600, 40), (1599, 40), (1561, 40), (1560, 39), (1200, 30), (40, 1)],
+)
+def test_frames_behind_the_edit_are_not_shown(video, frame_number, duration_ms, shown):
+    with_edit(video, duration_ms)
+    assert count_shown_frames(str(video)) == shown
+    # The header still counts them all; what is decoded agrees with the edit.
+    assert cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_COUNT) == 40
+    frames, source = decode_clip(video, clip=CLIP, framing="center")
+    assert source.num_video_frames == shown
+    assert frame_number(frames[-1]) == shown - 1
+
+
+def test_what_the_edit_promises_is_not_believed(video, frame_number):
+    data = bytearray(video.read_bytes())
+    at = data.index(b"mdat")
+    size = int.from_bytes(data[at - 4 : at], "big")
+    data[at + size // 2 : at - 4 + size] = bytes(size - 4 - size // 2)
+    video.write_bytes(data)
+    assert count_shown_frames(str(video)) == 40
+    frames, source = decode_clip(video, clip=CLIP, framing="center")
+    assert 10 < source.num_video_frames < 30
+    assert source.frame_indices[-1] == source.num_video_frames - 1
+    assert frame_number(frames[0]) == 0
+
+
+def test_an_edit_list_of_several_parts_is_left_to_the_decoder(video):
+    # One that starts at -1 is a pause; here nothing follows it.
+    assert count_shown_frames(str(with_edit(video, start=-1))) is None
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.mkv"])
+def test_other_containers_have_none(tmp_path, numbered_video, name):
+    assert count_shown_frames(str(numbered_video(tmp_path / name))) is None
+
+
+def test_an_mp4_may_have_none(video):
+    assert count_shown_frames(str(with_edit(video, name=b"free"))) is None
+
+
+def test_damaged_tables_are_no_error(tmp_path, video):
+    data = video.read_bytes()
+    generator = random.Random(0)
+    path = tmp_path / "damaged.mp4"
+    counts = []
+    for n in range(1500):
+        damaged = bytearray(data)
+        for _ in range(generator.choice([1, 3, 30])):
+            # The tables lie at the end.
+            at = generator.randrange(len(data) - 1200, len(data))
+            damaged[at] = generator.choice([0, 1, 0x7F, 0x80, 0xFF])
+        path.write_bytes(damaged[: -n % 700 or None] if n % 3 == 0 else damaged)
+        counts.append(count_shown_frames(str(path)))
+    assert None in counts
+    assert 40 in counts
+    assert all(count is None or 0 <= count <= 10_000_000 for count in counts)
+
+
+@pytest.mark.parametrize("folder", ["wlasl-clips", "wlasl100-mini"])
+def test_real_clips_show_what_their_edit_lists_say(wlasl_data, folder):
+    with (wlasl_data / folder / "truth.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    told = 0
+    for row in rows:
+        path = wlasl_data / folder / "videos" / f"{row['video_id']}.mp4"
+        count = count_shown_frames(str(path))
+        told += count is not None
+        assert count in (None, int(row["decoded_frames"])), row["video_id"]
+    assert told >= 44
