@@ -63,6 +63,24 @@ def test_a_clip_reads_alike_inside_map(codec):
 
 
 @pytest.mark.parametrize("codec", ["raw", "jpeg", "png"])
+def test_a_batch_is_decoded_as_its_clips_are(codec):
+    key = examples.FRAMES_KEY if codec == "raw" else examples.IMAGES_KEY
+    parsed = examples.parse_clip(record(codec), CLIP, codec)[key]
+    black = tf.constant(examples.encode_black(CLIP, codec))
+    encoded = tf.stack([parsed, black, parsed])
+
+    def decode(batch):
+        return examples.decode_encoded(batch, CLIP, codec)
+
+    eager = decode(encoded).numpy()
+    np.testing.assert_array_equal(eager[0], read(record(codec), codec))
+    np.testing.assert_array_equal(eager[2], eager[0])
+    assert not eager[1].any()
+    (mapped,) = tf.data.Dataset.from_tensors(encoded).map(decode)
+    np.testing.assert_array_equal(mapped, eager)
+
+
+@pytest.mark.parametrize("codec", ["raw", "jpeg", "png"])
 def test_the_context_is_alike_in_every_codec(codec):
     keys = list(examples.context_features(CLIP))
     parsed = examples.parse_clip(record(codec), CLIP, codec, keys)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from wlasl_tfrecord import input_fn
-from wlasl_tfrecord.index import Records, load_folder, load_records
+from wlasl_tfrecord.index import Records
 from wlasl_tfrecord.memory import plan_buffers
 
 MIB = 2**20
@@ -25,64 +25,82 @@ def table(record_bytes, count=100):
     )
 
 
+def plan(budget, *, batch_size=4, **options):
+    defaults = {"augmented": False, "sequential": False, "remote": False}
+    return plan_buffers(
+        table(4 * MIB),
+        4 * MIB,
+        batch_size,
+        ram_budget_mib=budget,
+        **{**defaults, **options},
+    )
+
+
+def used_mib(planned, *, augmented, sequential):
+    """What a plan for clips of 4 MiB in batches of 4 may take, in MiB."""
+    if augmented:
+        used = planned.read_calls * 32 + 2 * 16
+    else:
+        used = planned.read_calls * 8 + 16 + planned.decode_calls * 48
+    used += (planned.prefetch + 1) * 16
+    return used + (planned.window * 5 * 4 if sequential else 0)
+
+
+@pytest.mark.parametrize("augmented", [True, False])
 @pytest.mark.parametrize("sequential", [True, False])
-@pytest.mark.parametrize("budget", [300, 350, 500, 4000])
+@pytest.mark.parametrize("budget", [350, 500, 700, 4000])
 def test_a_plan_stays_within_its_budget_and_uses_more_of_a_larger_one(
-    budget, sequential
+    budget, sequential, augmented
 ):
-    plan = plan_buffers(
-        table(4 * MIB), 4 * MIB, 4, sequential=sequential, ram_budget_mib=budget
-    )
-    used = plan.parallel_calls * 32 + (3 + plan.prefetch) * 16
-    used += plan.window * 5 * 4 if sequential else 0
-    assert used <= budget * 2 / 3
-    smaller = plan_buffers(
-        table(4 * MIB), 4 * MIB, 4, sequential=sequential, ram_budget_mib=300
-    )
-    assert plan.prefetch >= smaller.prefetch >= 1
-    assert plan.window >= smaller.window >= 1
+    options = {"sequential": sequential, "augmented": augmented}
+    planned, smaller = plan(budget, **options), plan(350, **options)
+    assert used_mib(planned, **options) <= budget * 2 / 3
+    assert used_mib(planned, **options) >= used_mib(smaller, **options)
+    assert planned.prefetch >= smaller.prefetch >= 1
+    assert planned.window >= smaller.window >= 1
 
 
-@pytest.mark.parametrize("budget", [300, 1000])
+def test_a_large_budget_takes_no_more_than_is_of_use():
+    large, free = plan(100_000), plan(None)
+    assert (large.read_calls, large.decode_calls) == (
+        free.read_calls,
+        free.decode_calls,
+    )
+    assert large.prefetch == free.prefetch == 2
+
+
+@pytest.mark.parametrize("budget", [350, 1000])
 def test_the_window_does_not_depend_on_the_replicas(budget):
     windows = {
-        plan_buffers(
-            table(4 * MIB), 4 * MIB, batch, sequential=True, ram_budget_mib=budget
-        ).window
-        for batch in (1, 2, 4)
+        plan(budget, batch_size=size, sequential=True).window for size in (1, 2, 4)
     }
     assert len(windows) == 1
 
 
+@pytest.mark.parametrize("augmented", [True, False])
 @pytest.mark.parametrize("sequential", [True, False])
-def test_the_budget_that_is_asked_for_is_enough(sequential):
-    def plan(budget):
-        return plan_buffers(
-            table(4 * MIB), 4 * MIB, 4, sequential=sequential, ram_budget_mib=budget
-        )
-
+def test_the_budget_that_is_asked_for_is_enough(sequential, augmented):
+    options = {"sequential": sequential, "augmented": augmented}
     with pytest.raises(ValueError, match="too small") as caught:
-        plan(1)
+        plan(1, **options)
     needed = int(str(caught.value).split()[-1])
-    assert plan(needed).parallel_calls == 1
+    assert plan(needed, **options).read_calls == 1
     with pytest.raises(ValueError, match="too small"):
-        plan(needed - 1)
+        plan(needed - 1, **options)
 
 
-def test_a_budget_below_one_clip_names_what_is_needed():
+def test_a_budget_below_one_batch_names_what_is_needed():
     with pytest.raises(
         ValueError,
-        match="ram_budget_mib 10 is too small: batches of 4 clips need at least 144",
+        match="ram_budget_mib 10 is too small: batches of 4 clips need at least 156",
     ):
-        plan_buffers(table(4 * MIB), 4 * MIB, 4, sequential=False, ram_budget_mib=10)
+        plan(10)
 
 
-def test_without_a_budget_tensorflow_decides(write_folder, tmp_path):
-    folder = load_folder(write_folder(tmp_path / "shards"))
-    records = load_records(folder, "train")
-    plan = plan_buffers(records, 1, 4, sequential=False, ram_budget_mib=None)
-    assert plan.parallel_calls is None
-    assert plan.prefetch is None
+def test_where_a_network_or_a_window_is_waited_for_tensorflow_decides():
+    assert plan(None).read_calls is not None
+    assert plan(None, remote=True).read_calls is None
+    assert plan(None, sequential=True).read_calls is None
 
 
 def test_a_budget_changes_no_batch(write_folder, tmp_path):
@@ -94,7 +112,10 @@ def test_a_budget_changes_no_batch(write_folder, tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
 @pytest.mark.parametrize("order", ["shuffled", "sequential"])
-def test_the_budget_holds_while_nobody_takes_the_batches(write_folder, tmp_path, order):
+@pytest.mark.parametrize("augment", [True, False])
+def test_the_budget_holds_while_nobody_takes_the_batches(
+    write_folder, tmp_path, order, augment
+):
     # 1.2 MB a clip, 60 of them: without a bound the input would read ahead through all.
     folder = write_folder(
         tmp_path / "shards", {"train": 60}, num_frames=8, height=224, width=224
@@ -112,7 +133,7 @@ next(iter(tiny))  # what TensorFlow takes by itself
 before = peak()
 batches = iter(
     input_fn({str(folder)!r}, "train", 4, num_epochs=None, order={order!r},
-             ram_budget_mib=150)
+             augment={augment}, ram_budget_mib=150)
 )
 for _ in range(40):
     next(batches)

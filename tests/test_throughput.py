@@ -20,11 +20,10 @@ def test_every_stage_is_measured(shards):
     assert all(rate.cpu_ms_per_clip > 0 for rate in rates)
 
 
-def test_the_limit_is_above_the_input(shards):
+def test_the_limit_is_that_of_the_codec(shards):
     folder = load_folder(shards)
-    limit = measure_limit(folder, "train", seconds=0.2)
-    batch = measure_input(folder, "train", 2, seconds=0.2)[-1]
-    assert limit.clips_per_second > batch.clips_per_second
+    limit = measure_limit(folder, "train", seconds=0.1)
+    assert limit.clips_per_second > 0
     assert limit.name == ("bare reads" if folder.codec == "raw" else "bare decoding")
 
 

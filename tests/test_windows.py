@@ -42,7 +42,13 @@ def test_the_windows_are_smaller_than_the_split(shards):
     folder = load_folder(shards)
     records = load_records(folder, "train")
     plan = plan_buffers(
-        records, folder.clip.num_bytes, 4, sequential=True, ram_budget_mib=None
+        records,
+        folder.clip.num_bytes,
+        4,
+        augmented=False,
+        sequential=True,
+        remote=False,
+        ram_budget_mib=None,
     )
     assert 4 <= plan.window < NUM_CLIPS
 

@@ -12,10 +12,11 @@ import tensorflow as tf
 
 from wlasl_tfrecord import augment as augmenting
 from wlasl_tfrecord.augment import AugmentConfig
+from wlasl_tfrecord.examples import decode_encoded
 from wlasl_tfrecord.index import Records, ShardFolder, load_folder, load_records
-from wlasl_tfrecord.memory import available_cores, plan_buffers
+from wlasl_tfrecord.memory import plan_buffers
 from wlasl_tfrecord.order import Order, clip_seed, locate
-from wlasl_tfrecord.reader import decode_clip, make_reader
+from wlasl_tfrecord.reader import make_reader
 from wlasl_tfrecord.windows import Part, read_window, window_range
 
 __all__ = ["Features", "OrderName", "input_fn", "steps_per_epoch"]
@@ -107,7 +108,9 @@ def input_fn(
         records,
         folder.clip.num_bytes,
         batch_size // num_replicas,
+        augmented=config is not None,
         sequential=in_windows,
+        remote="://" in folder.directory,
         ram_budget_mib=ram_budget_mib,
     )
     clip_order = Order(
@@ -143,18 +146,19 @@ def input_fn(
     def read_clip(place: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         record, encoded, whole = read(place["record"])
         weight = place["weight"] * tf.cast(whole, tf.float32)
-        return {**place, "record": record, "weight": weight} | {
-            "encoded": encoded,
-            "whole": whole,
-        }
+        return {**place, "record": record, "weight": weight, "encoded": encoded}
 
-    def decode(values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        encoded, whole = values.pop("encoded"), values.pop("whole")
-        frames = decode_clip(encoded, whole, folder.clip, folder.codec)
-        if config is not None:
-            clip_seeds = clip_seed(seed, values["epoch"], values["record"])
-            frames = augmenting.augment_clip(frames, clip_seeds, config)
-        return {"frames": frames, **values}
+    def decode(values: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        decoded = dict(values)
+        encoded = decoded.pop("encoded")
+        frames = decode_encoded(encoded, folder.clip, folder.codec)
+        return {"frames": frames, **decoded}
+
+    def change(values: Mapping[str, tf.Tensor], by: AugmentConfig) -> dict:
+        changed = decode(values)
+        clip_seeds = clip_seed(seed, values["epoch"], values["record"])
+        frames = augmenting.augment_clip(changed["frames"], clip_seeds, by)
+        return {**changed, "frames": frames}
 
     def describe(values: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         record = values["record"]
@@ -170,9 +174,7 @@ def input_fn(
         pipeline=pipeline,
         num_pipelines=num_pipelines,
     )
-    # A window's records are together in memory anyway: there tf.data chooses well.
-    chosen = tf.data.AUTOTUNE if in_windows else _parallel_calls(folder.directory)
-    calls = buffers.parallel_calls or chosen
+    calls = buffers.read_calls or tf.data.AUTOTUNE
     fresh = training and stop is not None
     if in_windows and features != "keys":
         clips = (
@@ -189,28 +191,34 @@ def input_fn(
             )
             # So that the next window is read while this one empties.
             .prefetch(buffers.window)
-            .map(decode, num_parallel_calls=calls)
         )
+        if config is not None:
+            clips = clips.map(lambda v: change(v, config), num_parallel_calls=calls)
     else:
+        # One function of all steps: no clip waits between two, and none is serial.
+        def make_clip(position: tf.Tensor, first_epoch: tf.Tensor) -> dict:
+            place = find_clip(position, first_epoch)
+            if features == "keys":
+                return place
+            clip = read_clip(place)
+            return clip if config is None else change(clip, config)
+
         places = _numbered(part.positions, seed, fresh=fresh)
-        if features == "keys":
-            clips = places.map(find_clip)
-        else:
-            # One function of all steps: no clip waits between two, and none is serial.
-            clips = places.map(
-                lambda position, first_epoch: decode(
-                    read_clip(find_clip(position, first_epoch))
-                ),
-                num_parallel_calls=calls,
-            )
+        clips = places.map(make_clip, num_parallel_calls=calls)
+
+    def finish(values: Mapping[str, tf.Tensor]):
+        # Straight into the batch: decoded one by one, clips would be copied into it.
+        batch = decode(values) if "encoded" in values else values
+        return _select(describe(batch), features, ragged)
+
     num_clips = tf.data.INFINITE_CARDINALITY if stop is None else len(part.positions)
     return (
         clips.apply(tf.data.experimental.assert_cardinality(num_clips))
         .batch(batch_size // num_replicas, drop_remainder=True)
-        .map(lambda v: _select(describe(v), features, ragged))
+        .map(finish, num_parallel_calls=buffers.decode_calls)
         # Last, so that the next batch is ready while the device computes this one. More
         # than two would only displace each other from the cache.
-        .prefetch(buffers.prefetch or 2)
+        .prefetch(buffers.prefetch)
     )
 
 
@@ -247,17 +255,6 @@ def _check_choices(features: str, order: str, max_bad_records: int) -> None:
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
     if max_bad_records < 0:
         raise ValueError(f"max_bad_records must be at least 0, got {max_bad_records}")
-
-
-def _parallel_calls(directory: str) -> int:
-    """Says how many clips to read and decode at once when no budget says it.
-
-    tf.data's own choice keeps so many clips in the air that they push each other out of
-    the processor's cache: on two cores it read 470 raw clips a second where four calls
-    read 560 (docs/decisions/0202-copies-of-a-clip.md). Behind a network there is
-    latency to hide, and the choice is left to it.
-    """
-    return tf.data.AUTOTUNE if "://" in directory else available_cores() + 2
 
 
 def _augment_config(

@@ -11,11 +11,11 @@ import tensorflow as tf
 from absl import logging
 
 from wlasl_tfrecord.clips import ClipSpec
-from wlasl_tfrecord.examples import FRAMES_KEY, IMAGES_KEY, decode_frames
+from wlasl_tfrecord.examples import FRAMES_KEY, IMAGES_KEY, encode_black
 from wlasl_tfrecord.index import Codec, Records, ShardFolder
 from wlasl_tfrecord.records import read_record
 
-__all__ = ["decode_clip", "make_reader", "parse_frames"]
+__all__ = ["make_reader", "parse_frames"]
 
 # Gives the record that was read, its still encoded frames, and whether they are whole.
 Reader = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
@@ -43,7 +43,7 @@ def make_reader(
     Returns:
         A function of int64 [] record. It gives int64 [] the record that was read; its
         encoded frames, string [] for `raw` and string [T] otherwise; bool [] whether
-        they are whole.
+        they are whole. Frames that are not are black.
     """
     shards = folder.split_shards(split)
     paths = tf.constant([folder.shard_path(shard) for shard in shards])
@@ -83,8 +83,12 @@ def make_reader(
 
     def read_or_mark(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         encoded, whole = read(record)
-        tf.cond(whole, tf.no_op, lambda: pass_over(record))
-        return record, encoded, whole
+
+        def black() -> tf.Tensor:
+            with tf.control_dependencies([pass_over(record)]):
+                return tf.constant(encode_black(folder.clip, folder.codec))
+
+        return record, tf.cond(whole, lambda: encoded, black), whole
 
     def read_or_substitute(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         def next_one(record, *_):
@@ -134,35 +138,6 @@ def parse_frames(
     padding = tf.maximum(clip.num_frames - tf.size(images), 0)
     images = tf.pad(images, [[0, padding]], constant_values="")[: clip.num_frames]
     return tf.ensure_shape(images, [clip.num_frames]), whole
-
-
-def decode_clip(
-    encoded: tf.Tensor, whole: tf.Tensor, clip: ClipSpec, codec: Codec
-) -> tf.Tensor:
-    """Decodes the frames that a reader gave.
-
-    Args:
-        encoded: string [] for `raw`, string [T] otherwise.
-        whole: bool []; False for a clip of zeros.
-        clip: The shape of the clip.
-        codec: How the frames are stored.
-
-    Returns:
-        uint8 [T, H, W, 3], RGB.
-    """
-    surely_whole = tf.get_static_value(whole)
-    if codec == "raw":
-        # With a length a damaged clip becomes zeros.
-        length = None if surely_whole else clip.num_bytes
-        flat = tf.io.decode_raw(encoded, tf.uint8, fixed_length=length)
-        return tf.reshape(flat, clip.shape)
-
-    def decode_all() -> tf.Tensor:
-        return decode_frames({IMAGES_KEY: encoded}, clip, codec)
-
-    if surely_whole:
-        return decode_all()
-    return tf.cond(whole, decode_all, lambda: tf.zeros(clip.shape, tf.uint8))
 
 
 def _names(folder: ShardFolder, split: str, records: Records) -> list[str]:

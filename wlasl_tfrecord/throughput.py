@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from wlasl_tfrecord import augment, dataset
+from wlasl_tfrecord.examples import decode_encoded
 from wlasl_tfrecord.index import Records, ShardFolder, load_records
 from wlasl_tfrecord.memory import available_cores
-from wlasl_tfrecord.reader import decode_clip, parse_frames
+from wlasl_tfrecord.reader import parse_frames
 from wlasl_tfrecord.records import read_record
 
 __all__ = ["Rate", "advise", "measure_input", "measure_limit"]
@@ -48,7 +49,9 @@ def measure_input(
 
     Returns:
         A rate for "read", "parse", "decode" and "augment", each with the stages before
-        it, and for "batch", which is `input_fn` as training calls it.
+        it, and for "batch", which is `input_fn` as training calls it. What is not
+        augmented is decoded straight into its batch, so that "decode" is `input_fn`
+        without augmentation.
 
     Raises:
         ShardFolderError: If the split is not there or its table cannot be read.
@@ -65,44 +68,37 @@ def measure_input(
     )
     paths = tf.constant([folder.shard_path(s) for s in folder.split_shards(split)])
     shard_indices, offsets = records.shard_indices, records.offsets
+    # As many clips at once as `input_fn` reads.
+    calls = available_cores() + 2
 
     def read(key):
         path = tf.gather(paths, tf.gather(shard_indices, key["record"]))
-        return {**key, "data": read_record(path, tf.gather(offsets, key["record"]))}
+        return read_record(path, tf.gather(offsets, key["record"]))
 
     def parse(key):
-        encoded, whole = parse_frames(key["data"], folder.clip, folder.codec)
-        return {**key, "data": encoded, "whole": whole}
-
-    def decode(key):
-        frames = decode_clip(key["data"], key["whole"], folder.clip, folder.codec)
-        return {"data": frames, "seed": key["seed"]}
+        return parse_frames(read(key), folder.clip, folder.codec)[0]
 
     def change(key):
-        config = augment.AugmentConfig()
-        return {"data": augment.augment_clip(key["data"], key["seed"], config)}
+        frames = decode_encoded(parse(key), folder.clip, folder.codec)
+        return augment.augment_clip(frames, key["seed"], augment.AugmentConfig())
 
     keys = (
         batches(features="keys")
         .unbatch()
         .map(lambda key: {"record": key["record"], "seed": key["seed"]})
     )
-    rates = []
-    steps: list[Callable] = []
-    for name, step in (
-        ("read", read),
-        ("parse", parse),
-        ("decode", decode),
-        ("augment", change),
-    ):
-        steps.append(step)
-        # One function of all steps, as input_fn has it: no clip waits between two.
-        clips = keys.map(
-            partial(_all, tuple(steps)), num_parallel_calls=tf.data.AUTOTUNE
-        )
-        rates.append(_measure(name, clips.prefetch(2 * batch_size), 1, seconds))
-    rates.append(_measure("batch", batches(), batch_size, seconds))
-    return rates
+
+    def measure(name: str, stages: Callable) -> Rate:
+        clips = keys.map(stages, num_parallel_calls=calls)
+        return _measure(name, clips.prefetch(batch_size), 1, seconds)
+
+    return [
+        measure("read", read),
+        measure("parse", parse),
+        _measure("decode", batches(augment=False), batch_size, seconds),
+        measure("augment", change),
+        _measure("batch", batches(), batch_size, seconds),
+    ]
 
 
 def measure_limit(folder: ShardFolder, split: str, *, seconds: float) -> Rate:
@@ -210,13 +206,6 @@ def advise(
         "beyond that, only more cores or more machines help"
     )
     return lines
-
-
-def _all(steps: tuple[Callable, ...], key: dict) -> tf.Tensor:
-    """Runs one step after the other, and gives the data."""
-    for step in steps:
-        key = step(key)
-    return key["data"]
 
 
 def _measure(

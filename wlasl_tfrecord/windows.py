@@ -6,6 +6,7 @@ about. A window is held in memory still encoded, and its clips leave it shuffled
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import tensorflow as tf
 
@@ -93,14 +94,51 @@ def read_window(
     )
     by_file = tf.argsort(places["record"], stable=True)
     by_run = tf.argsort(by_file)
+    clips = tf.data.Dataset.from_tensor_slices(
+        _gather(places, by_file)  # pyright: ignore[reportArgumentType]
+    ).map(read, num_parallel_calls=num_parallel_calls)
+    specs = cast(dict[str, tf.TensorSpec], clips.element_spec)
+    # In boxes: frames that are collected, reordered and taken apart again would be
+    # copied each time, 4.5 MB a clip (docs/decisions/0202-copies-of-a-clip.md).
     return (
-        tf.data.Dataset.from_tensor_slices(_gather(places, by_file))  # pyright: ignore
-        .map(read, num_parallel_calls=num_parallel_calls)
+        clips.map(_box)
         .batch(order.window)
-        .map(lambda clips: _gather(clips, by_run))
+        .map(lambda boxes: _gather(boxes, by_run))
         .unbatch()
+        .map(lambda boxes: _unbox(boxes, specs))
     )
 
 
 def _gather(clips: Clip, indices: tf.Tensor) -> dict[str, tf.Tensor]:
     return {key: tf.gather(values, indices) for key, values in clips.items()}
+
+
+def _box(clip: Clip) -> dict[str, tf.Tensor]:
+    """Puts each tensor into a list of one, of which a copy only points at it."""
+    return {
+        key: tf.raw_ops.TensorListPushBack(
+            input_handle=tf.raw_ops.EmptyTensorList(
+                element_dtype=value.dtype,
+                element_shape=tf.shape(value),
+                max_num_elements=1,
+            ),
+            tensor=value,
+        )
+        for key, value in clip.items()
+    }
+
+
+def _unbox(boxes: Clip, specs: Mapping[str, tf.TensorSpec]) -> dict[str, tf.Tensor]:
+    """Takes each tensor out of its list."""
+    return {
+        key: tf.ensure_shape(
+            tf.raw_ops.TensorListGetItem(
+                input_handle=boxes[key],
+                index=0,
+                element_shape=tuple(spec.shape),
+                element_dtype=spec.dtype,
+            ),
+            spec.shape,
+        )
+        for key, spec in specs.items()
+    }
