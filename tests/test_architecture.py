@@ -15,17 +15,18 @@ LIBRARY = CHECKOUT / "wlasl_tfrecord"
 # Every module stands in one group. A group imports from itself and from those named
 # behind it: the two sides, writing and reading, meet in the format alone.
 GROUPS = {
-    "format": "errors storage clips index protos example_protos tfrecords examples",
+    "format": "errors storage clips index locks protos example_protos tfrecords examples",
     "manifest": "annotation_files class_folders class_list instances manifest "
     "nslt_json splits video_csv video_files wlasl_json",
     "decoding": "captures contents decode decoder_process edit_lists framing slots",
     "sharding": "decoder_handle decoder_jobs decoders finished_shards folder_files "
-    "folder_plan outcomes output_folders plan report shard_files shard_writer shards",
+    "folder_plan outcomes output_folders plan report shard_files shard_writer shards "
+    "work_folder",
     "drawing": "figure poses synthetic",
-    "reading": "augment dataset memory order reader records throughput windows",
+    "reading": "augment dataset elements memory order reader records throughput windows",
     "inspection": "contact_sheet damage folder_check inspection record_check",
     "training": "checkpoints epochs evaluation features history loop phases progress "
-    "recipes rematerialisation runs saving schedules steps stop_signals strategies "
+    "recipes rematerialisation run_config runs saving schedules steps stop_signals strategies "
     "train_config training",
     "serving": "export prediction serving",
     "demonstration": "hand_backbone",
@@ -51,7 +52,7 @@ HEAVY = {
     "keras": "epochs evaluation export features hand_backbone loop phases "
     "rematerialisation saving serving steps training",
     "matplotlib": "contact_sheet",
-    "tensorflow": "augment contact_sheet dataset epochs evaluation examples export "
+    "tensorflow": "augment contact_sheet dataset elements epochs evaluation examples export "
     "features folder_check loop order phases reader record_check records "
     "rematerialisation steps strategies throughput training windows",
 }

@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from wlasl_tfrecord import augment as augmenting
 from wlasl_tfrecord.augment import AugmentConfig
+from wlasl_tfrecord.elements import Features, describe, make_table, select
 from wlasl_tfrecord.examples import decode_encoded
-from wlasl_tfrecord.index import Records, ShardFolder, load_folder, load_records
+from wlasl_tfrecord.index import ShardFolder, load_folder, load_records
 from wlasl_tfrecord.memory import plan_buffers
 from wlasl_tfrecord.order import Order, clip_seed, locate
 from wlasl_tfrecord.reader import make_reader
@@ -21,7 +22,6 @@ from wlasl_tfrecord.windows import Part, read_window, window_range
 
 __all__ = ["Features", "OrderName", "input_fn", "steps_per_epoch"]
 
-Features = Literal["pair", "weighted", "dict", "keys"]
 OrderName = Literal["shuffled", "sequential"]
 
 
@@ -130,7 +130,7 @@ def input_fn(
         )
     # Where a clip may have no weight, a "pair" has to do without it.
     ragged = not training and (pads or max_bad_records > 0)
-    table = _table(records, folder)
+    table = make_table(records, folder)
     read = make_reader(
         folder,
         split,
@@ -159,12 +159,6 @@ def input_fn(
         clip_seeds = clip_seed(seed, values["epoch"], values["record"])
         frames = augmenting.augment_clip(changed["frames"], clip_seeds, by)
         return {**changed, "frames": frames}
-
-    def describe(values: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        record = values["record"]
-        described = {key: tf.gather(column, record) for key, column in table.items()}
-        seeds = clip_seed(seed, values["epoch"], record)
-        return {**values, **described, "seed": seeds}
 
     # Every n-th position, so that the workers' parts make up the same global batch for
     # any number of workers.
@@ -209,7 +203,7 @@ def input_fn(
     def finish(values: Mapping[str, tf.Tensor]):
         # Straight into the batch: decoded one by one, clips would be copied into it.
         batch = decode(values) if "encoded" in values else values
-        return _select(describe(batch), features, ragged)
+        return select(describe(batch, table, seed), features, ragged=ragged)
 
     num_clips = tf.data.INFINITE_CARDINALITY if stop is None else len(part.positions)
     return (
@@ -297,18 +291,6 @@ def _division(
     return pipelines, context.input_pipeline_id, replicas
 
 
-def _table(records: Records, folder: ShardFolder) -> dict[str, tf.Tensor]:
-    """Gives what the index says of each record, [N] each."""
-    labels = tf.constant(records.labels)
-    return {
-        "label": labels,
-        "video_id": tf.constant(records.video_ids),
-        "gloss": tf.gather(tf.constant(folder.glosses), labels),
-        "signer_id": tf.constant(records.signer_ids),
-        "num_distinct_frames": tf.constant(records.num_distinct_frames, tf.int64),
-    }
-
-
 def _numbered(numbers: range, seed: int, *, fresh: bool) -> tf.data.Dataset:
     """Pairs each position, or window, with the number to add to its epoch.
 
@@ -335,21 +317,3 @@ def _numbered(numbers: range, seed: int, *, fresh: bool) -> tf.data.Dataset:
         return counted.map(lambda number: (number, first_epoch))
 
     return draw().flat_map(numbered)
-
-
-def _select(values: dict[str, tf.Tensor], features: Features, ragged: bool):
-    """Gives an element the form that was asked for."""
-    if features == "pair":
-        pair = values["frames"], values["label"]
-        if not ragged:
-            return pair
-        keep = values["weight"] > 0
-        # The common case copies nothing.
-        return tf.cond(
-            tf.reduce_all(keep),
-            lambda: pair,
-            lambda: tuple(tf.boolean_mask(tensor, keep) for tensor in pair),
-        )
-    if features == "weighted":
-        return values["frames"], values["label"], values["weight"]
-    return values
