@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from wlasl_tfrecord import index
@@ -18,11 +19,23 @@ from wlasl_tfrecord.shard_files import (
     state_name,
 )
 from wlasl_tfrecord.storage import read_bytes
+from wlasl_tfrecord.work_folder import WORK_DIR
 
-__all__ = ["WORK_DIR", "finished_shards"]
+__all__ = ["FinishedShards", "finished_shards"]
 
-# Inside the folder of shards, so that renaming a finished file moves no bytes.
-WORK_DIR = ".shard-work"
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedShards:
+    """What of a plan is there already.
+
+    Attributes:
+        shards: Name -> shard, for those that are there and whole.
+        work_files: The files of the working folder that they need: shards that are not
+            in their places yet, and notes that nothing else says.
+    """
+
+    shards: Mapping[str, WrittenShard]
+    work_files: frozenset[str]
 
 
 def finished_shards(
@@ -32,7 +45,7 @@ def finished_shards(
     *,
     overwrite: bool,
     retry: bool,
-) -> dict[str, WrittenShard]:
+) -> FinishedShards:
     """Finds the shards of a plan that an earlier run has finished.
 
     Args:
@@ -43,9 +56,6 @@ def finished_shards(
         retry: Leave out shards in which a video failed in a way that need not repeat
             itself.
 
-    Returns:
-        Name -> shard, for those that are there and whole.
-
     Raises:
         OutputError: If the folder was written with other options, or does not say with
             which.
@@ -53,19 +63,25 @@ def finished_shards(
     known = {} if overwrite else _previous_shards(root, options)
     work_dir = os.path.join(root, WORK_DIR)
     finished: dict[str, WrittenShard] = {}
+    work_files: set[str] = set()
     for shard in planned:
+        note = state_name(shard.name)
         # An interrupted run's own note comes first: it is newer.
-        noted = load_state(os.path.join(work_dir, state_name(shard.name)))
-        for state in (noted, known.get(shard.name)):
-            if state is None or state.fingerprint != shard.fingerprint:
+        noted = load_state(os.path.join(work_dir, note))
+        for state in filter(None, (noted, known.get(shard.name))):
+            if state.fingerprint != shard.fingerprint:
                 continue
+            files = {note} if state is noted else set[str]()
             state = _only_of(state, shard)
-            paths = [os.path.join(d, shard.name) for d in (work_dir, root)]
-            is_whole = any(is_intact(path, state) for path in paths)
+            # The place first: then one of the same name in the working folder, of
+            # another plan perhaps, is not what replaces it.
+            in_place = is_intact(os.path.join(root, shard.name), state)
+            is_whole = in_place or is_intact(os.path.join(work_dir, shard.name), state)
             if is_whole and not (retry and _is_unlucky(state)):
                 finished[shard.name] = state
+                work_files |= files if in_place else {*files, shard.name}
                 break
-    return finished
+    return FinishedShards(shards=finished, work_files=frozenset(work_files))
 
 
 def _only_of(state: WrittenShard, planned: PlannedShard) -> WrittenShard:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from wlasl_tfrecord import index
 from wlasl_tfrecord.contents import sha256_of
 from wlasl_tfrecord.errors import OutputError, VideoError
-from wlasl_tfrecord.finished_shards import finished_shards
+from wlasl_tfrecord.finished_shards import FinishedShards, finished_shards
 from wlasl_tfrecord.instances import Instance, Manifest
 from wlasl_tfrecord.outcomes import (
     KINDS,
@@ -48,6 +48,7 @@ class FolderPlan:
         duplicates: Id -> the ids of others that show the same.
         shards: All shards of the folder to be.
         finished: Name -> the shards that are there already, whole.
+        work_files: Files of the working folder that these need.
         is_finished: Whether the folder was left finished by an earlier run.
         free_bytes: Free space where the folder lies.
     """
@@ -60,6 +61,7 @@ class FolderPlan:
     duplicates: Mapping[str, tuple[str, ...]]
     shards: tuple[PlannedShard, ...]
     finished: Mapping[str, WrittenShard]
+    work_files: frozenset[str]
     is_finished: bool
     free_bytes: int
 
@@ -159,7 +161,8 @@ def plan_folder(
                 outcomes[task.instance.video_id] = left_out(task, others)
         tasks = [task for task in tasks if task.instance.video_id not in outcomes]
     shards = tuple(plan_shards(tasks, options))
-    is_finished, finished = False, {}
+    is_finished = False
+    finished = FinishedShards(shards={}, work_files=frozenset())
     if os.path.isdir(root):
         is_finished = os.path.exists(os.path.join(root, index.INDEX_FILE))
         finished = finished_shards(
@@ -173,7 +176,8 @@ def plan_folder(
         outcomes=outcomes,
         duplicates=duplicates,
         shards=shards,
-        finished=finished,
+        finished=finished.shards,
+        work_files=finished.work_files,
         is_finished=is_finished,
         free_bytes=_free_bytes(root),
     )

@@ -11,7 +11,6 @@ from tqdm import tqdm
 from wlasl_tfrecord import example_protos, index
 from wlasl_tfrecord.decoders import DecoderLimits, decode_in_order, num_cores
 from wlasl_tfrecord.errors import ManifestError
-from wlasl_tfrecord.finished_shards import WORK_DIR
 from wlasl_tfrecord.folder_files import folder_files
 from wlasl_tfrecord.folder_plan import (
     FolderPlan,
@@ -35,6 +34,7 @@ from wlasl_tfrecord.shard_files import (
 )
 from wlasl_tfrecord.shard_writer import write_shard
 from wlasl_tfrecord.storage import read_bytes
+from wlasl_tfrecord.work_folder import WORK_DIR, open_work_folder
 
 __all__ = ["DecoderLimits", "ShardOptions", "ShardReport", "write_shards"]
 
@@ -116,10 +116,8 @@ def _write_unwritten(
     written = dict(plan.finished)
     if not plan.unwritten:
         return written
-    work_dir = os.path.join(plan.out, WORK_DIR)
     with output_errors(plan.out):
-        os.makedirs(work_dir, exist_ok=True)
-        _keep_only(work_dir, written)
+        work_dir = open_work_folder(plan.out, plan.options, plan.work_files)
     tasks = [task for shard in plan.unwritten for task in shard.tasks]
     # The disk takes its time; meanwhile the next shard is written.
     settler = ThreadPoolExecutor(max_workers=1)
@@ -161,14 +159,6 @@ def _settle(shard: WrittenShard, path: str, work_dir: str) -> None:
     with open(path, "rb") as file:
         os.fsync(file.fileno())
     save_state(shard, os.path.join(work_dir, state_name(shard.name)))
-
-
-def _keep_only(work_dir: str, finished: Mapping[str, WrittenShard]) -> None:
-    """Removes what an interrupted run left that is of no use any more."""
-    useful = {name for shard in finished for name in (shard, state_name(shard))}
-    for name in os.listdir(work_dir):
-        if name not in useful:
-            os.remove(os.path.join(work_dir, name))
 
 
 def _report(
@@ -214,7 +204,8 @@ def _finish(
         if plan.is_finished and not plan.unwritten and _are_there(plan.out, files):
             shutil.rmtree(work_dir, ignore_errors=True)
             return
-        os.makedirs(work_dir, exist_ok=True)
+        if not plan.unwritten:
+            open_work_folder(plan.out, plan.options, plan.work_files)
         for shard in plan.shards:
             # From here to the end the folder's own files say nothing of its shards.
             save_state(

@@ -1,0 +1,120 @@
+"""The working folder: what an interrupted run leaves, and what a later one takes."""
+
+import hashlib
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from wlasl_tfrecord.cli.shard import main
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory, numbered_video):
+    """60 videos: enough that a run which writes 20 of them can be killed meanwhile."""
+    directory = tmp_path_factory.mktemp("videos")
+    return [
+        numbered_video(directory / f"{n:02d}.mp4", num_frames=30, first_number=50 * n)
+        for n in range(60)
+    ]
+
+
+@pytest.fixture
+def src(tmp_path, videos):
+    """A class folder with 40 of them; all of their records have the same size."""
+    (tmp_path / "src" / "book").mkdir(parents=True)
+    for path in videos[:40]:
+        shutil.copy(path, tmp_path / "src" / "book")
+    return tmp_path / "src"
+
+
+def arguments(src, out, *more):
+    small = ("--num-frames", "6", "--size", "64", "--workers", "1")
+    return ["--src", str(src), "--out", str(out), *small, *more]
+
+
+def folder_bytes(out):
+    return {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(out.rglob("*"))
+        if path.is_file()
+    }
+
+
+def kill_when_a_shard_is_settled(src, out, *more):
+    """Starts a run, and kills it when it has noted its first finished shard."""
+    work = out / ".shard-work"
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "wlasl_tfrecord.cli.shard"),
+            *arguments(src, out, *more),
+        ],
+        cwd=CHECKOUT,
+        stdout=subprocess.DEVNULL,
+    )
+    while process.poll() is None and not list(work.glob("wlasl-*.json")):
+        time.sleep(0.002)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert list(work.glob("wlasl-*.json"))
+
+
+def check_like_new(src, out, tmp_path, capsys):
+    """Runs to the end, and compares with a folder that knew no interruption."""
+    assert main(arguments(src, out)) == 0
+    assert main(arguments(src, tmp_path / "undisturbed")) == 0
+    assert folder_bytes(out) == folder_bytes(tmp_path / "undisturbed")
+    capsys.readouterr()
+    assert main(arguments(src, out)) == 0
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_videos_that_come_and_go_leave_nothing_behind(tmp_path, src, videos, capsys):
+    out = tmp_path / "s"
+    assert main(arguments(src, out)) == 0
+    for path in videos[40:]:
+        shutil.copy(path, src / "book")
+    kill_when_a_shard_is_settled(src, out)
+    for path in videos[40:]:
+        (src / "book" / path.name).unlink()
+    # Otherwise there is nothing to do, and the working folder just goes.
+    shutil.copy(videos[50], src / "book")
+    check_like_new(src, out, tmp_path, capsys)
+
+
+def test_videos_that_are_replaced_and_restored_leave_nothing_behind(
+    tmp_path, src, videos, capsys
+):
+    # Every record is as long as before: only its checksum tells them apart.
+    out = tmp_path / "s"
+    assert main(arguments(src, out)) == 0
+    for one, other in itertools.pairwise(videos[:41]):
+        shutil.copy(other, src / "book" / one.name)
+    kill_when_a_shard_is_settled(src, out)
+    for path in videos[:40]:
+        shutil.copy(path, src / "book")
+    shutil.copy(videos[50], src / "book")
+    check_like_new(src, out, tmp_path, capsys)
+
+
+def test_stale_work_is_left_alone_where_only_the_report_changes(
+    tmp_path, src, videos, capsys
+):
+    out = tmp_path / "s"
+    assert main(arguments(src, out)) == 0
+    for path in videos[40:]:
+        shutil.copy(path, src / "book")
+    kill_when_a_shard_is_settled(src, out)
+    for path in videos[40:]:
+        (src / "book" / path.name).unlink()
+    # It becomes no clip: no shard is to be written, and yet the report changes.
+    os.mkfifo(src / "book" / "99.mp4")
+    check_like_new(src, out, tmp_path, capsys)
