@@ -1,11 +1,7 @@
-"""Rematerialisation: the same gradients to the bit, with less memory."""
-
-import subprocess
-import sys
+"""Rematerialisation: the same gradients, to the bit. Its memory is in test_steps.py."""
 
 import numpy as np
 import pytest
-from conftest import CHECKOUT
 
 from wlasl_tfrecord.errors import RecipeError
 
@@ -99,56 +95,3 @@ def test_blocks_that_a_connection_leaps_over_are_refused():
         RecipeError, match=r"do not follow each other in a line, .* without --remat"
     ):
         rematerialised(model, inside)
-
-
-# Eight blocks that make 37 MB inside, of which 4 MB pass on to the next.
-PEAK = """
-import sys
-import keras, tensorflow as tf
-from wlasl_tfrecord.rematerialisation import rematerialised
-
-inputs = keras.Input((96, 96, 4))
-x, blocks = inputs, []
-for _ in range(8):
-    blocks.append([keras.layers.Conv2D(32, 1, activation="sigmoid"),
-                   keras.layers.Conv2D(4, 1)])
-    for layer in blocks[-1]:
-        x = layer(x)
-model = keras.Model(inputs, x)
-trained = rematerialised(model, blocks) if sys.argv[1] == "again" else model
-
-@tf.function
-def run(images):
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(trained(images, training=True))
-    return tape.gradient(loss, model.trainable_variables)
-
-def read(key):
-    with open("/proc/self/status") as file:
-        return next(int(l.split()[1]) / 1024 for l in file if l.startswith(key))
-
-images = tf.zeros([32, 96, 96, 4])
-run.get_concrete_function(images)
-with open("/proc/self/clear_refs", "w") as file:
-    file.write("5")  # the high water starts from here
-before = read("VmRSS")
-run(images)
-print(read("VmHWM") - before)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_it_needs_less_memory():
-    peaks = [
-        float(
-            subprocess.run(
-                [sys.executable, "-c", PEAK, kind],
-                cwd=CHECKOUT,
-                stdout=subprocess.PIPE,
-                check=True,
-            ).stdout
-        )
-        for kind in ("once", "again")
-    ]
-    assert peaks[0] > 8 * 37
-    assert peaks[1] < 0.7 * peaks[0]

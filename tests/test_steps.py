@@ -1,8 +1,12 @@
 """The training step: alike for any number of replicas, and unharmed by an overflow."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import CHECKOUT
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn.t accept a copy keyword:DeprecationWarning"
@@ -149,3 +153,69 @@ def test_a_scale_that_holds_is_doubled(monkeypatch):
 def test_parts_must_divide_a_replicas_batch():
     with pytest.raises(ValueError, match="--accumulate 3 does not divide"):
         train(accumulate=3)
+
+
+def test_no_two_parts_are_computed_at_once():
+    # TensorFlow would start ten rounds of a loop, and keep the activations of all.
+    _, _, step = train(num_steps=0, accumulate=4)
+    graph = step.run.get_concrete_function(batch()).graph.as_graph_def()
+    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
+    rounds = [n.attr["parallel_iterations"].i for n in nodes if n.op.endswith("While")]
+    assert rounds.count(1) == 1
+
+
+# Eight blocks that make 37 MB inside, of which 4 MB pass on to the next.
+PEAK = """
+import sys
+import keras, tensorflow as tf
+from wlasl_tfrecord import steps
+from wlasl_tfrecord.rematerialisation import rematerialised
+
+accumulate, remat = int(sys.argv[1]), sys.argv[2] == "remat"
+inputs = keras.Input((96, 96, 4))
+x, blocks = inputs, []
+for _ in range(8):
+    blocks.append([keras.layers.Conv2D(32, 1, activation="sigmoid"),
+                   keras.layers.Conv2D(4, 1)])
+    for layer in blocks[-1]:
+        x = layer(x)
+model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+step = steps.make_training_step(
+    tf.distribute.get_strategy(),
+    rematerialised(model, blocks) if remat else model,
+    keras.optimizers.AdamW(),
+    accumulate=accumulate,
+)
+batch = steps.Batch(
+    inputs=tf.zeros([32, 96, 96, 4]),
+    labels=tf.zeros([32], tf.int64),
+    weights=tf.ones([32]),
+    seeds=tf.zeros([32, 2], tf.int64),
+    records=tf.zeros([32], tf.int64),
+)
+
+def read(key):
+    with open("/proc/self/status") as file:
+        return next(int(l.split()[1]) / 1024 for l in file if l.startswith(key))
+
+step.run.get_concrete_function(batch)  # tracing takes memory, too
+with open("/proc/self/clear_refs", "w") as file:
+    file.write("5")  # the high water starts from here
+before = read("VmRSS")
+step.run(batch)
+print(read("VmHWM") - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_parts_and_rematerialisation_need_less_memory():
+    def peak(*options):
+        command = [sys.executable, "-c", PEAK, *options]
+        done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return float(done.stdout)
+
+    whole = peak("1", "")
+    assert whole > 8 * 37
+    assert peak("1", "remat") < 0.7 * whole
+    assert peak("16", "") < 0.4 * whole

@@ -167,8 +167,10 @@ def make_training_step(
             parts = Batch(*(_split(value, accumulate) for value in batch))
             gradients = [tf.zeros_like(variable) for variable in trainable]
             sums = tf.zeros([4])
-            # A loop of the graph, not of Python: one part's activations at a time.
+            # A loop of the graph, not of Python, and no two rounds of it at once: there
+            # are one part's activations at a time.
             for index in tf.range(accumulate):
+                tf.autograph.experimental.set_loop_options(parallel_iterations=1)
                 part = Batch(*(value[index] for value in parts))
                 more, part_sums = part_gradients(part, batch_weight, loss_scale)
                 gradients = [old + new for old, new in zip(gradients, more)]
