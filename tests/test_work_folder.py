@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from wlasl_tfrecord import index
 from wlasl_tfrecord.cli.shard import main
+from wlasl_tfrecord.plan import ShardOptions
+from wlasl_tfrecord.work_folder import open_work_folder
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -118,3 +121,51 @@ def test_stale_work_is_left_alone_where_only_the_report_changes(
     # It becomes no clip: no shard is to be written, and yet the report changes.
     os.mkfifo(src / "book" / "99.mp4")
     check_like_new(src, out, tmp_path, capsys)
+
+
+class TestOtherOptions:
+    def test_the_work_of_an_interrupted_run_is_not_dropped(self, tmp_path, src, capsys):
+        out = tmp_path / "s"
+        kill_when_a_shard_is_settled(src, out)
+        before = folder_bytes(out)
+        for more in (("--dry-run",), ()):
+            assert main(arguments(src, out, "--codec", "png", *more)) == 1
+            assert capsys.readouterr().err.endswith(
+                f"{out} holds the work of an interrupted run with other options: codec "
+                "was 'raw' and is 'png'; use the same, drop that work with "
+                "--overwrite, or choose another --out\n"
+            )
+            assert folder_bytes(out) == before
+        assert main(arguments(src, out, "--codec", "png", "--overwrite")) == 0
+        assert index.load_folder(out).codec == "png"
+        assert not (out / ".shard-work").exists()
+
+    def test_a_finished_folder_stays_what_it_is(self, tmp_path, src, capsys):
+        out = tmp_path / "s"
+        assert main(arguments(src, out)) == 0
+        kill_when_a_shard_is_settled(src, out, "--overwrite", "--seed", "1")
+        assert main(arguments(src, out)) == 1
+        assert (
+            "seed was 1 and is 0; use the same with --overwrite, or delete "
+            f"{out}/.shard-work"
+        ) in capsys.readouterr().err
+        shutil.rmtree(out / ".shard-work")
+        assert main(arguments(src, out)) == 0
+        assert "nothing to do" in capsys.readouterr().out
+
+    def test_a_run_that_has_finished_no_shard_holds_nobody_up(self, tmp_path, src):
+        out = tmp_path / "s"
+        open_work_folder(str(tmp_path / "s"), ShardOptions(codec="jpeg"), ())
+        assert main(arguments(src, out)) == 0
+
+    @pytest.mark.parametrize("content", [None, "", "[]", "{"])
+    def test_work_that_does_not_say_with_which_options_is_known_by_its_digests(
+        self, tmp_path, src, content
+    ):
+        out = tmp_path / "s"
+        kill_when_a_shard_is_settled(src, out)
+        (out / ".shard-work" / "options.json").unlink()
+        if content is not None:
+            (out / ".shard-work" / "options.json").write_text(content)
+        assert main(arguments(src, out, "--codec", "png")) == 0
+        assert index.load_folder(out).codec == "png"

@@ -19,9 +19,9 @@ from wlasl_tfrecord.shard_files import (
     state_name,
 )
 from wlasl_tfrecord.storage import read_bytes
-from wlasl_tfrecord.work_folder import WORK_DIR
+from wlasl_tfrecord.work_folder import WORK_DIR, unfinished_options
 
-__all__ = ["FinishedShards", "finished_shards"]
+__all__ = ["FinishedShards", "check_interrupted_run", "finished_shards"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,33 @@ class FinishedShards:
 
     shards: Mapping[str, WrittenShard]
     work_files: frozenset[str]
+
+
+def check_interrupted_run(
+    root: str, options: ShardOptions, *, is_finished: bool
+) -> None:
+    """Refuses to drop what an interrupted run with other options has finished.
+
+    Args:
+        root: The folder.
+        options: What decides the bytes.
+        is_finished: Whether the folder itself is finished, by a run before that one.
+
+    Raises:
+        OutputError: If there is such work; the options that differ are named.
+    """
+    changed = _changed(unfinished_options(root) or {}, options)
+    if changed:
+        way_out = (
+            f"use the same with --overwrite, or delete {os.path.join(root, WORK_DIR)}"
+            if is_finished
+            else "use the same, drop that work with --overwrite, or choose another "
+            "--out"
+        )
+        raise OutputError(
+            f"{root} holds the work of an interrupted run with other options: "
+            f"{changed}; {way_out}"
+        )
 
 
 def finished_shards(
@@ -168,6 +195,7 @@ def _records_by_shard(
                 num_distinct_frames=int(table.num_distinct_frames[n]),
                 range_rule=values["range_rule"],
                 num_video_frames=values["num_video_frames"],
+                notes=values.get("notes", ()),
             )
         )
     return by_shard
@@ -179,15 +207,20 @@ def _check_options(root: str, before: Mapping[str, Any], options: ShardOptions) 
     Raises:
         OutputError: If one differs; it is named.
     """
+    changed = _changed(before, options)
+    if changed:
+        raise OutputError(
+            f"{root} was written with other options: {changed}; use the same, write "
+            "it anew with --overwrite, or choose another --out"
+        )
+
+
+def _changed(before: Mapping[str, Any], options: ShardOptions) -> str:
+    """Names the options that differ, with both values."""
     now = options.to_dict()
     # What only one of them names follows from the codec, which is named itself.
-    changed = [
+    return ", ".join(
         f"{name} was {before[name]!r} and is {now[name]!r}"
         for name in now
         if name in before and before[name] != now[name]
-    ]
-    if changed:
-        raise OutputError(
-            f"{root} was written with other options: {', '.join(changed)}; use the "
-            "same, write it anew with --overwrite, or choose another --out"
-        )
+    )

@@ -12,7 +12,11 @@ from tqdm import tqdm
 from wlasl_tfrecord import index
 from wlasl_tfrecord.contents import sha256_of
 from wlasl_tfrecord.errors import OutputError, VideoError
-from wlasl_tfrecord.finished_shards import FinishedShards, finished_shards
+from wlasl_tfrecord.finished_shards import (
+    FinishedShards,
+    check_interrupted_run,
+    finished_shards,
+)
 from wlasl_tfrecord.instances import Instance, Manifest
 from wlasl_tfrecord.outcomes import (
     KINDS,
@@ -127,8 +131,8 @@ def plan_folder(
         show_progress: Show a bar on stderr.
 
     Raises:
-        OutputError: If the folder was written with other options, and `overwrite` is
-            not set.
+        OutputError: If the folder, or what an interrupted run has finished of it, was
+            written with other options, and `overwrite` is not set.
     """
     root = os.fspath(out)
     outcomes: dict[str, Outcome] = {}
@@ -165,6 +169,8 @@ def plan_folder(
     finished = FinishedShards(shards={}, work_files=frozenset())
     if os.path.isdir(root):
         is_finished = os.path.exists(os.path.join(root, index.INDEX_FILE))
+        if not overwrite:
+            check_interrupted_run(root, options, is_finished=is_finished)
         finished = finished_shards(
             root, shards, options, overwrite=overwrite or not is_finished, retry=retry
         )
