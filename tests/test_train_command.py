@@ -1,11 +1,15 @@
 """bin/train and bin/evaluate as their users type them: one line for what is wrong."""
 
+import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from conftest import CHECKOUT
+from test_resume import RECIPE
 
+from wlasl_tfrecord import locks
 from wlasl_tfrecord.cli import evaluate, train
 
 pytestmark = pytest.mark.filterwarnings(
@@ -38,14 +42,14 @@ def test_a_model_is_trained_and_evaluated(shards, tmp_path, capsys, monkeypatch)
     assert "val: 3 clips of 3 glosses" in capsys.readouterr().out
 
 
-def test_two_logical_cpus_share_a_batch(shards, tmp_path):
+def test_two_logical_cpus_share_a_batch(shards, tiny, tmp_path):
     # In a process of its own: TensorFlow's collective operations number themselves by
     # process, so a second strategy with other weights would clash with the first.
     module = [sys.executable, "-m", "wlasl_tfrecord.cli.train"]
     paths = ["--data", shards, "--out", str(tmp_path / "run")]
     devices = ["--strategy", "mirrored", "--logical-cpus", "2"]
     done = subprocess.run(
-        [*module, *paths, *SMALL, *devices],
+        [*module, *paths, *tiny, *devices],
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
@@ -72,6 +76,9 @@ def test_two_logical_cpus_share_a_batch(shards, tmp_path):
             "--batch-size 3 does not divide among 2 replicas; take 4",
         ),
         (["--resume", "nowhere"], 1, "no run to go on with in nowhere"),
+        (["--checkpoint-minutes", "nan"], 2, "must be at least 0, got nan"),
+        (["--learning-rate", "inf"], 2, "learning_rate must be above 0, got inf"),
+        (["--weight-decay", "nan"], 2, "weight_decay must be at least 0, got nan"),
         (["--strategy", "multi_worker"], 1, "multi_worker does not know its workers"),
         (
             ["--strategy", "multi_worker", "--workers", "a:1,b:1"],
@@ -108,3 +115,113 @@ def test_no_run_is_named(shards, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert evaluate.main(["--data", shards]) == 1
     assert "no trained model under runs/; run bin/train" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """Options for a network that is built and traced in a second."""
+    path = tmp_path_factory.mktemp("recipe") / "tiny.py"
+    path.write_text(RECIPE)
+    return ["--model", str(path), "--weights", "none", "--epochs", "1",
+            "--batch-size", "2"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(shards, tiny, tmp_path_factory):
+    """A run of one epoch, and the folder that its command was typed in."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert train.main(["--data", shards, "--out", "run", *tiny]) == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (["--epochs", "60"], "(epochs 1, not 60)"),
+        (
+            ["--batch-size", "4", "--learning-rate", "9"],
+            "(batch_size 2, not 4; learning_rate 0.001, not 9.0)",
+        ),
+        (["--alpha", "1.0"], "not {'alpha': 1.0})"),
+        (["--option", "units=3"], "'units': 3"),
+        (["--weights", "x.h5"], "(weights none, not "),
+        (["--model", "x.py"], "tiny.py, not /"),
+        (["--no-augment"], "(augment True, not False)"),
+        (["--deterministic"], "(deterministic False, not True)"),
+        (["--out", "other"], "goes on in that folder, not in --out other; leave"),
+        (["--data", "nowhere"], "cannot read the shard folder nowhere"),
+        (["--learning-rate", "-1"], "learning_rate must be above 0, got -1"),
+    ],
+)
+def test_resume_refuses_what_the_run_was_not_started_with(
+    finished, typed, message, capsys, monkeypatch
+):
+    monkeypatch.chdir(finished)
+    before = (finished / "run" / "config.json").read_bytes()
+    assert train.main(["--resume", "run", *typed]) in (1, 2)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("wlasl-train: ")
+    assert message in last
+    assert not (finished / "other").exists()
+    assert (finished / "run" / "config.json").read_bytes() == before
+
+
+def test_resume_takes_what_may_change(finished, shards, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(finished)
+    moved = tmp_path / "moved"
+    shutil.copytree(shards, moved)
+    same = ["--out", "./run", "--epochs", "1", "--weights", "none"]
+    free = ["--data", str(moved), "--strategy", "none", "--checkpoint-minutes", "1"]
+    assert train.main(["--resume", "run", *same, *free]) == 0
+    assert "going on from step 2 in run" in capsys.readouterr().err
+
+
+def test_other_shards_and_rewritten_ones_are_told_apart(
+    finished, shards, write_folder, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(finished)
+    sizes = {"num_frames": 2, "height": 32, "width": 32}
+    other = write_folder(tmp_path / "other", {"train": 5, "val": 3}, **sizes)
+    assert train.main(["--resume", "run", "--data", str(other)]) == 1
+    assert f"(data {shards}, not {other}, which holds" in capsys.readouterr().err
+    shutil.copytree("run", tmp_path / "run")
+    config = tmp_path / "run" / "config.json"
+    config.write_text(config.read_text().replace(shards, str(other)))
+    assert train.main(["--resume", str(tmp_path / "run")]) == 1
+    assert f"(the shards in {other} were rewritten since)" in capsys.readouterr().err
+
+
+def test_runs_named_by_the_time_get_folders_of_their_own(
+    shards, tiny, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    stopped = SimpleNamespace(strftime=lambda _: "20250101-120000")
+    monkeypatch.setattr(train, "time", stopped)
+    for _ in range(2):
+        assert train.main(["--data", shards, *tiny]) == 0
+    names = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    assert names == ["20250101-120000", "20250101-120000-2"]
+    assert train.main(["--data", str(tmp_path)]) == 1
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == names
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "runs").write_text("in the way")
+    monkeypatch.chdir(tmp_path / "sub")
+    assert train.main(["--data", shards, *tiny]) == 1
+    assert "cannot create runs/20250101-120000 (" in capsys.readouterr().err
+
+
+def test_workers_must_be_told_their_folder(shards, capsys):
+    assert train.main(["--data", shards, "--strategy", "multi_worker"]) == 2
+    assert "multi_worker needs --out, the same on every" in capsys.readouterr().err
+
+
+def test_a_run_folder_belongs_to_one_run_at_a_time(shards, tiny, tmp_path, capsys):
+    out = tmp_path / "run"
+    out.mkdir()
+    with locks.locked(out):
+        assert train.main(["--data", shards, "--out", str(out), *tiny]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert f"another run is writing to {out}; wait for it, or choose another" in last
+    assert not list(out.iterdir())

@@ -1,11 +1,16 @@
 """Training on small shard folders, with a small recipe that is written here."""
 
+import hashlib
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from wlasl_tfrecord import run_config
 from wlasl_tfrecord.errors import RecipeError, RecordError, TrainingError
+from wlasl_tfrecord.index import load_folder
 from wlasl_tfrecord.train_config import TrainConfig
 
 # Keras 3.15 converts variables by a protocol that NumPy 2.4 deprecates.
@@ -140,6 +145,12 @@ def test_a_run_folder_describes_itself(shards, recipe, tmp_path):
     stored = json.loads((folder / "config.json").read_text())
     assert stored["training"]["batch_size"] == 4
     assert {"tensorflow", "keras"} <= set(stored["versions"])
+    assert stored["data"] == str(shards)
+    assert stored["index_sha256"] == dict(load_folder(shards).index_sha256)
+    assert stored["command_line"] == sys.argv
+    assert stored["git_revision"] == run_config._git_revision(Path(run_config.__file__))
+    digest = hashlib.sha256(Path(recipe).read_bytes()).hexdigest()
+    assert stored["recipe_sha256"] == digest
     rows = history.read_history(folder)
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     assert {row["phase"] for row in rows} == {"head"}
@@ -289,6 +300,23 @@ def test_other_options_do_not_go_on_with_a_run(shards, recipe, tmp_path):
     run(shards, tmp_path, config(recipe, epochs=1))
     with pytest.raises(TrainingError, match=r"other options \(learning_rate 0.01, not"):
         run(shards, tmp_path, config(recipe, epochs=1, learning_rate=0.1))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("units=8", "units=9"), ("momentum=0.9", "momentum=0.8")]
+)
+def test_an_edited_recipe_does_not_go_on(shards, tmp_path, before, after):
+    mine = tmp_path / "mine.py"
+    mine.write_text(RECIPE)
+    run(shards, tmp_path / "run", config(str(mine), epochs=1))
+    mine.write_text(RECIPE.replace(before, after))
+    with pytest.raises(
+        TrainingError, match=r"mine.py has changed since .*run was started with it; put"
+    ):
+        run(shards, tmp_path / "run", config(str(mine), epochs=1))
+    mine.write_text(RECIPE)
+    _, lines = run(shards, tmp_path / "run", config(str(mine), epochs=1))
+    assert any("going on from step 3" in line for line in lines)
 
 
 def test_a_finished_run_is_not_trained_again(shards, recipe, tmp_path):

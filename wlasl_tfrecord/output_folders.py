@@ -2,13 +2,12 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 
-from wlasl_tfrecord import index
+from wlasl_tfrecord import index, locks
 from wlasl_tfrecord.errors import OutputError
 
 __all__ = ["finish_folder", "locked_folder", "output_errors"]
@@ -46,22 +45,11 @@ def locked_folder(out: str) -> Iterator[None]:
     Raises:
         OutputError: If it cannot be made, or another run has it.
     """
-    with output_errors(out):
-        os.makedirs(out, exist_ok=True)
-        descriptor = os.open(out, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputError(
-                f"another run is writing to {out}; wait for it, or choose another --out"
-            ) from error
-        except OSError:
-            # Some network file systems lock no folders; then the user must see to it.
-            pass
+    with contextlib.ExitStack() as held:
+        with output_errors(out):
+            os.makedirs(out, exist_ok=True)
+            held.enter_context(locks.locked(out))
         yield
-    finally:
-        os.close(descriptor)
 
 
 def finish_folder(

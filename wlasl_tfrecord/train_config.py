@@ -1,6 +1,7 @@
 """The choices of a training run, checked; readable without TensorFlow."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -44,6 +45,8 @@ class TrainConfig:
         feature_cache: Whether a frozen backbone sees each clip and view only once.
         feature_views: Augmented views of a clip in the cache.
         seed: Of weights, order and augmentation.
+        deterministic: Whether the same choices give the same bits; slower. It holds for
+            the whole process, and from then on.
 
     Raises:
         ValueError: If a value is out of its range.
@@ -71,6 +74,7 @@ class TrainConfig:
     feature_cache: bool = True
     feature_views: int = 4
     seed: int = 0
+    deterministic: bool = False
 
     def __post_init__(self) -> None:
         """Reject what cannot be trained with."""
@@ -81,9 +85,9 @@ class TrainConfig:
         _check("fine_tune_epochs", self.fine_tune_epochs, 0)
         _check("seed", self.seed, 0)
         for name in ("learning_rate", "fine_tune_learning_rate"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        if self.weight_decay < 0:
+        if not 0 <= self.weight_decay < math.inf:
             raise ValueError(
                 f"weight_decay must be at least 0, got {self.weight_decay}"
             )

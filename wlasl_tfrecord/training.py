@@ -1,37 +1,41 @@
 """Training: from a shard folder and a recipe to a run folder with a model in it."""
 
-import dataclasses
+import contextlib
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-import wlasl_tfrecord
 from wlasl_tfrecord import (
     checkpoints,
     dataset,
     history,
+    locks,
     recipes,
     runs,
     saving,
     strategies,
 )
 from wlasl_tfrecord.epochs import Run
-from wlasl_tfrecord.errors import OutputError, TrainingError
+from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.index import ShardFolder, load_folder
 from wlasl_tfrecord.loop import run_phase
 from wlasl_tfrecord.phases import make_phase, phase_names
 from wlasl_tfrecord.progress import Progress
+from wlasl_tfrecord.recipes import Recipe
+from wlasl_tfrecord.run_config import (
+    check_same_run,
+    read_run_config,
+    write_run_config,
+)
 from wlasl_tfrecord.steps import damaged_records_by_name
-from wlasl_tfrecord.train_config import TrainConfig, changed_options
+from wlasl_tfrecord.train_config import TrainConfig
 
 __all__ = ["TrainReport", "train"]
 
@@ -98,7 +102,7 @@ def train(
         ShardFolderError: If the shards cannot be used, or a record is damaged.
         RecipeError: If the network cannot be built.
         TrainingError: If the run cannot start, go on or be resumed.
-        OutputError: If the run folder cannot be written to.
+        OutputError: If the run folder cannot be written to, or another run does.
         ValueError: If the batch cannot be shared among the replicas.
     """
     config = config or TrainConfig()
@@ -119,9 +123,39 @@ def train(
         )
     # Also says at once if the split is missing, or smaller than a batch.
     dataset.steps_per_epoch(folder, "train", config.batch_size)
-    run_dir = Path(out)
     recipe = recipes.load_recipe(config.recipe)
-    resumed = _open_run(run_dir, folder, config, strategy, say)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    run_dir = Path(out)
+    with _own_folder(run_dir) if chief else contextlib.nullcontext():
+        return _train(
+            run_dir,
+            folder,
+            recipe,
+            config,
+            strategy=strategy,
+            checkpoint_minutes=checkpoint_minutes,
+            save_h5=save_h5,
+            callbacks=callbacks,
+            say=say,
+        )
+
+
+def _train(
+    run_dir: Path,
+    folder: ShardFolder,
+    recipe: Recipe,
+    config: TrainConfig,
+    *,
+    strategy: tf.distribute.Strategy,
+    checkpoint_minutes: float,
+    save_h5: bool,
+    callbacks: Sequence[keras.callbacks.Callback],
+    say: Callable[[str], None],
+) -> TrainReport:
+    """Trains in a run folder that is this process's own."""
+    chief = strategies.is_chief(strategy)
+    resumed = _open_run(run_dir, folder, config, recipe, strategy, say)
 
     keras.utils.set_random_seed(config.seed)
     policy = strategies.dtype_policy(config.precision)
@@ -154,7 +188,8 @@ def train(
     say(
         f"training {recipe.name} ({model.count_params():,} weights, {policy}) on "
         f"{folder.num_clips('train')} clips of {folder.num_classes} glosses, "
-        f"{strategy.num_replicas_in_sync} replica(s) of {replica_batch} clips"
+        f"{strategy.num_replicas_in_sync} replica(s) of "
+        f"{config.batch_size // strategy.num_replicas_in_sync} clips"
     )
     progress, arrays = Progress(), {}
     if resumed is not None:
@@ -217,67 +252,35 @@ def _open_run(
     run_dir: Path,
     folder: ShardFolder,
     config: TrainConfig,
+    recipe: Recipe,
     strategy: tf.distribute.Strategy,
     say: Callable[[str], None],
 ) -> checkpoints.Checkpoint | None:
     """Describes a new run in its folder, or finds where an old one stopped."""
-    path = run_dir / runs.CONFIG_FILE
-    shards = dict(folder.index_sha256)
-    if path.exists():
-        stored = runs.read_json(path)
-        changed = changed_options(stored.get("training", {}), config)
-        if stored.get("index_sha256") != shards:
-            changed.append(f"shards of {stored.get('data')}, not {folder.directory}")
-        if changed and strategies.is_chief(strategy):
-            raise TrainingError(
-                f"{run_dir} holds a run with other options ({'; '.join(changed)}); "
-                "give the same ones to go on with it, or another --out"
-            )
+    chief = strategies.is_chief(strategy)
+    if (run_dir / runs.CONFIG_FILE).exists():
+        if chief:
+            stored = read_run_config(run_dir)
+            check_same_run(run_dir, stored, config, folder, recipe)
         return checkpoints.load_newest(run_dir / "checkpoints", say)
-    if strategies.is_chief(strategy):
+    if chief:
+        num_replicas = strategy.num_replicas_in_sync
+        write_run_config(run_dir, config, folder, recipe, num_replicas)
+    return None
+
+
+@contextlib.contextmanager
+def _own_folder(run_dir: Path) -> Iterator[None]:
+    """Makes the run folder, and keeps other runs out of it."""
+    with contextlib.ExitStack() as held:
         try:
             run_dir.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locks.locked(run_dir))
         except OSError as error:
             raise OutputError(
                 f"cannot create {run_dir} ({error.strerror}); choose another --out"
             ) from error
-        runs.write_json(
-            path,
-            {
-                "training": dataclasses.asdict(config),
-                "data": os.path.abspath(folder.directory)
-                if "://" not in folder.directory
-                else folder.directory,
-                "index_sha256": shards,
-                "command_line": sys.argv,
-                "num_replicas": strategy.num_replicas_in_sync,
-                "versions": {
-                    "wlasl_tfrecord": wlasl_tfrecord.__version__,
-                    "tensorflow": tf.__version__,
-                    "keras": keras.__version__,
-                    "numpy": np.__version__,
-                    "python": sys.version.split()[0],
-                },
-                "git_revision": _git_revision(),
-            },
-        )
-    return None
-
-
-def _git_revision() -> str | None:
-    """Gives the commit of the checkout that this file lies in, if it lies in one."""
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.strip()
+        yield
 
 
 def _best_row(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

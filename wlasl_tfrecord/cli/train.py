@@ -1,18 +1,21 @@
 """bin/train: shards -> a trained recogniser in a run folder."""
 
 import argparse
+import contextlib
+import dataclasses
 import json
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
-from wlasl_tfrecord import cli, recipes, runs
-from wlasl_tfrecord.errors import TrainingError
+from wlasl_tfrecord import cli, recipes
+from wlasl_tfrecord.errors import OutputError, TrainingError
+from wlasl_tfrecord.run_config import read_run_config
 from wlasl_tfrecord.schedules import SCHEDULES
-from wlasl_tfrecord.train_config import PRECISIONS, TrainConfig
+from wlasl_tfrecord.train_config import PRECISIONS, TrainConfig, changed_options
 
 __all__ = ["main"]
 
@@ -23,16 +26,19 @@ _RECIPE_OPTIONS = ("alpha", "lstm_units", "dropout")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs bin/train and returns its exit code."""
-    return cli.run("train", _parser(), _train, argv)
+    return cli.run("train", _parser(), partial(_train, argv), argv)
 
 
-def _train(arguments: argparse.Namespace) -> int:
+def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
     data, out, config = arguments.data, arguments.out, _config(arguments)
     if arguments.resume is not None:
-        data, out, config = _stored(arguments.resume)
-    elif out is None:
-        out = os.path.join("runs", time.strftime("%Y%m%d-%H%M%S"))
-    if arguments.checkpoint_minutes < 0:
+        data, out, config = _resumed(arguments.resume, _typed(arguments, argv))
+    elif out is None and arguments.strategy == "multi_worker":
+        raise ValueError(
+            "--strategy multi_worker needs --out, the same on every worker: each would "
+            "name a folder by its own clock"
+        )
+    if not arguments.checkpoint_minutes >= 0:
         raise ValueError(
             "--checkpoint-minutes must be at least 0, got "
             f"{arguments.checkpoint_minutes}"
@@ -44,8 +50,6 @@ def _train(arguments: argparse.Namespace) -> int:
 
     from wlasl_tfrecord import strategies, training
 
-    if arguments.deterministic:
-        tf.config.experimental.enable_op_determinism()
     if arguments.logical_cpus > 1:
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(
@@ -56,14 +60,15 @@ def _train(arguments: argparse.Namespace) -> int:
         tuple(filter(None, arguments.workers.split(","))),
         arguments.worker_index,
     )
-    report = training.train(
-        data,
-        out,
-        config,
-        strategy=strategy,
-        checkpoint_minutes=arguments.checkpoint_minutes,
-        save_h5=arguments.h5,
-    )
+    with _new_folder() if out is None else contextlib.nullcontext(out) as run_dir:
+        report = training.train(
+            data,
+            run_dir,
+            config,
+            strategy=strategy,
+            checkpoint_minutes=arguments.checkpoint_minutes,
+            save_h5=arguments.h5,
+        )
     if strategies.is_chief(strategy):
         print(report)
     return 0
@@ -71,45 +76,112 @@ def _train(arguments: argparse.Namespace) -> int:
 
 def _config(arguments: argparse.Namespace) -> TrainConfig:
     """Gathers the choices that decide the weights."""
+    names = set(TrainConfig.__dataclass_fields__) - {"recipe", "recipe_options"}
+    values: dict[str, Any] = {name: getattr(arguments, name) for name in names}
+    return TrainConfig(
+        **values
+        | {
+            "recipe": _recipe(arguments.model),
+            "recipe_options": _recipe_options(arguments),
+            "weights": _weights(arguments.weights),
+        }
+    )
+
+
+def _recipe(model: str) -> str:
+    """Names a recipe so that it is found from anywhere; a run may go on elsewhere."""
+    if model not in recipes.recipe_paths() and model.endswith(".py"):
+        return os.path.abspath(model)
+    return model
+
+
+def _weights(weights: str) -> str:
+    """Names the weights so that they are found from anywhere."""
+    return weights if weights in ("imagenet", "none") else os.path.abspath(weights)
+
+
+def _recipe_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Gathers what is passed to the recipe."""
     options: dict[str, Any] = {
         name: getattr(arguments, name)
         for name in _RECIPE_OPTIONS
         if getattr(arguments, name) is not None
     }
-    for assignment in arguments.option:
+    for assignment in arguments.option or ():
         name, separator, value = assignment.partition("=")
         if not separator:
             raise ValueError(f"--option must be NAME=VALUE, got {assignment!r}")
         options[name] = _number(value)
-    names = set(TrainConfig.__dataclass_fields__) - {"recipe", "recipe_options"}
-    weights = arguments.weights
-    if weights not in ("imagenet", "none"):
-        # A resumed run may start in another folder.
-        weights = os.path.abspath(weights)
-    values = {name: getattr(arguments, name) for name in names}
-    recipe = arguments.model
-    if recipe not in recipes.recipe_paths():
-        recipe = os.path.abspath(recipe) if recipe.endswith(".py") else recipe
-    values |= {"recipe": recipe, "recipe_options": options, "weights": weights}
-    return TrainConfig(**values)
+    return options
 
 
-def _stored(run_dir: str) -> tuple[str, str, TrainConfig]:
-    """Reads what a run was started with."""
-    path = Path(run_dir) / runs.CONFIG_FILE
-    if not path.is_file():
+def _typed(
+    arguments: argparse.Namespace, argv: Sequence[str] | None
+) -> argparse.Namespace:
+    """Reads the arguments once more; None for all that its user did not type."""
+    untyped = argparse.Namespace(**dict.fromkeys(vars(arguments)))
+    return _parser().parse_args(sys.argv[1:] if argv is None else argv, untyped)
+
+
+def _resumed(run_dir: str, typed: argparse.Namespace) -> tuple[str, str, TrainConfig]:
+    """Gives what a run was started with, and refuses options that would change it.
+
+    The shards may have moved; their checksums tell whether they are the same.
+    """
+    stored = read_run_config(run_dir)
+    if typed.out is not None and os.path.realpath(typed.out) != os.path.realpath(
+        run_dir
+    ):
         raise TrainingError(
-            f"no run to go on with in {run_dir}: it has no {runs.CONFIG_FILE}; start "
-            "one with --out"
+            f"--resume {run_dir} goes on in that folder, not in --out {typed.out}; "
+            "leave --out away, or leave --resume away to start anew"
         )
-    stored: Mapping[str, Any] = runs.read_json(path)
-    try:
-        return stored["data"], run_dir, TrainConfig(**stored["training"])
-    except (KeyError, TypeError) as error:
+    old = stored.training
+    values: dict[str, Any] = {
+        name: value
+        for name in TrainConfig.__dataclass_fields__
+        if (value := getattr(typed, name, None)) is not None
+    }
+    if typed.model is not None:
+        values["recipe"] = _recipe(typed.model)
+    if typed.weights is not None:
+        values["weights"] = _weights(typed.weights)
+    values["recipe_options"] = {**old.recipe_options, **_recipe_options(typed)}
+    changed = changed_options(
+        dataclasses.asdict(old), dataclasses.replace(old, **values)
+    )
+    if changed:
         raise TrainingError(
-            f"{path} is damaged or of another release ({type(error).__name__}: "
-            f"{error}); train again with another --out"
-        ) from error
+            f"{run_dir} was started with other options ({'; '.join(changed)}); leave "
+            "them away to go on with it, or start a run of its own with --out"
+        )
+    return typed.data or stored.data, run_dir, old
+
+
+@contextlib.contextmanager
+def _new_folder() -> Iterator[str]:
+    """Makes a run folder named by the time, which no other run has or gets.
+
+    It is taken away again if the run wrote nothing into it.
+    """
+    now = os.path.join("runs", time.strftime("%Y%m%d-%H%M%S"))
+    number = 1
+    while True:
+        out = now if number == 1 else f"{now}-{number}"
+        try:
+            os.makedirs(out)
+            break
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise OutputError(
+                f"cannot create {out} ({error.strerror}); choose a folder with --out"
+            ) from error
+    try:
+        yield out
+    finally:
+        with contextlib.suppress(OSError):
+            os.rmdir(out)
 
 
 def _number(value: str) -> Any:
@@ -133,7 +205,9 @@ def _parser() -> argparse.ArgumentParser:
         "off goes on",
     )
     where.add_argument(
-        "--resume", metavar="RUN", help="go on with the run in this folder"
+        "--resume",
+        metavar="RUN",
+        help="go on with the run in this folder, with its own options",
     )
     where.add_argument(
         "--checkpoint-minutes", type=float, default=10.0, help="how often to save"
