@@ -2,16 +2,18 @@ import csv
 import json
 import os
 import random
+import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from wlasl_tfrecord.class_list import read_class_list
-from wlasl_tfrecord.clips import sign_range
+from wlasl_tfrecord.clips import ClipSpec, sign_range
 from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.instances import Instance, unique_ids
 from wlasl_tfrecord.manifest import read_manifest
+from wlasl_tfrecord.shards import ShardOptions, write_shards
 from wlasl_tfrecord.video_csv import csv_columns
 from wlasl_tfrecord.video_files import list_folder
 from wlasl_tfrecord.wlasl_json import load_json
@@ -385,6 +387,32 @@ def test_several_annotation_files_are_not_chosen_from(tmp_path):
     assert read_manifest(tmp_path, subset=1).instances[0].split == "val"
 
 
+@pytest.mark.parametrize("place", [".", ".."])
+@pytest.mark.parametrize("kind", ["wlasl", "csv", "class folders"])
+def test_our_own_files_are_no_annotations(tmp_path, numbered_video, kind, place):
+    # Who writes the shards where the videos are meets their report the next time.
+    src = tmp_path / "v"
+    folders = kind == "class folders"
+    for n in range(3):
+        numbered_video(src / ("action" if folders else ".") / f"{n}.mp4", num_frames=4)
+    if kind == "wlasl":
+        # In it the words that tell nslt's format: a subset, and a gloss 'action'.
+        rows = [wlasl_row(str(n)) for n in range(5)]
+        wlasl_json(src / "mine.json", {"action": rows})
+    elif kind == "csv":
+        rows = "".join(f"{n}.mp4,action,train\n" for n in range(5))
+        (src / "mine.csv").write_text(f"path,gloss,split\n{rows}")
+    before = read_manifest(src)
+    options = ShardOptions(clip=ClipSpec(num_frames=2, height=8, width=8))
+    out = os.path.normpath(src / place)
+    for num_written in (3, 0):
+        report = write_shards(read_manifest(src), out, options=options, workers=1)
+        assert report.num_written == 3
+        assert bool(report.num_shards_written) == bool(num_written)
+        assert read_manifest(src) == before
+    assert (Path(out) / "failures.csv").exists()
+
+
 def test_a_folder_named_as_annotations_is_looked_through(tmp_path):
     touch(tmp_path, "videos/1.mp4", "else/x.txt")
     wlasl_json(tmp_path / "else" / "a.json", {"book": [wlasl_row("1")]})
@@ -406,8 +434,39 @@ def test_an_unknown_format_says_which_are_known(tmp_path):
             read_manifest(tmp_path, annotations=tmp_path / name)
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, os.symlink])
+def test_a_wlasl_json_that_is_no_file_is_none(tmp_path, make):
+    # Opening a pipe would wait for a writer without end.
+    touch(tmp_path, "1.mp4")
+    nslt_json(tmp_path / "nslt_1.json", {"1": ("train", 0)})
+    (tmp_path / "wlasl_class_list.txt").write_text("0\tbook\n")
+    path = tmp_path / "WLASL_v0.3.json"
+    make(*([path, path] if make is os.symlink else [path]))
+    manifest = read_manifest(tmp_path)
+    assert manifest.glosses == ("book",)
+    assert "no WLASL_v0.3.json beside" in manifest.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("src", "annotations", "message"),
+    [
+        ("", None, "no folder of videos at ''; name one with --src"),
+        ("gs://b/v", None, "gs://b/v is no local folder; copy the videos to one"),
+        (".", "", "no annotation file at ''; check --annotations"),
+        (".", "s3://b/a.json", "no annotation file at 's3://b/a.json'; check"),
+    ],
+)
+def test_a_place_that_is_none_is_named(
+    tmp_path, monkeypatch, src, annotations, message
+):
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "book/1.mp4")
+    with pytest.raises(ManifestError, match=re.escape(message)):
+        read_manifest(src, annotations=annotations)
+
+
 def test_no_folder_and_no_videos_say_so(tmp_path):
-    with pytest.raises(ManifestError, match=r"no folder of videos at .*nowhere"):
+    with pytest.raises(ManifestError, match=r"no folder of videos at '.*nowhere"):
         read_manifest(tmp_path / "nowhere")
     with pytest.raises(ManifestError, match=r"no videos \(\.mp4 \.avi .*\) in "):
         read_manifest(tmp_path)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from wlasl_tfrecord.class_list import CLASS_LIST_FILE, read_class_list
 from wlasl_tfrecord.errors import ManifestError
+from wlasl_tfrecord.index import FAILURE_COLUMNS
 from wlasl_tfrecord.instances import Manifest
 from wlasl_tfrecord.video_csv import csv_columns
 from wlasl_tfrecord.video_files import list_folder, text_of
@@ -43,7 +44,9 @@ def annotation_file(path: str, subset: int | None) -> str:
             raise ManifestError(f"no annotation file in {path}; name the file itself")
         return found
     if not os.path.isfile(path):
-        raise ManifestError(f"no annotation file at {path}; check --annotations")
+        raise ManifestError(
+            f"no annotation file at '{text_of(path)}'; check --annotations"
+        )
     return path
 
 
@@ -51,7 +54,11 @@ def format_of(path: str) -> AnnotationFormat | None:
     """Tells the format of a file by its name or by how it begins."""
     name = os.path.basename(path).lower()
     if name.endswith(".csv"):
-        return "csv" if {"path", "gloss", "split"} <= set(csv_columns(path)) else None
+        columns = csv_columns(path)
+        # Our own list of failures lies here if the shards are written here.
+        if tuple(columns) == FAILURE_COLUMNS:
+            return None
+        return "csv" if {"path", "gloss", "split"} <= set(columns) else None
     if re.fullmatch(r"nslt_\d+\.json", name):
         return "nslt"
     if re.fullmatch(r"wlasl_v[\d.]+\.json", name):
@@ -64,7 +71,9 @@ def format_of(path: str) -> AnnotationFormat | None:
         raise ManifestError(f"cannot read {path}: {error.strerror}") from error
     if head.startswith("[") and '"gloss"' in head:
         return "wlasl"
-    if head.startswith("{") and '"subset"' in head and '"action"' in head:
+    # Its first video says so. Further down, our own index.json may have both words too:
+    # an option, and a gloss.
+    if re.match(r'\{\s*"[^"]*"\s*:\s*\{\s*"(subset|action)"\s*:', head):
         return "nslt"
     return None
 
@@ -82,7 +91,9 @@ def wlasl_beside(directories: Sequence[str]) -> Manifest | None:
     """Reads the first WLASL_v*.json that lies in one of the folders."""
     for directory in directories:
         for entry in list_folder(directory) if os.path.isdir(directory) else ():
-            if re.fullmatch(r"WLASL_v[\d.]+\.json", entry.name, re.IGNORECASE):
+            is_named = re.fullmatch(r"WLASL_v[\d.]+\.json", entry.name, re.IGNORECASE)
+            # A pipe of that name would never end.
+            if is_named and os.path.isfile(entry.path):
                 return wlasl_manifest(load_json(entry.path), entry.path)
     return None
 

@@ -24,6 +24,7 @@ from wlasl_tfrecord.storage import file_sizes, join_path, read_bytes
 __all__ = [
     "CODECS",
     "DATASET_NAME",
+    "FAILURE_COLUMNS",
     "FEATURES_FILE",
     "FORMAT_VERSION",
     "INDEX_FILE",
@@ -58,6 +59,8 @@ INFO_FILE = "dataset_info.json"
 FEATURES_FILE = "features.json"
 # TFDS names it after the feature, with dots for slashes.
 LABELS_FILE = "clip.label.index.labels.txt"
+# Of failures.csv; by them it is told from a table of videos that somebody made.
+FAILURE_COLUMNS = ("video_id", "gloss", "split", "path", "stage", "reason")
 
 
 def shard_name(split: str, shard_index: int, num_shards: int) -> str:

@@ -70,9 +70,14 @@ def read_manifest(
     if split_by not in SPLIT_SOURCES:
         raise ValueError(f"split_by must be one of {SPLIT_SOURCES}, got {split_by!r}")
     root = os.fspath(src)
+    if "://" in root:
+        raise ManifestError(
+            f"{text_of(root)} is no local folder; copy the videos to one, and name it "
+            "with --src"
+        )
     if not os.path.isdir(root):
         raise ManifestError(
-            f"no folder of videos at {text_of(root)}; name one with --src"
+            f"no folder of videos at '{text_of(root)}'; name one with --src"
         )
     if annotations is not None:
         manifest = _from_file(annotation_file(os.fspath(annotations), subset), root)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wlasl_tfrecord.index import FORMAT_VERSION, SPLITS
+from wlasl_tfrecord.index import FAILURE_COLUMNS, FORMAT_VERSION, SPLITS
 from wlasl_tfrecord.outcomes import Outcome
 from wlasl_tfrecord.plan import ShardOptions
 from wlasl_tfrecord.video_files import text_of
@@ -222,7 +222,7 @@ def _failures(report: ShardReport) -> bytes:
     """Lists every instance that is not in the folder, one a line."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("video_id", "gloss", "split", "path", "stage", "reason"))
+    writer.writerow(FAILURE_COLUMNS)
     for outcome in report.outcomes:
         if outcome.kind != "written":
             instance = outcome.instance
