@@ -32,7 +32,7 @@ import tensorflow as tf
 
 from wlasl_tfrecord import index, input_fn, load_folder, throughput
 from wlasl_tfrecord.clips import ClipSpec
-from wlasl_tfrecord.examples import FRAMES_KEY, decode_frames, parse_clip
+from wlasl_tfrecord.examples import FRAMES_KEY, ID_KEY, decode_frames, parse_clip
 from wlasl_tfrecord.folder_files import folder_files
 from wlasl_tfrecord.index import ShardFolder, load_records
 from wlasl_tfrecord.reader import parse_frames
@@ -378,13 +378,17 @@ def _write_many_clips(directory: Path) -> None:
     feature = tf.train.Feature(
         bytes_list=tf.train.BytesList(value=[bytes(clip.num_bytes)])
     )
-    features = tf.train.Features(feature={FRAMES_KEY: feature})
-    proto = tf.train.Example(features=features).SerializeToString()
-    record_bytes = len(proto) + FRAME_BYTES
+    protos = []
+    for number in range(WLASL_CLIPS):
+        name = tf.train.BytesList(value=[f"{number:05d}".encode()])
+        named = {FRAMES_KEY: feature, ID_KEY: tf.train.Feature(bytes_list=name)}
+        example = tf.train.Example(features=tf.train.Features(feature=named))
+        protos.append(example.SerializeToString())
+    record_bytes = len(protos[0]) + FRAME_BYTES
     directory.mkdir()
     name = index.shard_name("train", 0, 1)
     with tf.io.TFRecordWriter(str(directory / name)) as writer:
-        for _ in range(WLASL_CLIPS):
+        for proto in protos:
             writer.write(proto)
     shard = index.Shard(
         name=name, num_bytes=WLASL_CLIPS * record_bytes, num_records=WLASL_CLIPS
@@ -393,8 +397,8 @@ def _write_many_clips(directory: Path) -> None:
     records = index.Records(
         shard_indices=np.zeros(WLASL_CLIPS, np.int32),
         offsets=numbers * record_bytes,
-        num_bytes=np.full(WLASL_CLIPS, len(proto)),
-        crcs=np.full(WLASL_CLIPS, masked_crc([proto]), np.uint32),
+        num_bytes=np.full(WLASL_CLIPS, len(protos[0])),
+        crcs=np.array([masked_crc([proto]) for proto in protos], np.uint32),
         labels=numbers % 2000,
         video_ids=tuple(f"{number:05d}" for number in numbers),
         signer_ids=numbers % 119,

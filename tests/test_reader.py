@@ -1,4 +1,5 @@
 import logging
+import os
 import re
 import shutil
 
@@ -9,6 +10,7 @@ from conftest import drawn_frames
 
 from wlasl_tfrecord import input_fn
 from wlasl_tfrecord.clips import ClipSpec
+from wlasl_tfrecord.errors import ShardFolderError
 from wlasl_tfrecord.examples import decode_encoded
 from wlasl_tfrecord.index import load_folder, load_records
 from wlasl_tfrecord.reader import make_reader, parse_frames
@@ -72,7 +74,8 @@ def test_a_damaged_record_ends_the_input_with_its_name(damaged, split):
         list(dataset)
     assert re.search(
         rf"wlasl-{split}\.tfrecord-00000-of-00002: record 3 at byte \d+, video_id "
-        rf"{split}00003, is damaged or of another shape; more than max_bad_records=0",
+        rf"{split}00003, is damaged or not the clip that the index says; more than "
+        "max_bad_records=0",
         str(caught.value),
     )
 
@@ -148,19 +151,91 @@ def test_a_file_cut_off_under_the_reader_costs_its_records_alone(healthy, tmp_pa
     assert weights.numpy().tolist() == [1, 1, 0, 0, 1, 1, 1, 1]
 
 
+def record_range(directory, split, record):
+    """Gives the file of a record, and its bytes' range in it."""
+    folder = load_folder(directory)
+    records = load_records(folder, split)
+    shard = folder.split_shards(split)[records.shard_indices[record]]
+    start = int(records.offsets[record])
+    return folder.shard_path(shard), start, start + int(records.num_bytes[record]) + 16
+
+
+def swap_records(directory, split, one, other):
+    """Puts two records of a file, of one length, into each other's place."""
+    path, start, stop = record_range(directory, split, one)
+    same_path, other_start, other_stop = record_range(directory, split, other)
+    assert path == same_path
+    assert stop - start == other_stop - other_start
+    with open(path, "r+b") as file:
+        data = bytearray(file.read())
+        first, second = data[start:stop], data[other_start:other_stop]
+        data[start:stop], data[other_start:other_stop] = second, first
+        file.seek(0)
+        file.write(data)
+
+
+def test_a_record_in_the_place_of_another_ends_the_input(write_folder, tmp_path):
+    # Of one gloss: what else differs must not change the length.
+    directory = write_folder(tmp_path / "shards", {"train": 8}, glosses=["book"])
+    swap_records(directory, "train", 0, 1)
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        list(input_fn(directory, "train", 8, training=False))
+    assert "record 0 at byte 0, video_id train00000, is damaged or not the clip" in str(
+        caught.value
+    )
+    dataset = input_fn(
+        directory, "train", 8, training=False, features="weighted", max_bad_records=2
+    )
+    assert next(iter(dataset))[2].numpy().tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
+
+
+def test_shards_of_another_folder_of_the_same_size_are_refused(write_folder, tmp_path):
+    directory = write_folder(tmp_path / "shards", {"train": 8}, glosses=["book"])
+    swap_records(directory, "train", 6, 7)
+    with pytest.raises(
+        ShardFolderError,
+        match=r"train\.tfrecord-00001-of-00002 is not the shard that the index was "
+        "written with; run bin/shard again, or copy the folder again",
+    ):
+        input_fn(directory, "train", 8)
+
+
+def test_a_shard_that_vanished_after_it_was_listed_is_named(healthy, tmp_path):
+    directory = tmp_path / "gone"
+    shutil.copytree(healthy, directory)
+    folder = load_folder(directory)
+    path = folder.shard_path(folder.split_shards("train")[1])
+    os.remove(path)
+    with pytest.raises(ShardFolderError, match=f"cannot read {re.escape(path)} "):
+        input_fn(folder, "train", 8)
+
+
+def test_a_file_that_was_cut_off_before_costs_its_records_alone_too(healthy, tmp_path):
+    directory = tmp_path / "cut"
+    shutil.copytree(healthy, directory)
+    path, start, _ = record_range(directory, "val", 2)
+    os.truncate(path, start + 100)
+    with pytest.raises(ShardFolderError, match=r"has \d+ bytes, the index says \d+"):
+        input_fn(directory, "val", 8)
+    dataset = input_fn(directory, "val", 8, features="weighted", max_bad_records=2)
+    assert next(iter(dataset))[2].numpy().tolist() == [1, 1, 0, 0, 1, 1, 1, 1]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="video_id val0000[23]"):
+        list(input_fn(directory, "val", 8, max_bad_records=1))
+
+
 @pytest.mark.parametrize("codec", ["raw", "jpeg", "png"])
 def test_a_record_of_another_shape_is_not_whole(write_folder, tmp_path, codec):
     folder = load_folder(write_folder(tmp_path / codec, codec=codec))
     path = folder.shard_path(folder.split_shards("train")[0])
     serialized = next(iter(tf.data.TFRecordDataset(path)))
-    assert parse_frames(serialized, folder.clip, folder.codec)[1]
+    assert parse_frames(serialized, folder.clip, folder.codec)[-1]
     for other in (
         ClipSpec(num_frames=6, height=16, width=24),
         ClipSpec(num_frames=4, height=16, width=24),
         ClipSpec(num_frames=5, height=16, width=25),
         ClipSpec(num_frames=5, height=17, width=24),
     ):
-        assert not parse_frames(serialized, other, folder.codec)[1]
+        assert not parse_frames(serialized, other, folder.codec)[-1]
 
 
 def test_a_negative_number_of_bad_records_is_refused(healthy):

@@ -1,7 +1,10 @@
+import shutil
+
 import pytest
 
 from wlasl_tfrecord.cli import bench
-from wlasl_tfrecord.index import load_folder
+from wlasl_tfrecord.errors import RecordError
+from wlasl_tfrecord.index import load_folder, load_records
 from wlasl_tfrecord.throughput import Rate, advise, measure_input, measure_limit
 
 STAGES = ["read", "parse", "decode", "augment", "batch"]
@@ -76,8 +79,9 @@ def test_the_command_prints_a_line_a_stage_and_a_verdict(shards, capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--step-ms", "0"], 2, "--step-ms must be above 0, got 0.0"),
-        (["--seconds", "-1"], 2, "--seconds must be above 0, got -1.0"),
+        (["--step-ms", "0"], 2, "--step-ms must be above 0 and finite, got 0.0"),
+        (["--seconds", "-1"], 2, "--seconds must be above 0 and finite, got -1.0"),
+        (["--seconds", "nan"], 2, "--seconds must be above 0 and finite, got nan"),
         (["--split", "test"], 1, "no 'test' shards in"),
         (["--batch-size", "100"], 2, "batch_size 100 is larger than the split"),
     ],
@@ -85,3 +89,33 @@ def test_the_command_prints_a_line_a_stage_and_a_verdict(shards, capsys):
 def test_the_command_names_what_is_wrong(shards, capsys, arguments, code, message):
     assert bench.main(["input", str(shards), "--seconds", "0.1", *arguments]) == code
     assert message in capsys.readouterr().err
+
+
+def test_the_shortest_measurement_is_one(shards):
+    assert measure_limit(load_folder(shards), "train", seconds=1e-9).cpu_ms_per_clip > 0
+
+
+def test_the_command_names_a_damaged_record(shards, tmp_path, capsys):
+    directory = shutil.copytree(shards, tmp_path / "shards")
+    folder = load_folder(directory)
+    records = load_records(folder, "train")
+    # All but one, so that whatever is measured meets one.
+    for k in range(1, len(records)):
+        shard = folder.split_shards("train")[records.shard_indices[k]]
+        with open(folder.shard_path(shard), "r+b") as file:
+            file.seek(records.offsets[k] + 20)
+            file.write(b"\xff\xff\xff")
+    arguments = ["input", str(directory), "--batch-size", "2", "--seconds", "0.1"]
+    assert bench.main(arguments) == 1
+    printed = capsys.readouterr().err
+    assert "is damaged or not the clip that the index says" in printed
+    assert "Traceback" not in printed
+
+
+def test_a_limit_without_a_whole_record_says_so(write_folder, tmp_path):
+    folder = load_folder(write_folder(tmp_path / "shards", codec="jpeg"))
+    for shard in folder.split_shards("train"):
+        with open(folder.shard_path(shard), "r+b") as file:
+            file.write(b"\xff" * shard.num_bytes)
+    with pytest.raises(RecordError, match="none of the first 7 train records is whole"):
+        measure_limit(folder, "train", seconds=0.1)

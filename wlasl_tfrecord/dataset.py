@@ -80,13 +80,14 @@ def input_fn(
             another place for each clip. "sequential", for spinning disks and object
             stores: records are read in file order, in a window of bounded size, and
             shuffled within it. Both are exact; each is another order.
-        max_bad_records: How many damaged records (a wrong CRC, another shape) to pass
-            over, each with a warning that names it. In training the next record in file
+        max_bad_records: How many damaged records (a wrong CRC, another shape or clip,
+            a file that is cut off) to pass over, each with a warning that names it. In training the next record in file
             order that is whole takes the place; in evaluation the clip gets weight 0,
             or is left out of a "pair". The next damaged record ends the input.
         ram_budget_mib: A bound on the memory that the input takes, in MiB, besides what
-            TensorFlow takes by itself; None to let tf.data find out how much helps. The
-            window of the sequential order, and so the order, depends on it.
+            TensorFlow takes by itself; by default as much as makes it fast, see
+            `memory.plan_buffers`. The window of the sequential order, and so the order,
+            depends on it.
 
     Returns:
         The dataset, with known cardinality. In evaluation the last batch of "pair" is
@@ -98,7 +99,13 @@ def input_fn(
         tf.errors.InvalidArgumentError: From the iterator, at a damaged record.
     """
     _check_choices(features, order, max_bad_records)
-    folder = data if isinstance(data, ShardFolder) else load_folder(data)
+    # Who goes on over damaged records goes on over a file that was cut off, too.
+    strict = max_bad_records == 0
+    folder = (
+        data
+        if isinstance(data, ShardFolder)
+        else load_folder(data, check_shards=strict)
+    )
     training = split == "train" if training is None else training
     config = _augment_config(augment, training)
     num_pipelines, pipeline, num_replicas = _division(batch_size, input_context)

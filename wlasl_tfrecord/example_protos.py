@@ -25,6 +25,7 @@ from wlasl_tfrecord.protos import (
 __all__ = [
     "CONTEXT_TYPES",
     "FRAMES_KEY",
+    "ID_KEY",
     "IMAGES_KEY",
     "TIMES_KEY",
     "ClipInfo",
@@ -39,6 +40,8 @@ FRAMES_KEY = "clip/frames"
 # The frames of a jpeg or png record; one encoded image a frame.
 IMAGES_KEY = "image/encoded"
 TIMES_KEY = "image/timestamp"
+# The instance, which the index names too.
+ID_KEY = "example/id"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +156,7 @@ CONTEXT_TYPES: Mapping[str, str] = {
     "clip/media_id": "string",
     "clip/start/timestamp": "int64",
     "example/dataset_name": "string",
-    "example/id": "string",
+    ID_KEY: "string",
     "image/channels": "int64",
     "image/colorspace": "string",
     "image/format": "string",
@@ -190,7 +193,7 @@ def _context(info: ClipInfo, clip: ClipSpec, codec: Codec) -> dict[str, Value]:
         "clip/media_id": info.video_id,
         "clip/start/timestamp": round(source.sign.start / source.video_fps * 1e6),
         "example/dataset_name": DATASET_NAME,
-        "example/id": info.video_id,
+        ID_KEY: info.video_id,
         "image/channels": 3,
         "image/colorspace": "RGB",
         "image/format": codec.upper(),

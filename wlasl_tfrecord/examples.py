@@ -11,6 +11,7 @@ from wlasl_tfrecord.clips import ClipSpec
 from wlasl_tfrecord.example_protos import (
     CONTEXT_TYPES,
     FRAMES_KEY,
+    ID_KEY,
     IMAGES_KEY,
     TIMES_KEY,
     context_shape,
@@ -19,6 +20,7 @@ from wlasl_tfrecord.index import Codec
 
 __all__ = [
     "FRAMES_KEY",
+    "ID_KEY",
     "IMAGES_KEY",
     "TIMES_KEY",
     "context_features",
@@ -124,4 +126,3 @@ def encode_black(clip: ClipSpec, codec: Codec) -> bytes | list[bytes]:
     with tf.init_scope():
         image = encode(tf.zeros([clip.height, clip.width, 3], tf.uint8)).numpy()
     return [image] * clip.num_frames
-

@@ -4,18 +4,24 @@ Everything here works eagerly and inside `Dataset.map`. A damaged record cannot 
 there without ending the whole input, so it is told by a flag.
 """
 
+import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import tensorflow as tf
 from absl import logging
 
 from wlasl_tfrecord.clips import ClipSpec
-from wlasl_tfrecord.examples import FRAMES_KEY, IMAGES_KEY, encode_black
+from wlasl_tfrecord.errors import RecordError, ShardFolderError
+from wlasl_tfrecord.examples import FRAMES_KEY, ID_KEY, IMAGES_KEY, encode_black
 from wlasl_tfrecord.index import Codec, Records, ShardFolder
 from wlasl_tfrecord.records import read_record
+from wlasl_tfrecord.storage import read_bytes
+from wlasl_tfrecord.tfrecords import CRC_BYTES, footer
 
-__all__ = ["make_reader", "parse_frames"]
+__all__ = ["damaged_records_by_name", "make_reader", "parse_frames"]
 
 # Gives the record that was read, its still encoded frames, and whether they are whole.
 Reader = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
@@ -35,8 +41,9 @@ def make_reader(
         folder: The shard folder.
         split: The split.
         records: The split's table of records.
-        max_bad_records: How many different damaged records to pass over. The next one
-            ends the input with an error that names it.
+        max_bad_records: How many different damaged records to pass over, or such that
+            hold another clip than the index says. The next one ends the input with an
+            error that names it.
         substitute: What stands in for a damaged record: True for the next one that is
             whole, False for a clip that is marked as not whole.
 
@@ -44,11 +51,18 @@ def make_reader(
         A function of int64 [] record. It gives int64 [] the record that was read; its
         encoded frames, string [] for `raw` and string [T] otherwise; bool [] whether
         they are whole. Frames that are not are black.
+
+    Raises:
+        ShardFolderError: If no record may be damaged, and a shard is not the one that
+            the index was written with.
     """
+    if max_bad_records == 0:
+        _check_ends(folder, split, records)
     shards = folder.split_shards(split)
     paths = tf.constant([folder.shard_path(shard) for shard in shards])
     shard_indices = tf.constant(records.shard_indices)
     offsets = tf.constant(records.offsets)
+    video_ids = tf.constant(records.video_ids)
     # At least one record has to be whole, or there is nothing to put in its place.
     budget = min(max_bad_records, len(records) - 1)
     way_out = (
@@ -61,7 +75,10 @@ def make_reader(
     def read(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         path = tf.gather(paths, tf.gather(shard_indices, record))
         serialized = read_record(path, tf.gather(offsets, record), or_empty=True)
-        return parse_frames(serialized, folder.clip, folder.codec)
+        encoded, video_id, whole = parse_frames(serialized, folder.clip, folder.codec)
+        # A record of the same length may stand in the place of another: with the label
+        # from the index, it would teach the wrong word.
+        return encoded, whole & tf.equal(video_id, tf.gather(video_ids, record))
 
     def read_whole(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         encoded, whole = read(record)
@@ -105,7 +122,7 @@ def make_reader(
 
 def parse_frames(
     serialized: tf.Tensor, clip: ClipSpec, codec: Codec
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Takes the encoded frames out of a record, which may be damaged.
 
     Args:
@@ -114,19 +131,22 @@ def parse_frames(
         codec: How the folder stores frames.
 
     Returns:
-        The frames, string [] for `raw` and string [T] otherwise, and bool [] whether
-        they are as many bytes, or images, as a clip has.
+        The frames, string [] for `raw` and string [T] otherwise; string [] the video
+        id; and bool [] whether the frames are as many bytes, or images, as a clip has.
     """
+    text = tf.io.FixedLenFeature([], tf.string, default_value="")
     if codec == "raw":
-        feature = tf.io.FixedLenFeature([], tf.string, default_value="")
-        encoded = tf.io.parse_single_example(serialized, {FRAMES_KEY: feature})
-        frames = encoded[FRAMES_KEY]
-        return frames, tf.equal(tf.strings.length(frames), clip.num_bytes)
+        parsed = tf.io.parse_single_example(
+            serialized, {FRAMES_KEY: text, ID_KEY: text}
+        )
+        frames = parsed[FRAMES_KEY]
+        whole = tf.equal(tf.strings.length(frames), clip.num_bytes)
+        return frames, parsed[ID_KEY], whole
     size = tf.io.FixedLenFeature([], tf.int64, default_value=0)
     lists = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
     context, parsed = tf.io.parse_single_sequence_example(
         serialized,
-        context_features={"image/height": size, "image/width": size},
+        context_features={"image/height": size, "image/width": size, ID_KEY: text},
         sequence_features={IMAGES_KEY: lists},
     )
     images = parsed[IMAGES_KEY]
@@ -137,7 +157,53 @@ def parse_frames(
     )
     padding = tf.maximum(clip.num_frames - tf.size(images), 0)
     images = tf.pad(images, [[0, padding]], constant_values="")[: clip.num_frames]
-    return tf.ensure_shape(images, [clip.num_frames]), whole
+    return tf.ensure_shape(images, [clip.num_frames]), context[ID_KEY], whole
+
+
+@contextmanager
+def damaged_records_by_name() -> Iterator[None]:
+    """Turns what the input fails with at a damaged record into its one line.
+
+    Raises:
+        RecordError: Names the shard, the record and the video.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        found = re.search(r"assertion failed: \[(.* is damaged .*)\]", str(error))
+        if found is None:
+            raise
+        raise RecordError(found[1]) from error
+
+
+def _check_ends(folder: ShardFolder, split: str, records: Records) -> None:
+    """Compares the checksum of each shard's last record with the index.
+
+    Raises:
+        ShardFolderError: If one differs.
+    """
+    last = {int(shard): k for k, shard in enumerate(records.shard_indices)}
+
+    def check(shard_index: int) -> None:
+        shard = folder.split_shards(split)[shard_index]
+        path = folder.shard_path(shard)
+        try:
+            stored = read_bytes(path, shard.num_bytes - CRC_BYTES)
+        except OSError as error:
+            raise ShardFolderError(
+                f"cannot read {path} ({error.strerror or error}); run bin/shard again, "
+                "or copy the folder again"
+            ) from error
+        if stored != footer(int(records.crcs[last[shard_index]])):
+            raise ShardFolderError(
+                f"{path} is not the shard that the index was written with; run "
+                "bin/shard again, or copy the folder again"
+            )
+
+    # At once, for the sake of folders behind a network.
+    with ThreadPoolExecutor(16) as pool:
+        for _ in pool.map(check, last):
+            pass
 
 
 def _names(folder: ShardFolder, split: str, records: Records) -> list[str]:
@@ -151,7 +217,7 @@ def _names(folder: ShardFolder, split: str, records: Records) -> list[str]:
         before = shard_index
         names.append(
             f"{paths[shard_index]}: record {place} at byte {offset}, "
-            f"video_id {video_id}, is damaged or of another shape"
+            f"video_id {video_id}, is damaged or not the clip that the index says"
         )
     return names
 

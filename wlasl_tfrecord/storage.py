@@ -12,20 +12,22 @@ def join_path(directory: str, name: str) -> str:
     return os.path.join(directory, name)
 
 
-def read_bytes(path: str) -> bytes:
-    """Reads a whole file, local or remote.
+def read_bytes(path: str, start: int = 0) -> bytes:
+    """Reads a file, local or remote, from byte `start` to its end.
 
     Raises:
         OSError: If it cannot be read.
     """
     if "://" not in path:
         with open(path, "rb") as file:
+            file.seek(start)
             return file.read()
     # Only a remote folder costs the import of TensorFlow.
     import tensorflow as tf
 
     try:
         with tf.io.gfile.GFile(path, "rb") as file:
+            file.seek(start)
             return file.read()
     except tf.errors.OpError as error:
         raise OSError(error.message) from error

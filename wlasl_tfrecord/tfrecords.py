@@ -11,6 +11,7 @@ import google_crc32c
 import numpy as np
 
 __all__ = [
+    "CRC_BYTES",
     "FRAME_BYTES",
     "HEADER_BYTES",
     "footer",
@@ -20,8 +21,8 @@ __all__ = [
 ]
 
 # Eight bytes of length and four of its checksum; behind the proto four of the proto's.
-HEADER_BYTES, _FOOTER_BYTES = 12, 4
-FRAME_BYTES = HEADER_BYTES + _FOOTER_BYTES
+HEADER_BYTES, CRC_BYTES = 12, 4
+FRAME_BYTES = HEADER_BYTES + CRC_BYTES
 
 
 def header(num_bytes: int) -> bytes:
@@ -32,7 +33,7 @@ def header(num_bytes: int) -> bytes:
 
 def footer(crc: int) -> bytes:
     """Gives what stands behind a proto of that masked CRC."""
-    return crc.to_bytes(_FOOTER_BYTES, "little")
+    return crc.to_bytes(CRC_BYTES, "little")
 
 
 def masked_crc(pieces: Iterable[bytes | memoryview]) -> int:
@@ -56,5 +57,5 @@ def stored_crc(descriptor: int, offset: int, num_bytes: int) -> int:
         offset: Where the record starts.
         num_bytes: Length of the proto.
     """
-    stored = os.pread(descriptor, _FOOTER_BYTES, offset + HEADER_BYTES + num_bytes)
+    stored = os.pread(descriptor, CRC_BYTES, offset + HEADER_BYTES + num_bytes)
     return int.from_bytes(stored, "little")

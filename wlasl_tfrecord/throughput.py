@@ -12,10 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from wlasl_tfrecord import augment, dataset
+from wlasl_tfrecord.errors import RecordError
 from wlasl_tfrecord.examples import decode_encoded
 from wlasl_tfrecord.index import Records, ShardFolder, load_records
 from wlasl_tfrecord.memory import available_cores
-from wlasl_tfrecord.reader import parse_frames
+from wlasl_tfrecord.reader import damaged_records_by_name, parse_frames
 from wlasl_tfrecord.records import read_record
 
 __all__ = ["Rate", "advise", "measure_input", "measure_limit"]
@@ -54,6 +55,7 @@ def measure_input(
         without augmentation.
 
     Raises:
+        RecordError: If a record is damaged.
         ShardFolderError: If the split is not there or its table cannot be read.
         ValueError: If the batch does not fit into the split.
     """
@@ -73,7 +75,8 @@ def measure_input(
 
     def read(key):
         path = tf.gather(paths, tf.gather(shard_indices, key["record"]))
-        return read_record(path, tf.gather(offsets, key["record"]))
+        # A damaged one is named by `input_fn`, below.
+        return read_record(path, tf.gather(offsets, key["record"]), or_empty=True)
 
     def parse(key):
         return parse_frames(read(key), folder.clip, folder.codec)[0]
@@ -92,13 +95,14 @@ def measure_input(
         clips = keys.map(stages, num_parallel_calls=calls)
         return _measure(name, clips.prefetch(batch_size), 1, seconds)
 
-    return [
-        measure("read", read),
-        measure("parse", parse),
-        _measure("decode", batches(augment=False), batch_size, seconds),
-        measure("augment", change),
-        _measure("batch", batches(), batch_size, seconds),
-    ]
+    with damaged_records_by_name():
+        return [
+            measure("read", read),
+            measure("parse", parse),
+            _measure("decode", batches(augment=False), batch_size, seconds),
+            measure("augment", change),
+            _measure("batch", batches(), batch_size, seconds),
+        ]
 
 
 def measure_limit(folder: ShardFolder, split: str, *, seconds: float) -> Rate:
@@ -127,10 +131,12 @@ def measure_limit(folder: ShardFolder, split: str, *, seconds: float) -> Rate:
 
     def run(thread: int) -> None:
         step, state = thread, work()
-        while time.perf_counter() < deadline:
+        while True:
             state(step)
             counts[thread] += 1
             step += num_threads
+            if time.perf_counter() > deadline:
+                return
 
     threads = [threading.Thread(target=run, args=(i,)) for i in range(num_threads)]
     for thread in threads:
@@ -183,13 +189,14 @@ def advise(
     if busy < 0.5 and arrives["read"] < 2 * arrives["batch"]:
         lines.append(
             "reading waits for the storage, not for a core: copy the folder to a local "
-            'disk, use input_fn(order="sequential"), or write it with --codec jpeg'
+            'disk, write it with --codec jpeg, or use input_fn(order="sequential")'
         )
     if augmenting > max(decoding, cpu["read"]):
         lines.append(
             f"augmentation takes {augmenting:.1f} of {cpu['augment']:.1f} ms a clip: "
-            "input_fn(augment=AugmentConfig(min_scale=1.0, max_stretch=1.0)) leaves "
-            "out the crop, augment=False all of it"
+            "bin/train --no-augment leaves it out, and "
+            "input_fn(augment=AugmentConfig(min_scale=1.0, max_stretch=1.0)) the crop, "
+            "which the device can do (docs/input_fn.md)"
         )
     if codec != "raw" and decoding > cpu["read"]:
         lines.append(
@@ -257,10 +264,15 @@ def _bare_decoding(
     for record in range(min(len(records), 32)):
         shard = folder.split_shards(split)[records.shard_indices[record]]
         data = read_record(
-            tf.constant(folder.shard_path(shard)), tf.constant(records.offsets[record])
+            tf.constant(folder.shard_path(shard)),
+            tf.constant(records.offsets[record]),
+            or_empty=True,
         )
-        images, _ = parse_frames(data, folder.clip, folder.codec)
-        clips.append([np.frombuffer(image, np.uint8) for image in images.numpy()])
+        images, _, whole = parse_frames(data, folder.clip, folder.codec)
+        if whole:
+            clips.append([np.frombuffer(image, np.uint8) for image in images.numpy()])
+    if not clips:
+        raise RecordError(f"none of the first {len(records)} {split} records is whole")
     # One thread a core is ours to start.
     cv2.setNumThreads(1)
 

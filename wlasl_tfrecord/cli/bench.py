@@ -1,6 +1,7 @@
 """`bin/bench`: what this machine delivers, and whether training has to wait for it."""
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 
@@ -44,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _bench(arguments: argparse.Namespace) -> int:
     step_ms = getattr(arguments, "step_ms", None)
     for name, value in (("--step-ms", step_ms), ("--seconds", arguments.seconds)):
-        if value is not None and value <= 0:
-            raise ValueError(f"{name} must be above 0, got {value}")
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"{name} must be above 0 and finite, got {value}")
     folder = load_folder(arguments.data)
     num_clips = folder.num_clips(arguments.split)
 
@@ -55,16 +56,18 @@ def _bench(arguments: argparse.Namespace) -> int:
 
     print(f"{folder.directory}: {num_clips} {arguments.split} clips, {folder.codec}")
     limit = throughput.measure_limit(folder, arguments.split, seconds=arguments.seconds)
+    # Decoding limits no stage before it.
+    before = ("read", "parse") if folder.codec != "raw" else ()
     rates = throughput.measure_input(
         folder, arguments.split, arguments.batch_size, seconds=arguments.seconds
     )
     print(f"{'up to':<14}{'clips/s':>10}{'GB/s':>8}{'CPU ms/clip':>14}{'of limit':>10}")
     for rate in (limit, *rates):
         gigabytes = rate.clips_per_second * folder.clip.num_bytes / 1e9
-        share = rate.clips_per_second / limit.clips_per_second
+        share = f"{rate.clips_per_second / limit.clips_per_second:.2f}"
         print(
             f"{rate.name:<14}{rate.clips_per_second:>10.0f}{gigabytes:>8.2f}"
-            f"{rate.cpu_ms_per_clip:>14.2f}{share:>10.2f}"
+            f"{rate.cpu_ms_per_clip:>14.2f}{'' if rate.name in before else share:>10}"
         )
     needed = None if step_ms is None else arguments.batch_size / step_ms * 1e3
     for line in throughput.advise(rates, limit, folder.codec, needed):
