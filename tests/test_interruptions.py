@@ -548,6 +548,28 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path, src, shard):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        (
+            "gs://bucket/x",
+            "shards are written to a local folder, got 'gs://bucket/x'; choose a "
+            "local --out, and copy it there when it is finished",
+        ),
+        ("", "--out must name a folder, got ''"),
+    ],
+)
+def test_an_out_that_is_no_local_folder_is_refused(
+    tmp_path, src, shard, monkeypatch, out, message, more
+):
+    monkeypatch.chdir(tmp_path)
+    done = shard(src, out, *more)
+    assert done.returncode == 2
+    assert done.stderr == f"wlasl-shard: {message}\n"
+    assert not list(tmp_path.iterdir())
+
+
 class TestCommand:
     def test_a_dry_run_says_what_would_be_done_and_does_nothing(
         self, tmp_path, src, shard

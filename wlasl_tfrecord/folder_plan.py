@@ -27,6 +27,7 @@ from wlasl_tfrecord.outcomes import (
     missing,
     unusable,
 )
+from wlasl_tfrecord.output_folders import local_folder
 from wlasl_tfrecord.plan import (
     PlannedShard,
     ShardOptions,
@@ -133,8 +134,9 @@ def plan_folder(
     Raises:
         OutputError: If the folder, or what an interrupted run has finished of it, was
             written with other options, and `overwrite` is not set.
+        ValueError: If `out` is no local folder.
     """
-    root = os.fspath(out)
+    root = local_folder(out)
     outcomes: dict[str, Outcome] = {}
     present: list[Instance] = []
     for instance in manifest.instances:

@@ -10,12 +10,30 @@ from collections.abc import Iterable, Iterator, Mapping
 from wlasl_tfrecord import index, locks
 from wlasl_tfrecord.errors import OutputError
 
-__all__ = ["finish_folder", "locked_folder", "output_errors"]
+__all__ = ["finish_folder", "local_folder", "locked_folder", "output_errors"]
 
 _OUR_FILE = re.compile(
     rf"{index.DATASET_NAME}-[a-z]+\.(tfrecord-\d+-of-\d+|index\.csv)"
     rf"|{index.INFO_FILE}|{index.FEATURES_FILE}|{index.LABELS_FILE}"
 )
+
+
+def local_folder(out: str | os.PathLike[str]) -> str:
+    """Gives the path of a folder to write.
+
+    Raises:
+        ValueError: If it names none, or a remote one: a run that can be killed at any
+            moment needs a file system that renames and locks.
+    """
+    path = os.fspath(out)
+    if not path:
+        raise ValueError("--out must name a folder, got ''")
+    if "://" in path:
+        raise ValueError(
+            f"shards are written to a local folder, got {path!r}; choose a local "
+            "--out, and copy it there when it is finished"
+        )
+    return path
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from wlasl_tfrecord.folder_plan import (
 from wlasl_tfrecord.instances import Manifest
 from wlasl_tfrecord.output_folders import (
     finish_folder,
+    local_folder,
     locked_folder,
     output_errors,
 )
@@ -77,12 +78,12 @@ def write_shards(
         OutputError: If the folder cannot be written, is in use, was written with other
             options, or the clips do not fit on the disk.
         ManifestError: If no video at all became a clip; the report is written.
-        ValueError: If `workers` is below 1.
+        ValueError: If `workers` is below 1, or `out` is no local folder.
     """
     options = options or ShardOptions()
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
-    root = os.fspath(out)
+    root = local_folder(out)
     with locked_folder(root):
         plan = plan_folder(
             manifest,

@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
         "--src; else the folders of --src name the glosses)",
     )
     add("--subset", type=int, metavar="K", help="only the first K glosses")
-    add("--out", default="shards", help="folder to write")
+    add("--out", default="shards", help="folder to write, on a local disk")
     add("--num-frames", type=int, default=clip.num_frames, help="frames per clip")
     add("--size", default=str(clip.height), help="pixels: 224, or HEIGHTxWIDTH")
     add(
