@@ -253,6 +253,10 @@ def test_steps_per_epoch_counts_the_batches(shards, split, batch_size, steps):
     [
         ({"features": "rows"}, "features must be one of pair, weighted, dict, keys"),
         ({"batch_size": 14}, "batch_size 14 is larger than the split, which has 13"),
+        (
+            {"augment": "none"},
+            "augment must be True, False or an AugmentConfig: 'none'",
+        ),
         ({"num_epochs": 0}, "num_epochs must be at least 1 or None, got 0"),
         ({"start_step": 4}, r"start_step must be in \[0, 3\], got 4"),
         ({"start_step": -1, "num_epochs": None}, r"start_step must be in \[0, …\]"),

@@ -4,9 +4,9 @@ import sys
 import numpy as np
 import pytest
 
-from wlasl_tfrecord import input_fn
+from wlasl_tfrecord import dataset, input_fn
 from wlasl_tfrecord.index import Records
-from wlasl_tfrecord.memory import plan_buffers
+from wlasl_tfrecord.memory import Buffers, plan_buffers
 
 MIB = 2**20
 
@@ -103,11 +103,23 @@ def test_where_a_network_or_a_window_is_waited_for_tensorflow_decides():
     assert plan(None, sequential=True).read_calls is None
 
 
-def test_a_budget_changes_no_batch(write_folder, tmp_path):
-    folder = write_folder(tmp_path / "shards")
-    free = [x.numpy() for x, _ in input_fn(folder, "train", 3)]
-    bound = [x.numpy() for x, _ in input_fn(folder, "train", 3, ram_budget_mib=50)]
-    np.testing.assert_array_equal(free, bound)
+@pytest.mark.parametrize("augment", [True, False])
+@pytest.mark.parametrize("order", ["shuffled", "sequential"])
+def test_how_much_is_done_at_once_changes_no_batch(
+    write_folder, tmp_path, monkeypatch, order, augment
+):
+    folder = write_folder(tmp_path / "shards", {"train": 20})
+
+    def batches(**calls):
+        buffers = Buffers(window=5, **calls)
+        monkeypatch.setattr(dataset, "plan_buffers", lambda *_, **__: buffers)
+        options = {"order": order, "augment": augment, "num_epochs": 2}
+        return [x.numpy() for x, _ in input_fn(folder, "train", 3, **options)]
+
+    one = batches(read_calls=1, decode_calls=1, prefetch=1)
+    many = batches(read_calls=16, decode_calls=6, prefetch=4)
+    assert len(one) == 12
+    np.testing.assert_array_equal(one, many)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
@@ -122,7 +134,7 @@ def test_the_budget_holds_while_nobody_takes_the_batches(
     )
     code = f"""
 import time
-from wlasl_tfrecord import input_fn
+from wlasl_tfrecord import dataset, input_fn
 
 def peak():
     with open("/proc/self/status") as file:

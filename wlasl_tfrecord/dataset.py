@@ -81,9 +81,10 @@ def input_fn(
             stores: records are read in file order, in a window of bounded size, and
             shuffled within it. Both are exact; each is another order.
         max_bad_records: How many damaged records (a wrong CRC, another shape or clip,
-            a file that is cut off) to pass over, each with a warning that names it. In training the next record in file
-            order that is whole takes the place; in evaluation the clip gets weight 0,
-            or is left out of a "pair". The next damaged record ends the input.
+            a file that is cut off) to pass over, each with a warning that names it. In
+            training the next record in file order that is whole takes the place; in
+            evaluation the clip gets weight 0, or is left out of a "pair". The next
+            damaged record ends the input.
         ram_budget_mib: A bound on the memory that the input takes, in MiB, besides what
             TensorFlow takes by itself; by default as much as makes it fast, see
             `memory.plan_buffers`. The window of the sequential order, and so the order,
@@ -265,6 +266,8 @@ def _augment_config(
     if isinstance(augment, AugmentConfig):
         return augment
     wanted = training if augment is None else augment
+    if not isinstance(wanted, bool):
+        raise ValueError(f"augment must be True, False or an AugmentConfig: {wanted!r}")
     return AugmentConfig() if wanted else None
 
 
