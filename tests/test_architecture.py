@@ -18,7 +18,8 @@ GROUPS = {
     "format": "errors storage clips index locks protos example_protos tfrecords examples",
     "manifest": "annotation_files class_folders class_list instances manifest "
     "nslt_json splits video_csv video_files wlasl_json",
-    "decoding": "captures contents decode decoder_process edit_lists framing slots",
+    "decoding": "captures contents decode decoder_process edit_lists framing "
+    "remarks slots",
     "sharding": "decoder_handle decoder_jobs decoders finished_shards folder_files "
     "folder_plan outcomes output_folders plan report shard_files shard_writer shards "
     "work_folder",

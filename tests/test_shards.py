@@ -195,6 +195,7 @@ def test_every_instance_has_one_outcome(tmp_path, manifest, videos):
         "failed": 3,
         "left_out": 0,
         "repeated_frames": 2,
+        "maybe_damaged": 0,
     }
     assert "train" in report.table()
 
@@ -345,6 +346,41 @@ def test_the_same_content_in_two_splits_is_listed(tmp_path, manifest, videos):
     assert row["reason"] == "the same content as 00003 in another split"
     assert outcomes(tmp_path / "t")["copy"]["outcome"] == "left out"
     assert outcomes(tmp_path / "t")["00003"]["outcome"] == "written"
+
+
+def test_what_is_left_out_for_a_video_that_fails_fails_too(tmp_path, manifest):
+    for name in ("train", "val", "test"):
+        (tmp_path / f"{name}.mp4").write_bytes(b"<html>")
+    three = with_instances(
+        manifest,
+        instance("t", tmp_path / "train.mp4"),
+        instance("v", tmp_path / "val.mp4", "val"),
+        instance("u", tmp_path / "test.mp4", "test"),
+    )
+    dropped = dataclasses.replace(OPTIONS, drop_leaks=True)
+    report = write_shards(three, tmp_path / "s", options=dropped, workers=2)
+    assert report.num_failed == 3
+    found = failures(tmp_path / "s")
+    assert found["t"]["stage"] == found["v"]["stage"] == "decode"
+    assert found["t"]["reason"].endswith("damaged (as u, of the same content)")
+    assert outcomes(tmp_path / "s")["t"]["outcome"] == "unreadable"
+    before = folder_bytes(tmp_path / "s")
+    again = write_shards(three, tmp_path / "s", options=dropped, workers=2)
+    assert again.num_shards_written == 0
+    assert folder_bytes(tmp_path / "s") == before
+
+
+def test_all_instances_of_one_content_are_named(tmp_path, manifest, videos):
+    # More than an instance names of the others.
+    copies = []
+    for n in range(30):
+        os.link(videos / "00003.mp4", tmp_path / f"copy{n:02d}.mp4")
+        copies.append(instance(f"copy{n:02d}", tmp_path / f"copy{n:02d}.mp4"))
+    many = with_instances(manifest, *copies)
+    write_shards(many, tmp_path / "s", options=OPTIONS, workers=2)
+    report = json.loads((tmp_path / "s" / "report.json").read_text())
+    assert report["same_content"] == [["00003", *(i.video_id for i in copies)]]
+    assert len(outcomes(tmp_path / "s")["copy29"]["same_content_as"]) < 30
 
 
 def test_two_signs_of_one_long_video_are_no_duplicates(tmp_path, numbered_video):

@@ -93,6 +93,7 @@ class ClipSource:
         frame_indices: T frame numbers of the video, never decreasing.
         sha256: Hex digest of the file's bytes (of a folder of images: of all its
             files).
+        num_promised_frames: How many frames the file says it has; 0 if it does not.
     """
 
     video_fps: float
@@ -100,6 +101,7 @@ class ClipSource:
     sign: SignRange
     frame_indices: tuple[int, ...]
     sha256: str
+    num_promised_frames: int = 0
 
     @property
     def num_distinct_frames(self) -> int:

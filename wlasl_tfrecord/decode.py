@@ -115,7 +115,8 @@ def _decode_video(
     """
     capture = open_capture(location)
     fps = frames_per_second(capture)
-    num_frames = _promised_frames(capture, location) or count_packets(location)
+    promised = _promised_frames(capture, location)
+    num_frames = promised or count_packets(location)
     seen_to_end = False
     while num_frames > 0:
         sign = sign_range(num_frames, fps, *annotation)
@@ -130,7 +131,7 @@ def _decode_video(
         stop = sign.stop if is_bounded else None
         decoded = _grab_clip(capture, wanted, stop, frames, framing)
         if decoded == sign.stop:
-            return _source(digest, fps, num_frames, sign, wanted)
+            return _source(digest, fps, num_frames, sign, wanted, promised)
         num_frames, seen_to_end = decoded, True
         capture = open_capture(location)
     check_room(capture)
@@ -204,7 +205,12 @@ def _keep(
 
 
 def _source(
-    digest: str, fps: float, num_frames: int, sign: SignRange, wanted: list[int]
+    digest: str,
+    fps: float,
+    num_frames: int,
+    sign: SignRange,
+    wanted: list[int],
+    promised: int = 0,
 ) -> ClipSource:
     return ClipSource(
         video_fps=fps,
@@ -212,6 +218,7 @@ def _source(
         sign=sign,
         frame_indices=tuple(wanted),
         sha256=digest,
+        num_promised_frames=promised,
     )
 
 

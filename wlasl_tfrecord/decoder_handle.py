@@ -16,7 +16,8 @@ from typing import Any
 from wlasl_tfrecord.decoder_jobs import DecoderLimits, Job, Undecoded, job_line
 from wlasl_tfrecord.errors import WlaslError
 from wlasl_tfrecord.plan import ShardOptions
-from wlasl_tfrecord.slots import make_slots, slot_bytes
+from wlasl_tfrecord.remarks import LOG_LEVEL
+from wlasl_tfrecord.slots import nameless_file, slot_bytes
 
 __all__ = [
     "Answer",
@@ -88,7 +89,7 @@ def start(options: ShardOptions, limits: DecoderLimits, num_slots: int) -> Decod
         WlaslError: If the system starts no process.
     """
     size = _slot_bytes(options)
-    payload_fd = make_slots(num_slots * size)
+    payload_fd = nameless_file(num_slots * size)
     try:
         process, results = _start_process(options, limits, payload_fd)
     except WlaslError:
@@ -132,6 +133,7 @@ def _start_process(
         # Else each process starts a thread a core for matrices that it never has.
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
+        "OPENCV_FFMPEG_LOGLEVEL": LOG_LEVEL,
         # Frames of some megabytes come and go; giving them back to the kernel each
         # time costs more than the resizing.
         "MALLOC_MMAP_THRESHOLD_": str(2**26),

@@ -57,6 +57,7 @@ class Decoded:
         num_distinct_frames: How many different frames it shows.
         range_rule: How its annotated range was understood.
         num_video_frames: Frames in its video.
+        notes: What speaks for its video being damaged.
     """
 
     record: memoryview
@@ -64,6 +65,7 @@ class Decoded:
     num_distinct_frames: int
     range_rule: str
     num_video_frames: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ from wlasl_tfrecord.clips import ClipSpec
 from wlasl_tfrecord.decode import decode_clip
 from wlasl_tfrecord.errors import VideoError
 from wlasl_tfrecord.example_protos import ClipInfo, clip_pieces
+from wlasl_tfrecord.remarks import damage_notes, listen, take_remarks
 from wlasl_tfrecord.slots import frames_in, put_record
 
 __all__ = ["main"]
@@ -44,22 +45,26 @@ def main(argv: list[str]) -> int:
     cv2.setNumThreads(1)
     _reply(results, {"ready": True})
     # From here on, what FFmpeg and OpenCV have to say is in the results.
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
+    log = listen()
     for line in sys.stdin.buffer:
         task = json.loads(line.decode("utf-8", "surrogateescape"))
         start = task["slot"] * slot_bytes
         slot = shared[start : start + slot_bytes]
-        _reply(results, _answer(task, settings, clip, slot))
+        _reply(results, _answer(task, settings, clip, slot, log))
     return 0
 
 
 def _answer(
-    task: dict[str, Any], settings: dict[str, Any], clip: ClipSpec, slot: memoryview
+    task: dict[str, Any],
+    settings: dict[str, Any],
+    clip: ClipSpec,
+    slot: memoryview,
+    log: int,
 ) -> dict[str, Any]:
     """Makes the record of one clip in the shared memory, and describes it."""
     codec = settings["codec"]
+    # Those on a video that failed are no remarks on the next one.
+    take_remarks(log)
     try:
         frames, source = decode_clip(
             task["path"],
@@ -95,6 +100,7 @@ def _answer(
         "num_distinct_frames": source.num_distinct_frames,
         "range_rule": source.sign.rule,
         "num_video_frames": source.num_video_frames,
+        "notes": damage_notes(source, take_remarks(log)),
     }
 
 

@@ -110,6 +110,7 @@ def _decoded(record: memoryview, answer: Answer) -> Decoded:
         num_distinct_frames=answer["num_distinct_frames"],
         range_rule=answer["range_rule"],
         num_video_frames=answer["num_video_frames"],
+        notes=tuple(answer["notes"]),
     )
 
 

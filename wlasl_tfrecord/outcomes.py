@@ -1,8 +1,9 @@
 """The outcome of an instance: what became of it, and why."""
 
+import dataclasses
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wlasl_tfrecord.index import SPLITS
@@ -17,6 +18,7 @@ __all__ = [
     "find_duplicates",
     "left_out",
     "missing",
+    "unless_kept",
     "unusable",
 ]
 
@@ -50,7 +52,9 @@ class Outcome:
         range_rule: How its annotated range was understood, if it was written.
         num_video_frames: Frames in its video, if it was written.
         num_distinct_frames: How many different frames its clip shows.
-        same_content: The ids of other instances that show the same.
+        notes: What speaks for its video being damaged, though it was written.
+        same_content: The ids of other instances that show the same; a few of each
+            split, if there are very many.
     """
 
     instance: Instance
@@ -61,6 +65,7 @@ class Outcome:
     range_rule: str = ""
     num_video_frames: int = 0
     num_distinct_frames: int = 0
+    notes: tuple[str, ...] = ()
     same_content: tuple[str, ...] = ()
 
     @property
@@ -92,6 +97,26 @@ def left_out(task: Task, others: Sequence[str]) -> Outcome:
         sha256=task.sha256,
         same_content=tuple(others),
     )
+
+
+def unless_kept(outcome: Outcome, outcomes: Mapping[str, Outcome]) -> Outcome:
+    """Says that an instance failed that was left out for others, if these failed.
+
+    Args:
+        outcome: What `left_out` gave.
+        outcomes: Id -> what became of the others.
+
+    Returns:
+        The same outcome, if one of the others was written. Otherwise the failure of the
+        first of them, whose content is the same.
+    """
+    others = [outcomes[video_id] for video_id in outcome.same_content]
+    if any(other.kind == "written" for other in others):
+        return outcome
+    first = others[0]
+    reason = f"{first.reason} (as {first.instance.video_id}, of the same content)"
+    failure = decoding_failure(outcome.instance, reason, outcome.sha256, first.stage)
+    return dataclasses.replace(failure, same_content=outcome.same_content)
 
 
 def decoding_failure(

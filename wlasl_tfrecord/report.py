@@ -63,6 +63,7 @@ class ShardReport:
             distinct = outcome.num_distinct_frames
             repeats = 0 < distinct < self.options.clip.num_frames
             split["repeated frames"] += repeats
+            split["maybe damaged"] += bool(outcome.notes)
         return counts
 
     @property
@@ -93,12 +94,16 @@ class ShardReport:
 
     def table(self) -> str:
         """Shows the numbers of each split, for a person."""
-        columns = ("written", "missing", "failed", "left out", "repeated frames")
-        shown = [c for c in columns if c != "left out" or self.options.drop_leaks]
-        lines = ["".join([f"{'split':<8}", *(f"{c:>17}" for c in shown)])]
-        for split, counts in self.splits.items():
+        columns = ["written", "missing", "failed", "repeated frames"]
+        if self.options.drop_leaks:
+            columns.insert(3, "left out")
+        splits = self.splits
+        if any(counts["maybe damaged"] for counts in splits.values()):
+            columns.append("maybe damaged")
+        lines = ["".join([f"{'split':<8}", *(f"{c:>17}" for c in columns)])]
+        for split, counts in splits.items():
             if counts["instances"]:
-                cells = "".join(f"{counts[column]:>17,}" for column in shown)
+                cells = "".join(f"{counts[column]:>17,}" for column in columns)
                 lines.append(f"{split:<8}{cells}")
         return "\n".join(lines)
 
@@ -122,6 +127,14 @@ class ShardReport:
         if kinds:
             named = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
             lines.append(f"failed: {named}")
+        noted = [o for o in self.outcomes if o.notes]
+        if noted:
+            first = noted[0]
+            lines.append(
+                f"maybe damaged, and written all the same: "
+                f"{_first_of([o.instance.video_id for o in noted])}; "
+                f"{first.instance.video_id}: {first.notes[0]} ({REPORT_FILE} has all)"
+            )
         num_shards = len(self.fingerprints)
         if self.num_shards_written:
             written = f"{self.num_shards_written} of {num_shards} shards written"
@@ -154,6 +167,7 @@ def report_files(report: ShardReport) -> dict[str, bytes]:
             split: list(report.glosses_without(split)) for split in ("train", "test")
         },
         "leaks": [list(pair) for pair in report.leaks],
+        "same_content": _same_content(report),
         "shards": dict(report.fingerprints),
         "instances": [_instance(outcome, report.src) for outcome in report.outcomes],
     }
@@ -169,7 +183,9 @@ def _counts(counts: Counter[str]) -> dict[str, int]:
     """Names every count, those of zero too."""
     columns = ("instances", "written", "missing", "failed", "left out")
     named = {column.replace(" ", "_"): counts[column] for column in columns}
-    return {**named, "repeated_frames": counts["repeated frames"]}
+    for column in ("repeated frames", "maybe damaged"):
+        named[column.replace(" ", "_")] = counts[column]
+    return named
 
 
 def _per_gloss(report: ShardReport) -> dict[str, dict[str, dict[str, int]]]:
@@ -186,6 +202,16 @@ def _per_gloss(report: ShardReport) -> dict[str, dict[str, dict[str, int]]]:
     }
 
 
+def _same_content(report: ShardReport) -> list[list[str]]:
+    """Names all instances of each video that is there more than once."""
+    groups: dict[str, list[str]] = {}
+    for outcome in report.outcomes:
+        # An instance itself names only a few of the others.
+        if outcome.same_content:
+            groups.setdefault(outcome.sha256, []).append(outcome.instance.video_id)
+    return sorted(sorted(group) for group in groups.values())
+
+
 def _instance(outcome: Outcome, src: str | None) -> dict[str, Any]:
     """Describes one instance; what is empty is left out."""
     instance = outcome.instance
@@ -200,6 +226,8 @@ def _instance(outcome: Outcome, src: str | None) -> dict[str, Any]:
         values["range_rule"] = outcome.range_rule
         values["num_video_frames"] = outcome.num_video_frames
         values["num_distinct_frames"] = outcome.num_distinct_frames
+        if outcome.notes:
+            values["notes"] = list(outcome.notes)
     else:
         values["stage"] = outcome.stage
         values["reason"] = outcome.reason

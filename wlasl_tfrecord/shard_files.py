@@ -38,6 +38,7 @@ class Record(NamedTuple):
     num_distinct_frames: int
     range_rule: str
     num_video_frames: int
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +155,7 @@ def shard_outcomes(
                 range_rule=record.range_rule,
                 num_video_frames=record.num_video_frames,
                 num_distinct_frames=record.num_distinct_frames,
+                notes=tuple(record.notes),
                 same_content=duplicates.get(video_id, ()),
             )
         outcomes.append(outcome)

@@ -55,6 +55,7 @@ def write_shard(
                     num_distinct_frames=result.num_distinct_frames,
                     range_rule=result.range_rule,
                     num_video_frames=result.num_video_frames,
+                    notes=result.notes,
                 )
             )
             num_bytes += len(result.record)

@@ -18,6 +18,7 @@ from wlasl_tfrecord.folder_plan import (
     plan_folder,
 )
 from wlasl_tfrecord.instances import Manifest
+from wlasl_tfrecord.outcomes import unless_kept
 from wlasl_tfrecord.output_folders import (
     finish_folder,
     local_folder,
@@ -173,6 +174,9 @@ def _report(
     for shard in plan.shards:
         for outcome in shard_outcomes(shard, written[shard.name], plan.duplicates):
             outcomes[outcome.instance.video_id] = outcome
+    for video_id, outcome in plan.outcomes.items():
+        if outcome.kind == "left out":
+            outcomes[video_id] = unless_kept(outcome, outcomes)
     return ShardReport(
         out=plan.out,
         options=plan.options,

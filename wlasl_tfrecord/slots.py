@@ -16,7 +16,7 @@ from wlasl_tfrecord import tfrecords
 from wlasl_tfrecord.clips import ClipSpec
 from wlasl_tfrecord.protos import Pieces
 
-__all__ = ["frames_in", "make_slots", "put_record", "slot_bytes"]
+__all__ = ["frames_in", "nameless_file", "put_record", "slot_bytes"]
 
 # Where the frames of a raw clip lie in a slot. Before them is room for what a record
 # has before its frames: less than 200 bytes, whatever the clip.
@@ -38,7 +38,7 @@ def slot_bytes(clip: ClipSpec, *, is_raw: bool) -> int:
     return -(-(_FRAMES_AT + frames + context) // mmap.PAGESIZE) * mmap.PAGESIZE
 
 
-def make_slots(num_bytes: int) -> int:
+def nameless_file(num_bytes: int) -> int:
     """Makes a file that has no name, in memory where the system can.
 
     Returns:
