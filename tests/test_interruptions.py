@@ -222,10 +222,42 @@ def test_ctrl_c_stops_at_once_and_says_how_to_continue(tmp_path, numbered_video)
     for n in range(1, 4000):
         os.link(first, src / "book" / f"{n}.mp4")
     out = tmp_path / "s"
+    process = start_in_group(src, out)
+    wait_for(lambda: (out / ".shard-work").exists())
+    workers = wait_for(lambda: children(process.pid))
+    check_ctrl_c(process)
+    # One that was just being started needs a moment to see that it is alone.
+    wait_for(lambda: not any(map(is_running, workers)), seconds=2)
+    assert not (out / "index.json").exists()
+
+
+def test_ctrl_c_stops_at_once_while_large_files_are_read(tmp_path):
+    # Each takes several seconds to read, and eight are read at the same time.
+    (tmp_path / "src" / "book").mkdir(parents=True)
+    for n in range(8):
+        with (tmp_path / "src" / "book" / f"{n}.mp4").open("wb") as file:
+            file.truncate(8 << 30)
+    process = start_in_group(tmp_path / "src", tmp_path / "s")
+
+    def is_reading():
+        with contextlib.suppress(OSError):
+            links = Path(f"/proc/{process.pid}/fd").iterdir()
+            return any(os.readlink(link).endswith(".mp4") for link in links)
+
+    try:
+        wait_for(is_reading)
+        check_ctrl_c(process)
+    finally:
+        process.kill()
+    assert not list((tmp_path / "s").iterdir())
+
+
+def start_in_group(src, out):
+    """Starts a run as a terminal does: hearing Ctrl-C, in a group of its own."""
     # A shell starts its background jobs deaf to Ctrl-C, and they pass it on.
     deaf_or_not = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             command(src, out),
             cwd=CHECKOUT,
             stderr=subprocess.PIPE,
@@ -234,9 +266,10 @@ def test_ctrl_c_stops_at_once_and_says_how_to_continue(tmp_path, numbered_video)
         )
     finally:
         signal.signal(signal.SIGINT, deaf_or_not)
-    wait_for(lambda: (out / ".shard-work").exists())
-    workers = wait_for(lambda: children(process.pid))
-    # As a terminal does: to all processes of the group.
+
+
+def check_ctrl_c(process):
+    """Presses Ctrl-C, and waits for the end."""
     os.killpg(process.pid, signal.SIGINT)
     began = time.monotonic()
     _, stderr = process.communicate(timeout=30)
@@ -244,9 +277,6 @@ def test_ctrl_c_stops_at_once_and_says_how_to_continue(tmp_path, numbered_video)
     assert process.returncode == 130
     assert "the same command continues where it was" in stderr
     assert "Traceback" not in stderr
-    # One that was just being started needs a moment to see that it is alone.
-    wait_for(lambda: not any(map(is_running, workers)), seconds=2)
-    assert not (out / "index.json").exists()
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path, src):

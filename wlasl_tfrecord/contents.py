@@ -4,7 +4,9 @@ import hashlib
 import os
 import re
 import stat
+import threading
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 
 from wlasl_tfrecord.errors import VideoError
@@ -15,27 +17,36 @@ __all__ = ["image_files", "open_file", "sha256_of", "sha256_of_file"]
 _CHUNK_BYTES = 1 << 20
 
 
-def sha256_of(path: str | os.PathLike[str]) -> str:
+def sha256_of(
+    path: str | os.PathLike[str], given_up: threading.Event | None = None
+) -> str:
     """Gives the digest of a video file, or of all images of a folder, in hex.
 
+    Args:
+        path: The file or folder.
+        given_up: Set from another thread, it ends this within a mebibyte.
+
     Raises:
+        CancelledError: If `given_up` was set.
         VideoError: If it is neither.
         OSError: If it cannot be read.
     """
     if not os.path.isdir(path):
         with open_file(path) as descriptor:
-            return sha256_of_file(descriptor)
+            return sha256_of_file(descriptor, given_up)
     digest = hashlib.sha256()
     for image_path in image_files(path):
         with open_file(image_path) as descriptor:
-            digest.update(bytes.fromhex(sha256_of_file(descriptor)))
+            digest.update(bytes.fromhex(sha256_of_file(descriptor, given_up)))
     return digest.hexdigest()
 
 
-def sha256_of_file(descriptor: int) -> str:
-    """Gives the digest of an open file, in hex."""
+def sha256_of_file(descriptor: int, given_up: threading.Event | None = None) -> str:
+    """Gives the digest of an open file, in hex; see `sha256_of`."""
     digest = hashlib.sha256()
     while data := os.read(descriptor, _CHUNK_BYTES):
+        if given_up is not None and given_up.is_set():
+            raise CancelledError
         digest.update(data)
     return digest.hexdigest()
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -209,11 +210,12 @@ def _digests(
     instances: list[Instance], show_progress: bool
 ) -> Iterable[tuple[Instance, str | Exception]]:
     """Reads every video once, several at a time: disks and SHA-256 both like that."""
+    given_up = threading.Event()
 
     def digest(instance: Instance) -> str | Exception:
         assert instance.path is not None
         try:
-            return sha256_of(instance.path)
+            return sha256_of(instance.path, given_up)
         except VideoError as error:
             return error
         except OSError as error:
@@ -234,7 +236,8 @@ def _digests(
             ),
         )
     finally:
-        # After Ctrl-C nobody waits for thousands of videos.
+        # After Ctrl-C nobody waits for thousands of videos, nor for a large one.
+        given_up.set()
         pool.shutdown(cancel_futures=True)
 
 
