@@ -26,7 +26,7 @@ GROUPS = {
     "drawing": "figure poses synthetic",
     "reading": "augment dataset elements memory order reader records throughput windows",
     "inspection": "contact_sheet damage folder_check inspection record_check",
-    "training": "checkpoints epochs evaluation features history loop phases progress "
+    "training": "checkpoints epochs evaluation features history loop parts phases progress "
     "recipes rematerialisation run_config runs saving schedules steps stop_signals strategies "
     "train_config training",
     "serving": "export prediction serving",
@@ -54,7 +54,7 @@ HEAVY = {
     "rematerialisation saving serving steps training",
     "matplotlib": "contact_sheet",
     "tensorflow": "augment contact_sheet dataset elements epochs evaluation examples export "
-    "features folder_check loop order phases reader record_check records "
+    "features folder_check loop order parts phases reader record_check records "
     "rematerialisation steps strategies throughput training windows",
 }
 

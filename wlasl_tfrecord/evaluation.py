@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from wlasl_tfrecord import dataset, runs, strategies
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.index import ShardFolder, load_folder, load_records
+from wlasl_tfrecord.parts import few_at_once
 from wlasl_tfrecord.steps import Batch, batches_of_clips, damaged_records_by_name
 
 __all__ = [
@@ -277,9 +278,16 @@ def make_scorer(
         A function from what makes the dataset of `Batch`es, given an InputContext, to
         the scores of its clips of weight 1.
     """
+    row = tf.TensorSpec(model.output_shape[1:], tf.float32)
+
+    def logits_of(inputs: tf.Tensor) -> tf.Tensor:
+        return tf.cast(model(inputs, training=False), tf.float32)
 
     def replica_scores(batch: Batch) -> list[tf.Tensor]:
-        logits = tf.cast(model(batch.inputs, training=False), tf.float32)
+        if batch.inputs.dtype == tf.uint8:
+            logits = few_at_once(logits_of, [batch.inputs], row)
+        else:  # features take no memory to speak of
+            logits = logits_of(batch.inputs)
         labels = batch.labels
         truth = tf.gather(logits, labels, batch_dims=1)[:, tf.newaxis]
         # Where the model finds two classes alike the first comes first, or a model that

@@ -20,9 +20,10 @@ from wlasl_tfrecord import dataset
 from wlasl_tfrecord.augment import AugmentConfig
 from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.index import ShardFolder
+from wlasl_tfrecord.parts import few_at_once
 from wlasl_tfrecord.steps import Batch, batches_of_clips, read_variable
 
-__all__ = ["cache_features", "cached_batches", "feature_dtype"]
+__all__ = ["cache_features", "cached_batches", "feature_dtype", "frame_features"]
 
 # One file a view: float [N, T, D] as numpy writes it. Two bytes a value where the
 # backbone computes in 16 bits; bfloat16, which numpy does not know, as uint16.
@@ -79,10 +80,8 @@ def cache_features(
     _check_disk(directory, len(missing) * int(np.prod(shape)) * storage.itemsize)
 
     def replica_features(batch: Batch) -> list[tf.Tensor]:
-        frames = batch.inputs
-        if prepare is not None:
-            frames = prepare(frames, batch.seeds)
-        return [backbone(frames, training=False), batch.records, batch.weights]
+        values = frame_features(backbone, prepare, batch.inputs, batch.seeds)
+        return [values, batch.records, batch.weights]
 
     @tf.function(reduce_retracing=True)
     def run(batch: Batch) -> list[tf.Tensor]:
@@ -133,6 +132,33 @@ def cache_features(
         finally:
             aside.unlink(missing_ok=True)
     return paths
+
+
+def frame_features(
+    backbone: keras.Model,
+    prepare: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None,
+    frames: tf.Tensor,
+    seeds: tf.Tensor,
+) -> tf.Tensor:
+    """Runs a frozen backbone on a batch, a few clips at a time.
+
+    Args:
+        backbone: uint8 [b, T, H, W, 3] -> [b, T, D].
+        prepare: What to do to frames before, given their seeds.
+        frames: uint8 [B, T, H, W, 3].
+        seeds: int64 [B, 2].
+
+    Returns:
+        [B, T, D] in what the backbone computes in.
+    """
+
+    def compute(part: tf.Tensor, part_seeds: tf.Tensor) -> tf.Tensor:
+        if prepare is not None:
+            part = prepare(part, part_seeds)
+        return backbone(part, training=False)
+
+    row = tf.TensorSpec(backbone.output_shape[1:], feature_dtype(backbone))
+    return few_at_once(compute, (frames, seeds), row)
 
 
 def cached_batches(

@@ -102,7 +102,7 @@ def make_phase(name: str, run: Run, recipe: Recipe, folder: ShardFolder) -> Phas
         backbone = keras.Model(model.input, model.get_layer("features").output)
         trained = evaluation.logits_model(model, "features")
         if not config.feature_cache:
-            prepare = partial(_features, backbone, prepare)
+            prepare = partial(features.frame_features, backbone, prepare)
         else:
             training_batches, validation_batches = _cached(
                 run, folder, backbone, augmenting, prepare
@@ -127,18 +127,6 @@ def make_phase(name: str, run: Run, recipe: Recipe, folder: ShardFolder) -> Phas
         class_weights=_class_weights(folder) if config.class_weights else None,
         describe_step=partial(_describe_step, folder, config.batch_size, seed),
     )
-
-
-def _features(
-    backbone: keras.Model,
-    prepare: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None,
-    frames: tf.Tensor,
-    seeds: tf.Tensor,
-) -> tf.Tensor:
-    """Runs the frozen backbone outside of the gradient, uint8 frames -> [B, T, D]."""
-    if prepare is not None:
-        frames = prepare(frames, seeds)
-    return backbone(frames, training=False)
 
 
 def _cached(

@@ -1,0 +1,53 @@
+"""Parts of a batch, computed one after the other to save memory."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+__all__ = ["few_at_once"]
+
+# Clips that a GPU computes at once where nothing is kept for gradients; MobileNetV2 of
+# width 1 takes some 0.4 GB for each. A CPU is busy with the frames of one.
+_GPU_CLIPS = 8
+
+
+def few_at_once(
+    compute: Callable[..., tf.Tensor],
+    inputs: Sequence[tf.Tensor],
+    row: tf.TensorSpec,
+) -> tf.Tensor:
+    """Computes something clip by clip, or a few clips at a time on a GPU.
+
+    For what is not differentiated: there the batch matters only for how well the device
+    is used. The features of 16 augmented clips took 4.6 GB on a CPU in one go, and take
+    0.9 GB so, in the same time.
+
+    Args:
+        compute: Parts of the inputs, [b, ...] each -> [b, ...].
+        inputs: [B, ...] each, with B known.
+        row: What `compute` gives for one clip.
+
+    Returns:
+        [B, ...].
+    """
+    num_clips = int(inputs[0].shape[0] or 0)
+    on_gpu = bool(tf.config.list_logical_devices("GPU"))
+    at_once = math.gcd(num_clips, _GPU_CLIPS) if on_gpu else 1
+    if num_clips == at_once:
+        return compute(*inputs)
+
+    groups = [tf.reshape(one, [-1, at_once, *one.shape[1:]]) for one in inputs]
+
+    def part(index: tf.Tensor) -> tf.Tensor:
+        return compute(*(group[index] for group in groups))
+
+    shape = row.shape.as_list()
+    parts = tf.map_fn(
+        part,
+        tf.range(num_clips // at_once),
+        # No two parts at once, as TensorFlow would have it: each takes memory.
+        parallel_iterations=1,
+        fn_output_signature=tf.TensorSpec([at_once, *shape], row.dtype),
+    )
+    return tf.reshape(parts, [num_clips, *shape])
