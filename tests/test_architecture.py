@@ -21,8 +21,8 @@ GROUPS = {
     "decoding": "captures contents decode decoder_process edit_lists framing "
     "remarks slots",
     "sharding": "decoder_handle decoder_jobs decoders finished_shards folder_files "
-    "folder_plan outcomes output_folders plan report shard_files shard_writer shards "
-    "work_folder",
+    "folder_plan gaps outcomes output_folders plan report shard_files shard_writer "
+    "shards work_folder",
     "drawing": "figure poses synthetic",
     "reading": "augment dataset elements memory order reader records throughput windows",
     "inspection": "contact_sheet damage folder_check inspection record_check",

@@ -203,8 +203,8 @@ def test_every_instance_has_one_outcome(tmp_path, manifest, videos):
 def test_the_summary_says_what_a_person_should_know(tmp_path, manifest):
     report = write_shards(manifest, tmp_path / "s", options=OPTIONS, workers=2)
     assert report.glosses_without("train") == ()
-    # A split with no clips at all lacks no gloss in particular.
-    assert report.glosses_without("test") == ()
+    assert report.glosses_without("test") == GLOSSES
+    assert "none of 2 glosses have a test clip: 1 missing" in report.summary()
     # Only every fourth video is in val, and all of those are of one gloss.
     assert report.glosses_without("val") == ("book",)
     text = report.summary()

@@ -18,6 +18,7 @@ from wlasl_tfrecord.finished_shards import (
     check_interrupted_run,
     finished_shards,
 )
+from wlasl_tfrecord.gaps import gap_lines
 from wlasl_tfrecord.instances import Instance, Manifest
 from wlasl_tfrecord.outcomes import (
     KINDS,
@@ -100,6 +101,14 @@ class FolderPlan:
             f"are {self.free_bytes / 2**30:,.1f} GiB"
         )
         return "\n".join(lines)
+
+    def gaps(self) -> list[str]:
+        """Says which glosses will have no train or test clip, for a person."""
+        fates: list[tuple[Instance, str]] = []
+        for instance in self.instances:
+            outcome = self.outcomes.get(instance.video_id)
+            fates.append((instance, "written" if outcome is None else outcome.kind))
+        return gap_lines(self.glosses, fates, "will have")
 
     @property
     def bytes_to_write(self) -> int:

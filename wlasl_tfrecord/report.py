@@ -5,10 +5,11 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wlasl_tfrecord.gaps import GAP_SPLITS, first_of, gap_lines, glosses_without
 from wlasl_tfrecord.index import FAILURE_COLUMNS, FORMAT_VERSION, SPLITS
 from wlasl_tfrecord.outcomes import Outcome
 from wlasl_tfrecord.plan import ShardOptions
@@ -80,17 +81,13 @@ class ShardReport:
         )
 
     def glosses_without(self, split: str) -> tuple[str, ...]:
-        """Names the glosses that have no clip in a split, though others there have."""
-        present = {
+        """Names the glosses that have no clip in a split."""
+        labels = {
             o.instance.label
             for o in self.outcomes
             if o.kind == "written" and o.instance.split == split
         }
-        if not present:
-            return ()
-        return tuple(
-            gloss for label, gloss in enumerate(self.glosses) if label not in present
-        )
+        return glosses_without(self.glosses, labels)
 
     def table(self) -> str:
         """Shows the numbers of each split, for a person."""
@@ -109,18 +106,12 @@ class ShardReport:
 
     def summary(self) -> str:
         """Says what a person should know at the end of a run."""
-        lines = [self.table()]
-        for split in ("train", "test"):
-            without = self.glosses_without(split)
-            if without:
-                lines.append(
-                    f"{len(without)} of {len(self.glosses)} glosses have no {split} "
-                    f"clip: {_first_of(without)}"
-                )
+        fates = ((o.instance, _column(o)) for o in self.outcomes)
+        lines = [self.table(), *gap_lines(self.glosses, fates, "have")]
         if self.leaks and not self.options.drop_leaks:
             pairs = [f"{one} = {other}" for one, other in self.leaks]
             lines.append(
-                f"the same video under two ids, in two splits: {_first_of(pairs)}; "
+                f"the same video under two ids, in two splits: {first_of(pairs)}; "
                 "--drop-leaks leaves it out of train"
             )
         kinds = Counter(o.kind for o in self.outcomes if o.is_failure)
@@ -132,7 +123,7 @@ class ShardReport:
             first = noted[0]
             lines.append(
                 f"maybe damaged, and written all the same: "
-                f"{_first_of([o.instance.video_id for o in noted])}; "
+                f"{first_of([o.instance.video_id for o in noted])}; "
                 f"{first.instance.video_id}: {first.notes[0]} ({REPORT_FILE} has all)"
             )
         num_shards = len(self.fingerprints)
@@ -150,12 +141,6 @@ class ShardReport:
         return "\n".join(lines)
 
 
-def _first_of(names: Sequence[str]) -> str:
-    """Names the first few."""
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
-
-
 def report_files(report: ShardReport) -> dict[str, bytes]:
     """Gives report.json and failures.csv, the same bytes for the same outcomes."""
     content = {
@@ -164,7 +149,7 @@ def report_files(report: ShardReport) -> dict[str, bytes]:
         "splits": {split: _counts(c) for split, c in report.splits.items()},
         "glosses": _per_gloss(report),
         "glosses_without_clips": {
-            split: list(report.glosses_without(split)) for split in ("train", "test")
+            split: list(report.glosses_without(split)) for split in GAP_SPLITS
         },
         "leaks": [list(pair) for pair in report.leaks],
         "same_content": _same_content(report),

@@ -120,7 +120,7 @@ def _write(arguments: argparse.Namespace) -> int:
             retry=arguments.retry,
             show_progress=sys.stderr.isatty(),
         )
-        print(plan.summary())
+        print(plan.summary(), *plan.gaps(), sep="\n")
         check_space(plan)
         return 0
     report = write_shards(
