@@ -20,7 +20,7 @@ GROUPS = {
     "nslt_json splits video_csv video_files wlasl_json",
     "decoding": "captures contents decode decoder_process edit_lists framing "
     "remarks slots",
-    "sharding": "decoder_handle decoder_jobs decoders finished_shards folder_files "
+    "sharding": "decoder_handle decoder_jobs decoders digests finished_shards folder_files "
     "folder_plan gaps outcomes output_folders plan report shard_files shard_writer "
     "shards work_folder",
     "drawing": "figure poses synthetic",

@@ -138,6 +138,11 @@ def test_jpeg_quality_counts_for_jpeg_alone():
         ({"jpeg_quality": 0}, "jpeg_quality must be from 1 to 100, got 0"),
         ({"shard_mib": 0}, "shard_mib must be at least 1, got 0"),
         ({"seed": -1}, r"seed must be from 0 to 2\*\*63 - 1, got -1"),
+        (
+            {"clip": ClipSpec(height=2, width=65_501), "codec": "jpeg"},
+            "a jpeg image has at most 65,500 pixels a side, got 65,501; use --codec",
+        ),
+        ({"clip": ClipSpec(height=1_000_001, width=1), "codec": "png"}, "1,000,000"),
         ({"clip": ClipSpec(num_frames=20000)}, "a record holds less than 2 GiB"),
     ],
 )

@@ -2,17 +2,16 @@
 
 import os
 import shutil
-import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tqdm import tqdm
 
 from wlasl_tfrecord import index
-from wlasl_tfrecord.contents import sha256_of
-from wlasl_tfrecord.errors import OutputError, VideoError
+from wlasl_tfrecord.decoder_jobs import DecoderLimits
+from wlasl_tfrecord.digests import read_digests
+from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.finished_shards import (
     FinishedShards,
     check_interrupted_run,
@@ -122,6 +121,7 @@ def plan_folder(
     out: str | os.PathLike[str],
     *,
     options: ShardOptions,
+    limits: DecoderLimits | None = None,
     overwrite: bool = False,
     retry: bool = False,
     show_progress: bool = False,
@@ -136,6 +136,7 @@ def plan_folder(
         manifest: The instances.
         out: The folder of shards, which need not exist.
         options: What decides the bytes.
+        limits: What reading one video may cost; by default `DecoderLimits()`.
         overwrite: Count nothing of a finished folder as there.
         retry: Count no shard as there in which a video took too long, took too much
             memory, or ended its decoder: another machine may have done better.
@@ -157,7 +158,16 @@ def plan_folder(
         else:
             present.append(instance)
     tasks: list[Task] = []
-    for instance, result in _digests(present, show_progress):
+    paths = [instance.path for instance in present if instance.path is not None]
+    digests = tqdm(
+        read_digests(paths, (limits or DecoderLimits()).timeout_seconds),
+        desc="reading",
+        unit="video",
+        total=len(paths),
+        disable=not show_progress,
+        leave=False,
+    )
+    for instance, (_, result) in zip(present, digests):
         if isinstance(result, str):
             tasks.append(Task(instance=instance, sha256=result))
         else:
@@ -213,41 +223,6 @@ def check_space(plan: FolderPlan) -> None:
             f"{plan.free_bytes / 2**30:,.1f} GiB; free some, choose another --out, or "
             "a smaller --codec (jpeg takes a twelfth of raw)"
         )
-
-
-def _digests(
-    instances: list[Instance], show_progress: bool
-) -> Iterable[tuple[Instance, str | Exception]]:
-    """Reads every video once, several at a time: disks and SHA-256 both like that."""
-    given_up = threading.Event()
-
-    def digest(instance: Instance) -> str | Exception:
-        assert instance.path is not None
-        try:
-            return sha256_of(instance.path, given_up)
-        except VideoError as error:
-            return error
-        except OSError as error:
-            return VideoError(f"unreadable: {error.strerror or error}")
-
-    pool = ThreadPoolExecutor(max_workers=8)
-    try:
-        results = pool.map(digest, instances)
-        yield from zip(
-            instances,
-            tqdm(
-                results,
-                desc="reading",
-                unit="video",
-                total=len(instances),
-                disable=not show_progress,
-                leave=False,
-            ),
-        )
-    finally:
-        # After Ctrl-C nobody waits for thousands of videos, nor for a large one.
-        given_up.set()
-        pool.shutdown(cancel_futures=True)
 
 
 def _free_bytes(root: str) -> int:

@@ -108,7 +108,8 @@ def checked_gloss(gloss: object, where: str) -> str:
         The word without surrounding white space.
 
     Raises:
-        ManifestError: If it is no text, empty, of several lines, or not valid Unicode.
+        ManifestError: If it is no text, empty, of several lines, of more than 1,000
+            characters, or not valid Unicode.
     """
     if not isinstance(gloss, str):
         raise ManifestError(f"{where}: a gloss must be text, got {shown(gloss)}")
@@ -117,6 +118,7 @@ def checked_gloss(gloss: object, where: str) -> str:
         raise ManifestError(
             f"{where}: a gloss must be one line of text, got {shown(gloss)}"
         )
+    _check_length(word, f"{where}: a gloss")
     return word
 
 
@@ -135,7 +137,20 @@ def checked_id(video_id: object, place: str) -> str:
         raise ManifestError(
             f"{place}: video_id must be one line of text, got {shown(video_id)}"
         )
+    _check_length(video_id, f"{place}: video_id")
     return video_id
+
+
+# A decoder gets both through a pipe, and has room for both beside the frames.
+_MAX_CHARACTERS = 1000
+
+
+def _check_length(text: str, what: str) -> None:
+    if len(text) > _MAX_CHARACTERS:
+        raise ManifestError(
+            f"{what} must have at most {_MAX_CHARACTERS:,} characters, got "
+            f"{len(text):,}: {shown(text)}"
+        )
 
 
 def checked_split(row: Mapping[str, Any], key: str, place: str) -> str:

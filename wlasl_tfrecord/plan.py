@@ -25,6 +25,10 @@ __all__ = [
 MIN_SHARDS = 16
 
 
+# What libjpeg and libpng write; more is no image to them.
+_MAX_SIDES: Mapping[str, int] = {"jpeg": 65_500, "png": 1_000_000}
+
+
 @dataclass(frozen=True, kw_only=True)
 class ShardOptions:
     """What decides the bytes of a shard folder, besides the manifest and the videos.
@@ -70,6 +74,13 @@ class ShardOptions:
             raise ValueError(f"shard_mib must be at least 1, got {self.shard_mib}")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be from 0 to 2**63 - 1, got {self.seed}")
+        sides = max(self.clip.height, self.clip.width)
+        most = _MAX_SIDES.get(self.codec, sides)
+        if sides > most:
+            raise ValueError(
+                f"a {self.codec} image has at most {most:,} pixels a side, got "
+                f"{sides:,}; use --codec raw"
+            )
         # A record is one proto, and no proto may be larger.
         if self.clip.num_bytes >= 2**31:
             raise ValueError(

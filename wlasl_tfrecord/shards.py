@@ -90,6 +90,7 @@ def write_shards(
             manifest,
             root,
             options=options,
+            limits=limits,
             overwrite=overwrite,
             retry=retry,
             show_progress=show_progress,

@@ -63,7 +63,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="leave out train clips whose content is in val or test too",
     )
-    add("--timeout", type=float, default=limits.timeout_seconds, help="seconds a video")
+    add(
+        "--timeout",
+        type=float,
+        default=limits.timeout_seconds,
+        help="seconds that reading, or decoding, one video may take",
+    )
     add(
         "--worker-mib",
         type=int,
@@ -116,6 +121,7 @@ def _write(arguments: argparse.Namespace) -> int:
             manifest,
             arguments.out,
             options=options,
+            limits=limits,
             overwrite=arguments.overwrite,
             retry=arguments.retry,
             show_progress=sys.stderr.isatty(),
