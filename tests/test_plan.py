@@ -75,9 +75,30 @@ def test_shards_are_many_enough_and_about_as_large_as_asked(num_clips, num_shard
     shards = plan_shards([task(str(n)) for n in range(num_clips)], ShardOptions())
     assert len(shards) == num_shards
     assert sum(len(shard.tasks) for shard in shards) == num_clips
-    if num_clips > 1000:
-        mib = num_clips * record_bytes(ShardOptions()) / num_shards / 2**20
-        assert 128 / 1.5 < mib < 128 * 1.5
+
+
+@pytest.mark.parametrize("codec", ["raw", "jpeg", "png"])
+@pytest.mark.parametrize("shard_mib", [32, 100, 128])
+def test_on_average_shards_have_the_nearest_size_that_a_power_of_two_gives(
+    codec, shard_mib
+):
+    options = ShardOptions(codec=codec, shard_mib=shard_mib)
+    tasks = [task(str(n)) for n in range(2400)]
+    for num_clips in range(20, 2400, 170):
+        num_shards = len(plan_shards(tasks[:num_clips], options))
+        ratio = num_clips * record_bytes(options) / num_shards / (shard_mib * 2**20)
+        # Half as many or twice as many would be further away, unless they may not be.
+        assert ratio < 1.4143
+        assert ratio > 0.707 or num_shards == 16
+
+
+def test_shards_of_one_split_differ_by_as_much_as_hashes_do():
+    # As docs/wlasl.md says of WLASL100's 646 train clips.
+    shards = plan_shards([task(f"{n:05d}") for n in range(646)], ShardOptions())
+    counts = [len(shard.tasks) for shard in shards]
+    assert len(shards) == 16
+    assert min(counts) > 646 / 16 * 0.6
+    assert max(counts) < 646 / 16 * 1.5
 
 
 def test_smaller_shards_are_more():

@@ -51,7 +51,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=defaults.seed, help="of the order of clips")
     add("--overwrite", action="store_true", help="write a finished folder anew")
     add("--strict", action="store_true", help="exit with 1 if any video failed")
-    add("--shard-mib", type=int, default=defaults.shard_mib, help="size of a shard")
+    add(
+        "--shard-mib",
+        type=int,
+        default=defaults.shard_mib,
+        help="about the size of a shard: their number is a power of two, so that on "
+        "average they have 0.7 to 1.4 times this",
+    )
     add(
         "--split-by",
         choices=SPLIT_SOURCES,
