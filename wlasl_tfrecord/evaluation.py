@@ -164,6 +164,7 @@ def evaluate(
     split: str = "val",
     batch_size: int = 16,
     strategy: tf.distribute.Strategy | None = None,
+    max_bad_records: int = 0,
 ) -> EvaluationReport:
     """Evaluates the model of a run on a split of a shard folder.
 
@@ -173,6 +174,7 @@ def evaluate(
         split: "train", "val" or "test".
         batch_size: Clips in a global batch.
         strategy: Where to run; by default on one device.
+        max_bad_records: Damaged records to pass over; they are not counted.
 
     Raises:
         ShardFolderError: If the folder or the split cannot be used, or a record is
@@ -212,6 +214,7 @@ def evaluate(
             training=False,
             features="dict",
             input_context=context,
+            max_bad_records=max_bad_records,
         )
         return batches_of_clips(clips)
 

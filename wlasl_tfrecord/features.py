@@ -29,6 +29,10 @@ __all__ = ["cache_features", "cached_batches", "feature_dtype", "frame_features"
 # backbone computes in 16 bits; bfloat16, which numpy does not know, as uint16.
 _SUFFIX = ".npy"
 
+# Stands for the features of a damaged record. Not NaN: a backbone that makes one of a
+# clip is to be noticed.
+_DAMAGED = -np.inf
+
 
 def cache_features(
     strategy: tf.distribute.Strategy,
@@ -43,6 +47,7 @@ def cache_features(
     seed: int,
     prepare: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None,
     progress: Callable[[str, int, int], None],
+    max_bad_records: int = 0,
 ) -> list[Path]:
     """Computes the features of every clip of a split, where they are not there yet.
 
@@ -59,6 +64,7 @@ def cache_features(
         seed: Of the augmentation.
         prepare: What to do to frames on the device, given their seeds.
         progress: Told the view's name, clips done and clips in all.
+        max_bad_records: Damaged records to pass over, which are then never trained on.
 
     Returns:
         The file of each view.
@@ -88,10 +94,12 @@ def cache_features(
         values = strategy.run(replica_features, args=(batch,))
         return [strategy.gather(value, axis=0) for value in values]
 
+    damaged = np.array(_DAMAGED, tf.as_dtype(feature_dtype(backbone)).as_numpy_dtype)
     steps = dataset.steps_per_epoch(folder, split, batch_size, training=False)
     for view, path in enumerate(paths):
         if path.exists():
             continue
+        name = path.stem.rsplit("-", 1)[0]
 
         def batches(
             context: tf.distribute.InputContext | None, view: int = view
@@ -108,19 +116,23 @@ def cache_features(
                 augment=augment or False,
                 input_context=context,
                 features="dict",
+                max_bad_records=max_bad_records,
             )
             return batches_of_clips(clips)
 
         aside = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
             stored = np.lib.format.open_memmap(aside, "w+", storage, shape)
-            done = 0
+            seen = np.zeros(num_clips, bool)
             for batch in strategy.distribute_datasets_from_function(batches):
                 features, records, weights = (value.numpy() for value in run(batch))
                 real = weights > 0
                 stored[records[real]] = features[real].view(storage)
-                done += int(real.sum())
-                progress(path.stem.rsplit("-", 1)[0], done, num_clips)
+                seen[records[real]] = True
+                progress(name, int(seen.sum()), num_clips)
+            stored[~seen] = damaged.view(storage)
+            if not seen.all():
+                progress(name, num_clips, num_clips)
             stored.flush()
             del stored
             os.replace(aside, path)
@@ -199,9 +211,11 @@ def cached_batches(
     def look_up(clip: dict[str, tf.Tensor]) -> Batch:
         inputs = tf.numpy_function(read, [clip["epoch"], clip["record"]], dtype)
         inputs = tf.ensure_shape(inputs, [*clip["record"].shape, *shape])
-        return Batch(
-            inputs, clip["label"], clip["weight"], clip["seed"], clip["record"]
-        )
+        # A record that was too damaged to be read counts for nothing.
+        whole = inputs[:, 0, 0] != _DAMAGED
+        inputs = tf.where(whole[:, tf.newaxis, tf.newaxis], inputs, 0)
+        weights = clip["weight"] * tf.cast(whole, tf.float32)
+        return Batch(inputs, clip["label"], weights, clip["seed"], clip["record"])
 
     keys = dataset.input_fn(
         folder,

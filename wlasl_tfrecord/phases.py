@@ -4,6 +4,7 @@ First the head alone on a frozen backbone, then the backbone's last blocks too; 
 at once where there is nothing pretrained to keep.
 """
 
+import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -49,10 +50,7 @@ def make_phase(name: str, run: Run, recipe: Recipe, folder: ShardFolder) -> Phas
     """
     config, model = run.config, run.model
     steps = dataset.steps_per_epoch(folder, "train", config.batch_size)
-    augmenting = AugmentConfig() if config.augment else None
-    prepare = None
-    if augmenting is not None:
-        prepare = partial(augment.jitter_colours, config=augmenting)
+    augmenting, prepare = _augmentation(config)
     fine_tuning = name == "fine-tune"
     num_epochs = config.fine_tune_epochs if fine_tuning else config.epochs
     rate = config.fine_tune_learning_rate if fine_tuning else config.learning_rate
@@ -73,6 +71,7 @@ def make_phase(name: str, run: Run, recipe: Recipe, folder: ShardFolder) -> Phas
                 augment=augmenting or False,
                 input_context=context,
                 features="dict",
+                max_bad_records=config.max_bad_records,
             )
         )
 
@@ -87,6 +86,7 @@ def make_phase(name: str, run: Run, recipe: Recipe, folder: ShardFolder) -> Phas
                 training=False,
                 input_context=context,
                 features="dict",
+                max_bad_records=config.max_bad_records,
             )
         )
 
@@ -129,6 +129,26 @@ def make_phase(name: str, run: Run, recipe: Recipe, folder: ShardFolder) -> Phas
     )
 
 
+def _augmentation(
+    config: TrainConfig,
+) -> tuple[AugmentConfig | None, Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None]:
+    """Says what the input changes, and makes the function for the rest."""
+    if not config.augment:
+        return None, None
+    whole = AugmentConfig()
+    colours = partial(augment.jitter_colours, config=whole)
+    on_gpu = bool(tf.config.list_logical_devices("GPU"))
+    # A CPU crops in half the time where the input does it, clip by clip in uint8; a
+    # GPU is faster than all the cores beside it.
+    if config.crop == "input" or (config.crop == "auto" and not on_gpu):
+        return whole, colours
+
+    def crop_too(frames: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        return colours(augment.crop_clips(frames, seeds, whole), seeds)
+
+    return dataclasses.replace(whole, min_scale=1.0, max_stretch=1.0), crop_too
+
+
 def _cached(
     run: Run,
     folder: ShardFolder,
@@ -146,6 +166,7 @@ def _cached(
         directory=run.directory / "features",
         batch_size=config.batch_size,
         seed=config.seed,
+        max_bad_records=config.max_bad_records,
     )
     show = partial(_show_caching, run.say)
     training_paths = cache(

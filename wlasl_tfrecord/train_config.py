@@ -9,10 +9,12 @@ from typing import Any, Literal, get_args
 from wlasl_tfrecord.recipes import DEFAULT_RECIPE
 from wlasl_tfrecord.schedules import SCHEDULES, Schedule
 
-__all__ = ["PRECISIONS", "Precision", "TrainConfig", "changed_options"]
+__all__ = ["CROPS", "PRECISIONS", "Crop", "Precision", "TrainConfig", "changed_options"]
 
 Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+Crop = Literal["auto", "input", "device"]
+CROPS: tuple[Crop, ...] = get_args(Crop)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,9 @@ class TrainConfig:
         remat: Whether to compute the backbone's blocks a second time for their
             gradients, rather than to keep all that they made.
         augment: Whether to change clips at random in training.
+        crop: Where clips are cropped at random: by the "input", on the "device", or
+            "auto", on GPUs. The crops are the same, pixels differ by rounding.
+        max_bad_records: Damaged records of a split to pass over, rather than to stop.
         feature_cache: Whether a frozen backbone sees each clip and view only once.
         feature_views: Augmented views of a clip in the cache.
         seed: Of weights, order and augmentation.
@@ -71,6 +76,8 @@ class TrainConfig:
     accumulate: int = 1
     remat: bool = False
     augment: bool = True
+    crop: Crop = "auto"
+    max_bad_records: int = 0
     feature_cache: bool = True
     feature_views: int = 4
     seed: int = 0
@@ -82,7 +89,8 @@ class TrainConfig:
             _check(name, getattr(self, name), 1)
         for name in ("accumulate", "feature_views", "fine_tune_blocks"):
             _check(name, getattr(self, name), 1)
-        _check("fine_tune_epochs", self.fine_tune_epochs, 0)
+        for name in ("fine_tune_epochs", "max_bad_records"):
+            _check(name, getattr(self, name), 0)
         _check("seed", self.seed, 0)
         for name in ("learning_rate", "fine_tune_learning_rate"):
             if not 0 < getattr(self, name) < math.inf:
@@ -99,12 +107,12 @@ class TrainConfig:
             raise ValueError(
                 f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}"
             )
-
-        if self.precision not in PRECISIONS:
-            raise ValueError(
-                f"precision must be one of {', '.join(PRECISIONS)}, got "
-                f"{self.precision!r}"
-            )
+        for name, known in (("precision", PRECISIONS), ("crop", CROPS)):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(known)}, got "
+                    f"{getattr(self, name)!r}"
+                )
 
     @property
     def pretrained(self) -> bool:

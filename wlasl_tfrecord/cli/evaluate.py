@@ -23,6 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument(
+        "--max-bad-records", type=int, default=0, help="damaged records to pass over"
+    )
+    parser.add_argument(
         "--strategy",
         choices=("none", "mirrored"),
         help="by default mirrored with several GPUs, else none",
@@ -51,6 +54,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         split,
         arguments.batch_size,
         strategies.make_strategy(arguments.strategy),
+        arguments.max_bad_records,
     )
     if arguments.json:
         print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))

@@ -15,7 +15,7 @@ from wlasl_tfrecord import cli, recipes
 from wlasl_tfrecord.errors import OutputError, TrainingError
 from wlasl_tfrecord.run_config import read_run_config
 from wlasl_tfrecord.schedules import SCHEDULES
-from wlasl_tfrecord.train_config import PRECISIONS, TrainConfig, changed_options
+from wlasl_tfrecord.train_config import CROPS, PRECISIONS, TrainConfig, changed_options
 
 __all__ = ["main"]
 
@@ -213,6 +213,7 @@ def _parser() -> argparse.ArgumentParser:
         "--checkpoint-minutes", type=float, default=10.0, help="how often to save"
     )
     where.add_argument("--h5", action="store_true", help="also write model.h5")
+    _add(where, default, "max_bad_records", int, "damaged records to pass over")
 
     network = parser.add_argument_group("network")
     network.add_argument(
@@ -264,6 +265,12 @@ def _parser() -> argparse.ArgumentParser:
         "--class-weights", action="store_true", help="count rare glosses more"
     )
     _switch(learning, "augment", "change clips at random")
+    learning.add_argument(
+        "--crop",
+        default=default.crop,
+        choices=CROPS,
+        help="where clips are cropped at random; auto is on GPUs",
+    )
     _add(learning, default, "seed", int, "of weights, order and augmentation")
 
     devices = parser.add_argument_group("devices")
