@@ -12,7 +12,7 @@ NAMES = sorted(
     {
         (module, name)
         for module, name in re.findall(r"`[^`]*?\b([a-z_]+)\.([A-Za-z_]+)", PAGE)
-        if (LIBRARY / f"{module}.py").exists()
+        if (LIBRARY / f"{module}.py").exists() and name != "py"
     }
 )
 
