@@ -34,6 +34,7 @@ from wlasl_tfrecord.instances import Instance, Manifest
 from wlasl_tfrecord.manifest import read_manifest
 from wlasl_tfrecord.plan import ShardOptions, Task
 from wlasl_tfrecord.shards import write_shards
+from wlasl_tfrecord.video_files import text_of
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 CLIP = ClipSpec(num_frames=6, height=64, width=64)
@@ -433,13 +434,27 @@ while True:
 """
 
 
+def percent(n):
+    """Gives where the n-th damaged video is cut off: 500 in a row have every percent.
+
+    The two kinds of every ten that are cut are the even and the odd ones; 37 and 100
+    have no common factor, so that few of them are spread too.
+    """
+    return (2 * (n // 10) + n % 10 - 3) * 37 % 100
+
+
+def test_damaged_videos_are_cut_off_at_every_percent():
+    cut = [percent(n) for n in range(500) if n % 10 in (3, 4)]
+    assert sorted(cut) == list(range(100))
+
+
 def damaged_videos(directory, good, count, seed=0):
     """Writes videos damaged in every way, in turn; gives their paths."""
     generator = random.Random(seed)
     data = good.read_bytes()
     picture = cv2.imencode(".png", np.zeros((64, 64, 3), np.uint8))[1].tobytes()
     text = data.decode("utf-8", "replace").encode()
-    directory.mkdir()
+    directory.mkdir(parents=True)
     names = ["a b", "it's", 'say "hi"', "zwei\nzeilen", "手話", "%d", "-rf", "$(id)"]
 
     def flipped():
@@ -460,7 +475,7 @@ def damaged_videos(directory, good, count, seed=0):
         if kind in (0, 1, 2):
             path.write_bytes(flipped())
         elif kind in (3, 4):
-            path.write_bytes(data[: len(data) * (n // 5 % 100) // 100])
+            path.write_bytes(data[: len(data) * percent(n) // 100])
         elif kind == 5:
             path.write_bytes(zeroed())
         elif kind == 6:
@@ -499,13 +514,38 @@ def check_damaged(tmp_path, good, count):
     assert report.num_written >= count // 10
 
 
+def check_damaged_by_command(tmp_path, good, count):
+    """The same as their user has it: a folder of such files, named as they are."""
+    paths = damaged_videos(tmp_path / "src" / "a sign", good, count)
+    done = run(tmp_path / "src", tmp_path / "t", "--timeout", "20")
+    assert done.returncode == 0, done.stderr
+    values = json.loads((tmp_path / "t" / "report.json").read_text())
+    found = {v["video_id"]: v for v in values["instances"]}
+    assert len(found) == count
+    for n, path in enumerate(paths):
+        value = found[f"a sign/{text_of(path.name)}"]
+        # What is no file is known for it before anything is opened.
+        kinds = ["unusable"] if n % 10 >= 8 else ["unreadable", "too short"]
+        if n % 10 < 6:
+            kinds.append("written")
+        assert value["outcome"] in kinds, value
+        assert value["path"] == value["video_id"]
+    text = (tmp_path / "t" / "failures.csv").read_text()
+    num_failed = sum(value["outcome"] != "written" for value in found.values())
+    assert len(text.splitlines()) == 1 + num_failed
+    with (tmp_path / "t" / "failures.csv").open(newline="") as file:
+        assert all(found[row["video_id"]]["reason"] for row in csv.DictReader(file))
+
+
 def test_damaged_videos_are_each_reported(tmp_path, src):
     check_damaged(tmp_path, min(src.rglob("*.mp4")), 200)
+    check_damaged_by_command(tmp_path, min(src.rglob("*.mp4")), 100)
 
 
 @pytest.mark.slow
 def test_a_thousand_damaged_videos_are_each_reported(tmp_path, src):
     check_damaged(tmp_path, min(src.rglob("*.mp4")), 1000)
+    check_damaged_by_command(tmp_path, min(src.rglob("*.mp4")), 1000)
 
 
 def test_a_full_disk_is_one_clear_line_and_the_rest_comes_later(
@@ -554,15 +594,30 @@ def test_a_full_disk_is_one_clear_line_and_the_rest_comes_later(
         subprocess.run(["umount", out], check=True)
 
 
-def test_a_file_that_may_not_grow_is_one_clear_line(tmp_path, src):
-    done = run(
-        src,
-        tmp_path / "s",
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)),
+def test_a_file_that_may_not_grow_is_one_clear_line(tmp_path, src, undisturbed):
+    out = tmp_path / "s"
+    work = out / ".shard-work"
+    process = subprocess.Popen(
+        command(src, out), cwd=CHECKOUT, stderr=subprocess.PIPE, text=True
     )
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    # Not from the start: then it is the memory of the decoders that may not grow.
+    wait_for(lambda: list(work.glob("wlasl-*.json")))
+    # Six frames of 64 x 64 are 73,728 bytes: the next record is cut off.
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (50_000, 50_000))
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert stderr == (f"wlasl-shard: cannot write {out}: File too large; check --out\n")
+    # Nothing of it is visible; and what is noted as finished in the working folder is.
+    assert [path.name for path in out.iterdir()] == [".shard-work"]
+    (half,) = work.glob("*.tmp")
+    assert half.stat().st_size >= 50_000
+    noted = {path.stem for path in work.glob("wlasl-*.json")}
+    assert noted
+    for name in noted:
+        content = (work / name).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == undisturbed[name]
+    assert run(src, out).returncode == 0
+    assert folder_bytes(out) == undisturbed
 
 
 def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path, src, shard):
