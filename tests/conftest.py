@@ -1,7 +1,9 @@
 """What several test files share: drawn videos, shard folders, the real clips."""
 
 import os
-from collections.abc import Callable, Sequence
+import resource
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -41,6 +43,17 @@ def wlasl_data() -> Path:
             f"no real WLASL clips in {path}; set WLASL_DATA_DIR to their folder"
         )
     return path
+
+
+@contextmanager
+def largest_file(num_bytes: int) -> Iterator[None]:
+    """Lets this process write no larger file, as if the disk were full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def draw_numbered_frame(

@@ -15,20 +15,21 @@ LIBRARY = CHECKOUT / "wlasl_tfrecord"
 # Every module stands in one group. A group imports from itself and from those named
 # behind it: the two sides, writing and reading, meet in the format alone.
 GROUPS = {
-    "format": "errors storage clips index locks protos example_protos tfrecords examples",
+    "format": "errors storage clips index locks protos example_protos tfrecords "
+    "examples",
     "manifest": "annotation_files class_folders class_list instances manifest "
     "nslt_json splits video_csv video_files wlasl_json",
     "decoding": "captures contents decode decoder_process edit_lists framing "
     "remarks slots",
-    "sharding": "decoder_handle decoder_jobs decoders digests finished_shards folder_files "
-    "folder_plan gaps outcomes output_folders plan report shard_files shard_writer "
-    "shards work_folder",
+    "sharding": "decoder_handle decoder_jobs decoder_program decoders digests "
+    "finished_shards folder_files folder_plan gaps outcomes output_folders plan report "
+    "shard_files shard_writer shards work_folder",
     "drawing": "figure poses synthetic",
     "reading": "augment dataset elements memory order reader records throughput windows",
     "inspection": "contact_sheet damage folder_check inspection record_check",
-    "training": "checkpoints epochs evaluation features history loop parts phases progress "
-    "recipes rematerialisation run_config runs saving schedules steps stop_signals strategies "
-    "train_config training",
+    "training": "checkpoints epochs evaluation feature_files features history loop "
+    "parts phases progress recipes rematerialisation run_config runs saving schedules "
+    "steps stop_signals strategies train_config training workers",
     "serving": "export prediction serving",
     "demonstration": "hand_backbone",
 }
@@ -55,7 +56,7 @@ HEAVY = {
     "matplotlib": "contact_sheet",
     "tensorflow": "augment contact_sheet dataset elements epochs evaluation examples export "
     "features folder_check loop order parts phases reader record_check records "
-    "rematerialisation steps strategies throughput training windows",
+    "rematerialisation steps strategies throughput training windows workers",
 }
 
 

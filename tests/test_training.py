@@ -1,12 +1,25 @@
 """Training on small shard folders, with a small recipe that is written here."""
 
+import contextlib
+import fcntl
 import hashlib
 import json
+import os
+import pty
+import re
+import shutil
+import signal
+import struct
 import sys
+import termios
+import threading
+import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from conftest import largest_file
 
 from wlasl_tfrecord import run_config
 from wlasl_tfrecord.errors import RecipeError, RecordError, TrainingError
@@ -107,6 +120,18 @@ def run(shards, out, configuration, **options):
     return report, lines
 
 
+def read_events(directory):
+    """Reads what TensorBoard would: (step, value) of all event files."""
+    import tensorflow as tf
+
+    found = []
+    for path in sorted(directory.iterdir()):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            found += [(event.step, value) for value in event.summary.value]
+    return found
+
+
 def test_a_run_folder_describes_itself(shards, recipe, tmp_path):
     import keras
 
@@ -158,6 +183,17 @@ def test_a_run_folder_describes_itself(shards, recipe, tmp_path):
     assert (folder / "history.png").read_bytes().startswith(b"\x89PNG")
     assert any("head 3/3" in line for line in lines)
     assert any("features train-1: 14 clips" in line for line in lines)
+    events = read_events(folder / "tensorboard")
+    for tag in ("loss", "val_top1", "learning_rate", "input_wait"):
+        points = [(step, e.simple_value) for step, e in events if e.tag == tag]
+        assert points == [(n, pytest.approx(row[tag])) for n, row in enumerate(rows, 1)]
+    images = [one.image for _, one in events if one.tag == "confusion"]
+    assert len(images) == sum(" * |" in line for line in lines) >= 1
+    picture = cv2.imdecode(
+        np.frombuffer(images[0].encoded_image_string, np.uint8), cv2.IMREAD_COLOR
+    )
+    assert picture.shape[0] > 200
+    assert picture.shape[1] > 200
 
 
 def test_without_augmentation_the_cache_changes_nothing(shards, recipe, tmp_path):
@@ -291,7 +327,8 @@ def test_a_loss_that_is_no_number_names_the_clips(shards, recipe, tmp_path):
     with pytest.raises(
         TrainingError,
         match=r"the loss is not a number at step 1 of .* of the clips train000.*"
-        r"step-000000000\.npz is the last good checkpoint",
+        r"train again with a lower --learning-rate and another --out; "
+        r".*step-000000000\.npz is the last good checkpoint$",
     ):
         run(shards, tmp_path / "run", config(str(broken)))
 
@@ -326,6 +363,181 @@ def test_a_finished_run_is_not_trained_again(shards, recipe, tmp_path):
     assert second == first
     for one, other in zip(before, final_weights(tmp_path)):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_model_that_is_gone_is_written_again(shards, recipe, tmp_path):
+    run(shards, tmp_path, config(recipe, epochs=2))
+    before = final_weights(tmp_path)
+    (tmp_path / "model.keras").unlink()
+    (tmp_path / "model.json").unlink()
+    run(shards, tmp_path, config(recipe, epochs=2), save_h5=True)
+    for one, other in zip(before, final_weights(tmp_path)):
+        np.testing.assert_array_equal(one, other)
+    assert (tmp_path / "model.h5").is_file()
+    assert (tmp_path / "model.json").is_file()
+
+
+def test_damaged_features_are_computed_again_and_leftovers_go(shards, recipe, tmp_path):
+    from wlasl_tfrecord import feature_files
+
+    run(shards, tmp_path, config(recipe, epochs=1))
+    first, second = sorted((tmp_path / "features").glob("train-*.npy"))
+    whole = first.read_bytes()
+    first.write_bytes(whole[:300])
+    before = second.stat().st_mtime_ns
+    shutil.rmtree(tmp_path / "checkpoints")
+    leftover = tmp_path / "features" / ".train-0-0.npy.host.1.part"
+    leftover.write_bytes(b"half")
+    _, lines = run(shards, tmp_path, config(recipe, epochs=1))
+    assert [line for line in lines if line.startswith("features ")] == [
+        "features train-0: 14 clips"
+    ]
+    assert first.read_bytes() == whole
+    assert feature_files.is_whole(first)
+    assert second.stat().st_mtime_ns == before
+    assert not leftover.exists()
+
+
+def test_a_checkpoint_of_another_release_falls_back(shards, recipe, tmp_path):
+    run(shards, tmp_path, config(recipe, epochs=2), checkpoint_minutes=0)
+    older, newest = sorted((tmp_path / "checkpoints").iterdir())
+    with np.load(newest) as stored:
+        arrays = dict(stored)
+    progress = json.loads(arrays["progress.json"].tobytes())
+    progress["what_is_new"] = 1
+    text = np.frombuffer(json.dumps(progress).encode(), np.uint8)
+    np.savez(newest, **{**arrays, "progress.json": text})
+    _, lines = run(shards, tmp_path, config(recipe, epochs=2))
+    assert f"{newest} is damaged or of another release (" in lines[0]
+    assert "'what_is_new'); trying the one before" in lines[0]
+    step = int(older.stem.split("-")[1])
+    assert any(line.startswith(f"going on from step {step} ") for line in lines)
+
+
+def test_a_signal_while_features_are_cached_stops(shards, recipe, tmp_path, capfd):
+    from wlasl_tfrecord import training
+
+    def say(line):
+        if line.startswith("features train-1"):
+            signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(
+        TrainingError, match=r"stopped by SIGTERM; go on with bin/train --resume .*run$"
+    ):
+        training.train(
+            shards, tmp_path / "run", config(recipe, feature_views=9), say=say
+        )
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert "stopping after this step; the same signal once" in capfd.readouterr().err
+    names = sorted(path.name for path in (tmp_path / "run" / "features").iterdir())
+    assert [name[:8] for name in names] == ["train-0-"]
+
+
+def test_a_full_disk_is_a_line(shards, recipe, tmp_path):
+    from wlasl_tfrecord import history, recipes, saving
+    from wlasl_tfrecord.errors import OutputError
+
+    log = history.EventLog(tmp_path / "tensorboard")
+    with (
+        largest_file(10),
+        pytest.raises(
+            OutputError,
+            match=r"cannot write to .*/tensorboard \(.*\); free some space and go on",
+        ),
+    ):
+        log.scalars({"loss": 1.0}, 1)
+    run(shards, tmp_path / "run", config(recipe, epochs=1))
+    with (
+        largest_file(1000),
+        pytest.raises(
+            OutputError, match=r"cannot write .*/model.h5 \(.*; free some space, and"
+        ),
+    ):
+        saving.save_h5(
+            tmp_path / "run",
+            recipes.load_recipe(recipe),
+            load_folder(shards),
+            {"weights": "somewhere"},
+            print,
+        )
+    assert not list((tmp_path / "run").glob(".*"))
+
+
+@pytest.mark.parametrize(("seconds", "warns"), [(0.054, False), (0.056, True)])
+def test_waiting_for_input_is_warned_of(recipe, tmp_path, seconds, warns):
+    import keras
+
+    from wlasl_tfrecord import epochs, strategies
+    from wlasl_tfrecord.progress import Progress
+
+    lines = []
+    model = keras.Sequential([keras.layers.Input([1]), keras.layers.Dense(1)])
+    run_ = epochs.Run(
+        directory=tmp_path,
+        config=config(recipe),
+        strategy=strategies.make_strategy("none"),
+        model=model,
+        glosses=("book",),
+        checkpoint_seconds=9,
+        save_best=lambda: None,
+        events=None,
+        callbacks=keras.callbacks.CallbackList([], model=model),
+        stopped=(),
+        say=lines.append,
+    )
+    phase = epochs.Phase(
+        name="head",
+        model=model,
+        scored_model=model,
+        num_epochs=2,
+        steps_per_epoch=1,
+        learning_rate=0.1,
+        training_batches=lambda _: None,
+        validation_batches=None,
+        prepare=None,
+        class_weights=None,
+        describe_step=str,
+    )
+    spent = Progress(seconds=1.0, wait_seconds=seconds, sums=(1.0, 0.0, 0.0, 4.0))
+    epochs.end_epoch(run_, phase, spent, None, 0.1)
+    share = f"{seconds:.0%}"
+    assert lines[0].endswith(f"4 clips/s, input wait {share}")
+    warning = f"  the step waited for input {share} of the time; `bin/bench input` says"
+    assert [line.startswith(warning) for line in lines[1:]] == [True] * warns
+
+
+def test_a_terminal_gets_a_bar_and_a_counter(shards, recipe, tmp_path, monkeypatch):
+    import keras
+
+    # The bar is drawn ten times a second at most.
+    slow = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: time.sleep(0.2)  # noqa: ARG005
+    )
+    ours, theirs = pty.openpty()
+    shown = []
+
+    def read():
+        # It ends with an error when nobody has the other side open any more.
+        with contextlib.suppress(OSError):
+            while chunk := os.read(ours, 1 << 16):
+                shown.append(chunk)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    size = struct.pack("HHHH", 24, 120, 0, 0)  # rows, columns
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
+    with os.fdopen(theirs, "w") as tty, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", tty)
+        run(shards, tmp_path, config(recipe, epochs=2), callbacks=[slow])
+    reader.join()
+    os.close(ours)
+    text = b"".join(shown).decode()
+    assert "features train-0: 4/14 clips\r" in text
+    assert "features train-0: 14/14 clips\r\n" in text
+    bars = re.findall(r"head 2/2: +(\d+)%.* (\d+)/12 \[.*clips/s.*", text)
+    assert bars, text
+    assert re.search(r"loss=\d\.\d{3}, top1=\d+\.\d%", text)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Checkpoints: everything that a run needs to go on as if it had never stopped."""
 
+import dataclasses
 import io
 import json
 import re
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.errors import TrainingError
+from wlasl_tfrecord.progress import Progress
 from wlasl_tfrecord.runs import write_whole
 
 __all__ = ["Checkpoint", "load_newest", "save_checkpoint"]
@@ -19,6 +21,8 @@ __all__ = ["Checkpoint", "load_newest", "save_checkpoint"]
 # One that a crash of the machine damaged must not be the only one.
 _NUM_KEPT = 2
 _PROGRESS = "progress.json"
+# A key that is missing, or one that this release does not know, is a TypeError.
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError)
 
 
 class Checkpoint(NamedTuple):
@@ -26,12 +30,12 @@ class Checkpoint(NamedTuple):
 
     Attributes:
         step: Steps since the run began, over all phases.
-        progress: Where the run is, as JSON values.
+        progress: Where the run is.
         arrays: Weights, optimizer, random state and so on, by name.
     """
 
     step: int
-    progress: Mapping[str, Any]
+    progress: Progress
     arrays: Mapping[str, NDArray[Any]]
 
 
@@ -42,7 +46,9 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
         OutputError: If it cannot be written.
     """
     content = io.BytesIO()
-    text = np.frombuffer(json.dumps(checkpoint.progress).encode(), np.uint8)
+    text = np.frombuffer(
+        json.dumps(dataclasses.asdict(checkpoint.progress)).encode(), np.uint8
+    )
     # Not compressed: weights do not get smaller. Zip keeps a CRC of each array.
     np.savez(content, allow_pickle=False, **{_PROGRESS: text}, **checkpoint.arrays)
     path = directory / f"step-{checkpoint.step:09d}.npz"
@@ -72,8 +78,8 @@ def load_newest(directory: Path, say: Callable[[str], None]) -> Checkpoint | Non
             return checkpoint
     if paths:
         raise TrainingError(
-            f"every checkpoint in {directory} is damaged; train again with another "
-            "--out"
+            f"every checkpoint in {directory} is damaged or of another release; train "
+            "again with another --out"
         )
     return None
 
@@ -84,9 +90,9 @@ def _load(path: Path, say: Callable[[str], None]) -> Checkpoint | None:
         # Opened here, because numpy leaves a file that is no zip open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-        progress = json.loads(arrays.pop(_PROGRESS).tobytes())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        say(f"{path} is damaged ({error}); trying the one before")
+        progress = Progress.from_json(json.loads(arrays.pop(_PROGRESS).tobytes()))
+    except (zipfile.BadZipFile, *_DAMAGE) as error:
+        say(f"{path} is damaged or of another release ({error}); trying the one before")
         return None
     return Checkpoint(int(path.stem.split("-")[1]), progress, arrays)
 

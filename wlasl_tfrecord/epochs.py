@@ -66,6 +66,7 @@ class Run(NamedTuple):
         save_best: Writes the model as it is now.
         events: Where TensorBoard's curves go; None off the chief.
         callbacks: The caller's own.
+        stopped: The signals received; with one in it, the run stops where it can.
         say: Prints a line.
     """
 
@@ -78,6 +79,7 @@ class Run(NamedTuple):
     save_best: Callable[[], None]
     events: history.EventLog | None
     callbacks: keras.callbacks.CallbackList
+    stopped: Sequence[int]
     say: Callable[[str], None]
 
     @property
@@ -151,7 +153,8 @@ def end_epoch(
             png = history.confusion_png(confusion, run.glosses)
             run.events.image("confusion", png, len(rows))
     run.say(_summary(row, phase, progress.num_skipped, improved))
-    if row["input_wait"] > _INPUT_WAIT_WARNING:
+    # As printed, so that no line warns of 5 % that says 5 %.
+    if round(row["input_wait"], 2) > _INPUT_WAIT_WARNING:
         run.say(
             f"  the step waited for input {row['input_wait']:.0%} of the time; "
             "`bin/bench input` says why and what to change"

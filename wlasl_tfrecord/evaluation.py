@@ -310,7 +310,7 @@ def make_scorer(
         return [strategy.gather(value, axis=0) for value in values]
 
     def score(batches: Batches) -> ClipScores:
-        distributed = strategy.distribute_datasets_from_function(batches)
+        distributed = strategies.distributed(strategy, batches)
         rows = [[value.numpy() for value in run(batch)] for batch in distributed]
         columns = [np.concatenate(column) for column in zip(*rows)]
         real = columns.pop() > 0

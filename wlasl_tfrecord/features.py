@@ -6,7 +6,6 @@ of a training without the cache, and without augmentation all of them are.
 """
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,12 +15,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from wlasl_tfrecord import dataset
+from wlasl_tfrecord import dataset, strategies
 from wlasl_tfrecord.augment import AugmentConfig
 from wlasl_tfrecord.errors import OutputError
+from wlasl_tfrecord.feature_files import is_whole, new_array
 from wlasl_tfrecord.index import ShardFolder
 from wlasl_tfrecord.parts import few_at_once
 from wlasl_tfrecord.steps import Batch, batches_of_clips, read_variable
+from wlasl_tfrecord.stop_signals import stop
+from wlasl_tfrecord.workers import sum_over_replicas
 
 __all__ = ["cache_features", "cached_batches", "feature_dtype", "frame_features"]
 
@@ -48,6 +50,7 @@ def cache_features(
     prepare: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None,
     progress: Callable[[str, int, int], None],
     max_bad_records: int = 0,
+    stopped: Sequence[int] = (),
 ) -> list[Path]:
     """Computes the features of every clip of a split, where they are not there yet.
 
@@ -65,6 +68,7 @@ def cache_features(
         prepare: What to do to frames on the device, given their seeds.
         progress: Told the view's name, clips done and clips in all.
         max_bad_records: Damaged records to pass over, which are then never trained on.
+        stopped: The signals received; with one in it, this ends between two batches.
 
     Returns:
         The file of each view.
@@ -72,6 +76,7 @@ def cache_features(
     Raises:
         OutputError: If they do not fit on the disk.
         ShardFolderError: If the clips cannot be read.
+        TrainingError: If somebody asks the process to stop.
     """
     num_views = num_views if augment is not None else 1
     num_clips = folder.num_clips(split)
@@ -82,7 +87,9 @@ def cache_features(
         directory / f"{split}-{view}-{fingerprint}{_SUFFIX}"
         for view in range(num_views)
     ]
-    missing = [path for path in paths if not path.exists()]
+    # A view that any worker lacks is computed by all, because they compute together.
+    absent = sum_over_replicas(strategy, [not is_whole(path) for path in paths])
+    missing = [path for path, number in zip(paths, absent) if number]
     _check_disk(directory, len(missing) * int(np.prod(shape)) * storage.itemsize)
 
     def replica_features(batch: Batch) -> list[tf.Tensor]:
@@ -97,7 +104,7 @@ def cache_features(
     damaged = np.array(_DAMAGED, tf.as_dtype(feature_dtype(backbone)).as_numpy_dtype)
     steps = dataset.steps_per_epoch(folder, split, batch_size, training=False)
     for view, path in enumerate(paths):
-        if path.exists():
+        if path not in missing:
             continue
         name = path.stem.rsplit("-", 1)[0]
 
@@ -120,29 +127,21 @@ def cache_features(
             )
             return batches_of_clips(clips)
 
-        aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            stored = np.lib.format.open_memmap(aside, "w+", storage, shape)
-            seen = np.zeros(num_clips, bool)
-            for batch in strategy.distribute_datasets_from_function(batches):
+        seen = np.zeros(num_clips, bool)
+        with new_array(path, shape, storage) as write:
+            for batch in strategies.distributed(strategy, batches):
                 features, records, weights = (value.numpy() for value in run(batch))
                 real = weights > 0
-                stored[records[real]] = features[real].view(storage)
+                write(records[real], features[real].view(storage))
                 seen[records[real]] = True
                 progress(name, int(seen.sum()), num_clips)
-            stored[~seen] = damaged.view(storage)
-            if not seen.all():
+                if stopped:
+                    where = f"; go on with bin/train --resume {directory.parent}"
+                    stop(stopped[0], where)
+            unread = np.flatnonzero(~seen)
+            write(unread, np.full((len(unread), *shape[1:]), damaged).view(storage))
+            if unread.size:
                 progress(name, num_clips, num_clips)
-            stored.flush()
-            del stored
-            os.replace(aside, path)
-        except OSError as error:
-            raise OutputError(
-                f"cannot write {path} ({error.strerror}); free some space, or train "
-                "with --no-feature-cache"
-            ) from error
-        finally:
-            aside.unlink(missing_ok=True)
     return paths
 
 

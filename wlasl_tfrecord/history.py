@@ -1,17 +1,19 @@
 """The history of a run: one row an epoch, as CSV, as curves, and for TensorBoard."""
 
+import contextlib
 import csv
 import io
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.runs import write_whole
 
 __all__ = [
@@ -80,9 +82,11 @@ class EventLog:
         import tensorflow as tf
 
         self._tf = tf
-        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
         name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}"
-        self._writer = tf.io.TFRecordWriter(str(directory / name))
+        with self._output_errors():
+            directory.mkdir(parents=True, exist_ok=True)
+            self._writer = tf.io.TFRecordWriter(str(directory / name))
         self._write(tf.compat.v1.Event(file_version="brain.Event:2"))
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
@@ -102,12 +106,26 @@ class EventLog:
 
     def close(self) -> None:
         """Ends the file."""
-        self._writer.close()
+        with self._output_errors():
+            self._writer.close()
 
     def _write(self, event: Any) -> None:
         event.wall_time = time.time()
-        self._writer.write(event.SerializeToString())
-        self._writer.flush()
+        with self._output_errors():
+            self._writer.write(event.SerializeToString())
+            self._writer.flush()
+
+    @contextlib.contextmanager
+    def _output_errors(self) -> Iterator[None]:
+        """Turns what TensorFlow and the system say of a full disk into one line."""
+        try:
+            yield
+        except (OSError, self._tf.errors.OpError) as error:
+            reason = getattr(error, "message", None) or error
+            raise OutputError(
+                f"cannot write to {self._directory} ({reason}); free some space and go "
+                f"on with bin/train --resume {self._directory.parent}"
+            ) from error
 
 
 def confusion_png(confusion: NDArray[np.int64], glosses: Sequence[str]) -> bytes:

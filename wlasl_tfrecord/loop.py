@@ -20,7 +20,8 @@ from wlasl_tfrecord.epochs import EpochBar, Phase, Run, end_epoch
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.progress import Progress
 from wlasl_tfrecord.steps import StepResult, make_training_step, read_variable
-from wlasl_tfrecord.stop_signals import stop, stop_signals
+from wlasl_tfrecord.stop_signals import stop
+from wlasl_tfrecord.workers import lost_worker
 
 __all__ = ["run_phase"]
 
@@ -73,106 +74,99 @@ def run_phase(
 
     def capture(now: Progress) -> Checkpoint:
         values = {name: read_variable(variable) for name, variable in state}
-        return Checkpoint(now.total_steps, dataclasses.asdict(now), {**values, **best})
+        return Checkpoint(now.total_steps, now, {**values, **best})
 
-    def save(now: Checkpoint) -> str:
+    def save(now: Checkpoint, go_on: bool = True) -> str:
         if not run.chief:
             return "; the first worker has the checkpoint"
         path = save_checkpoint(run.directory / "checkpoints", now)
-        return (
-            f"; {path} is the last good checkpoint, go on with bin/train --resume "
-            + (str(run.directory))
-        )
+        advice = f", go on with bin/train --resume {run.directory}" if go_on else ""
+        return f"; {path} is the last good checkpoint{advice}"
 
     total_steps = phase.num_epochs * phase.steps_per_epoch
     phase_step = progress.epoch * phase.steps_per_epoch + progress.step
     batches: Iterator[Any] = iter(())
     if not progress.phase_over and phase_step < total_steps:
         batches = iter(
-            run.strategy.distribute_datasets_from_function(
-                phase.training_batches(phase_step)
-            )
+            strategies.distributed(run.strategy, phase.training_batches(phase_step))
         )
 
     def fail(message: str) -> NoReturn:
-        raise TrainingError(message + save(last_good))
+        # The same step would fail again; going on is no advice.
+        raise TrainingError(message + save(last_good, go_on=False))
 
+    stopped = run.stopped
     last_good = capture(progress)
     last_saved = time.monotonic()
-    with stop_signals() as stopped:
-        while not progress.phase_over and progress.epoch < phase.num_epochs:
-            run.callbacks.on_epoch_begin(len(progress.rows))
-            bar = EpochBar(run, phase, progress)
-            pending: tuple[int, StepResult] | None = None
+    while not progress.phase_over and progress.epoch < phase.num_epochs:
+        run.callbacks.on_epoch_begin(len(progress.rows))
+        bar = EpochBar(run, phase, progress)
+        pending: tuple[int, StepResult] | None = None
 
-            try:
-                while progress.step < phase.steps_per_epoch:
-                    start = time.perf_counter()
-                    batch = next(batches)
-                    waited = time.perf_counter() - start
-                    optimizer.learning_rate = schedules.learning_rate_at(
-                        config.schedule,
-                        phase.learning_rate,
-                        phase_step,
-                        total_steps,
-                        progress.plateau_factor,
-                    )
-                    run.callbacks.on_train_batch_begin(progress.step)
-                    result = training_step.run(batch)
-                    # One step behind, so that the device never waits for this thread.
-                    progress = _settle(phase, progress, pending, fail)
-                    pending = (phase_step, result)
-                    phase_step += 1
-                    progress = dataclasses.replace(
-                        progress,
-                        step=progress.step + 1,
-                        total_steps=progress.total_steps + 1,
-                        seconds=progress.seconds + time.perf_counter() - start,
-                        wait_seconds=progress.wait_seconds + waited,
-                    )
-                    run.callbacks.on_train_batch_end(progress.step - 1)
-                    bar.update(progress)
-                    due = time.monotonic() - last_saved >= run.checkpoint_seconds
-                    if due or stopped:
-                        progress, pending = (
-                            _settle(phase, progress, pending, fail),
-                            None,
-                        )
-                        last_good = capture(progress)
-                        where = save(last_good)
-                        last_saved = time.monotonic()
-                        if stopped:
-                            stop(stopped[0], where)
+        try:
+            while progress.step < phase.steps_per_epoch:
                 start = time.perf_counter()
-                progress, pending = _settle(phase, progress, pending, fail), None
-                scores = None
-                if phase.validation_batches is not None:
-                    scores = score(phase.validation_batches)
+                batch = next(batches)
+                waited = time.perf_counter() - start
+                optimizer.learning_rate = schedules.learning_rate_at(
+                    config.schedule,
+                    phase.learning_rate,
+                    phase_step,
+                    total_steps,
+                    progress.plateau_factor,
+                )
+                run.callbacks.on_train_batch_begin(progress.step)
+                result = training_step.run(batch)
+                # One step behind, so that the device never waits for this thread.
+                progress = _settle(phase, progress, pending, fail)
+                pending = (phase_step, result)
+                phase_step += 1
                 progress = dataclasses.replace(
-                    progress, seconds=progress.seconds + time.perf_counter() - start
+                    progress,
+                    step=progress.step + 1,
+                    total_steps=progress.total_steps + 1,
+                    seconds=progress.seconds + time.perf_counter() - start,
+                    wait_seconds=progress.wait_seconds + waited,
                 )
-            except tf.errors.OpError as error:
-                shared = isinstance(
-                    run.strategy, tf.distribute.MultiWorkerMirroredStrategy
-                )
-                if not shared or isinstance(error, tf.errors.InvalidArgumentError):
-                    raise
-                reason = (error.message or str(error)).splitlines()[0]
-                reason = reason.split("}} ")[-1]  # which op it was helps nobody
-                fail(f"another worker is gone ({reason}); start all of them again")
-            finally:
-                bar.close()
-            rate = float(read_variable(optimizer.learning_rate))
-            progress, improved = end_epoch(run, phase, progress, scores, rate)
-            if improved:
-                best = {
-                    f"best/{i}": read_variable(one)
-                    for i, one in enumerate(run.model.weights)
-                }
-                run.save_best()
-            last_good = capture(progress)
-            if stopped:
-                stop(stopped[0], save(last_good))
+                run.callbacks.on_train_batch_end(progress.step - 1)
+                bar.update(progress)
+                due = time.monotonic() - last_saved >= run.checkpoint_seconds
+                if due or stopped:
+                    progress, pending = (
+                        _settle(phase, progress, pending, fail),
+                        None,
+                    )
+                    last_good = capture(progress)
+                    where = save(last_good)
+                    last_saved = time.monotonic()
+                    if stopped:
+                        stop(stopped[0], where)
+            start = time.perf_counter()
+            progress, pending = _settle(phase, progress, pending, fail), None
+            scores = None
+            if phase.validation_batches is not None:
+                scores = score(phase.validation_batches)
+            progress = dataclasses.replace(
+                progress, seconds=progress.seconds + time.perf_counter() - start
+            )
+        except tf.errors.OpError as error:
+            lost = lost_worker(run.strategy, error)
+            if lost is None:
+                raise
+            raise TrainingError(lost + save(last_good)) from error
+        finally:
+            bar.close()
+        rate = float(read_variable(optimizer.learning_rate))
+        progress, improved = end_epoch(run, phase, progress, scores, rate)
+        if improved:
+            best = {
+                f"best/{i}": read_variable(one)
+                for i, one in enumerate(run.model.weights)
+            }
+            run.save_best()
+        last_good = capture(progress)
+        if stopped:
+            stop(stopped[0], save(last_good))
     progress = dataclasses.replace(progress, phase_over=True)
     # The next phase, and the caller, go on from the best epoch.
     for index, weight in enumerate(run.model.weights):
@@ -199,7 +193,7 @@ def _settle(
         fail(
             f"the loss is not a number at step {step + 1} of epoch {epoch + 1} "
             f"({phase.name}), of the clips {phase.describe_step(phase_step)}; look at "
-            "them, or lower --learning-rate"
+            "them, or train again with a lower --learning-rate and another --out"
         )
     totals = progress.sums
     if finite:

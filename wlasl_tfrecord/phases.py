@@ -167,6 +167,7 @@ def _cached(
         batch_size=config.batch_size,
         seed=config.seed,
         max_bad_records=config.max_bad_records,
+        stopped=run.stopped,
     )
     show = partial(_show_caching, run.say)
     training_paths = cache(

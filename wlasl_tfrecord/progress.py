@@ -48,7 +48,12 @@ class Progress:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Progress":
-        """Reads what `dataclasses.asdict` and JSON made of one."""
+        """Reads what `dataclasses.asdict` and JSON made of one.
+
+        Raises:
+            TypeError: If it holds what this release does not know.
+            KeyError: If something is missing.
+        """
         fields: dict[str, Any] = dict(value)
         for name in ("sums", "rows", "best"):
             if fields[name] is not None:

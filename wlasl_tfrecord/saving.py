@@ -76,6 +76,7 @@ def save_h5(
         model.set_weights(weights)
     aside = run_dir / f".{os.getpid()}.part.h5"
     try:
+        _check_room(aside, model)
         model.save(aside)
         try:
             keras.models.load_model(aside, compile=False)
@@ -86,6 +87,26 @@ def save_h5(
                 "keras.ops where its option fold_time is False"
             ) from error
         os.replace(aside, run_dir / "model.h5")
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {run_dir / 'model.h5'} ({error.strerror or error}); free "
+            "some space, and give the same command again"
+        ) from error
     finally:
         aside.unlink(missing_ok=True)
     say(f"also wrote {run_dir / 'model.h5'}")
+
+
+def _check_room(path: Path, model: keras.Model) -> None:
+    """Finds out whether a model's weights fit on the disk.
+
+    HDF5 ends the process with a segmentation fault where a write fails.
+
+    Raises:
+        OSError: If they do not.
+    """
+    num_bytes = sum(read_variable(one).nbytes for one in model.weights)
+    with open(path, "wb") as file:
+        if hasattr(os, "posix_fallocate"):  # macOS has none
+            # The half again and the mebibyte are for the names and HDF5's own tables.
+            os.posix_fallocate(file.fileno(), 0, num_bytes * 3 // 2 + 2**20)

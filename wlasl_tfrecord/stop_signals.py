@@ -1,5 +1,7 @@
 """Signals that ask a training to stop: it does, between two steps."""
 
+import contextlib
+import os
 import signal
 import sys
 import threading
@@ -11,10 +13,17 @@ from wlasl_tfrecord.errors import TrainingError
 
 __all__ = ["stop", "stop_signals"]
 
+_STDERR = 2
+_REMARK = b"\nstopping after this step; the same signal once more stops at once\n"
+
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Collects SIGTERM and the first Ctrl-C, to stop between two steps."""
+    """Collects SIGTERM and the first Ctrl-C, to stop between two steps.
+
+    It says so at once, because a step, a validation or the making of the network may
+    take a while to end.
+    """
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield received  # only the main thread may handle signals
@@ -25,6 +34,9 @@ def stop_signals() -> Iterator[list[int]]:
     def note(number: int, _: object) -> None:
         received.append(number)
         signal.signal(number, before[number])  # a second one stops at once
+        # Not print: the signal may have come in the middle of one.
+        with contextlib.suppress(OSError):
+            os.write(_STDERR, _REMARK)
 
     for number in numbers:
         signal.signal(number, note)

@@ -1,18 +1,19 @@
 """Where a training runs: which devices share a batch, and in which precision."""
 
-import json
-import os
-from collections.abc import Sequence
-from typing import Literal, get_args
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, Literal, get_args
 
 import tensorflow as tf
 
-from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.train_config import Precision
+from wlasl_tfrecord.workers import join_workers
 
 __all__ = [
     "STRATEGIES",
     "StrategyName",
+    "distributed",
     "dtype_policy",
     "is_chief",
     "make_strategy",
@@ -30,6 +31,7 @@ def make_strategy(
     name: StrategyName | None = None,
     workers: Sequence[str] = (),
     worker_index: int | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> tf.distribute.Strategy:
     """Makes the strategy; call it before any other TensorFlow operation runs.
 
@@ -39,9 +41,11 @@ def make_strategy(
         workers: For "multi_worker": host:port of every worker. Without them TF_CONFIG,
             the variable that cluster schedulers set, says who takes part.
         worker_index: Which of `workers` this process is.
+        say: Told for whom "multi_worker" waits; by default stderr is.
 
     Raises:
-        TrainingError: If "multi_worker" is not told who the workers are.
+        TrainingError: If "multi_worker" is not told who the workers are, or cannot
+            join them.
     """
     if name is None:
         gpus = tf.config.list_logical_devices("GPU")
@@ -52,22 +56,32 @@ def make_strategy(
         devices = tf.config.list_logical_devices("GPU")
         devices = devices or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])
-    if workers:
-        if worker_index is None or not 0 <= worker_index < len(workers):
-            raise TrainingError(
-                f"--worker-index must be from 0 to {len(workers) - 1} for "
-                f"{len(workers)} workers, got {worker_index}"
-            )
-        task = {"type": "worker", "index": worker_index}
-        os.environ["TF_CONFIG"] = json.dumps(
-            {"cluster": {"worker": list(workers)}, "task": task}
-        )
-    elif "TF_CONFIG" not in os.environ:
-        raise TrainingError(
-            "--strategy multi_worker does not know its workers; give --workers "
-            "host:port,host:port and --worker-index, or set TF_CONFIG"
-        )
-    return tf.distribute.MultiWorkerMirroredStrategy()
+    say = say or partial(print, file=sys.stderr, flush=True)
+    return join_workers(workers, worker_index, say)
+
+
+def distributed(
+    strategy: tf.distribute.Strategy,
+    batches: Callable[[tf.distribute.InputContext | None], tf.data.Dataset],
+    device: str | None = None,
+) -> Iterable[Any]:
+    """Gives every replica its batches, each on its device before it is wanted.
+
+    Args:
+        strategy: Where they are used.
+        batches: Makes a worker's part of the input.
+        device: Without several replicas, where to bring them; by default the GPU, if
+            there is one.
+    """
+    if tf.distribute.has_strategy() or strategy is not tf.distribute.get_strategy():
+        return strategy.distribute_datasets_from_function(batches)
+    # TensorFlow's default strategy would leave them in the memory of the host.
+    gpus = tf.config.list_logical_devices("GPU")
+    device = device or (gpus[0].name if gpus else None)
+    dataset = batches(tf.distribute.InputContext())
+    if device is None:
+        return dataset
+    return dataset.apply(tf.data.experimental.prefetch_to_device(device))
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

@@ -23,7 +23,7 @@ from wlasl_tfrecord import (
     strategies,
 )
 from wlasl_tfrecord.epochs import Run
-from wlasl_tfrecord.errors import OutputError
+from wlasl_tfrecord.errors import OutputError, TrainingError
 from wlasl_tfrecord.index import ShardFolder, load_folder
 from wlasl_tfrecord.loop import run_phase
 from wlasl_tfrecord.phases import make_phase, phase_names
@@ -35,7 +35,9 @@ from wlasl_tfrecord.run_config import (
     write_run_config,
 )
 from wlasl_tfrecord.steps import damaged_records_by_name
+from wlasl_tfrecord.stop_signals import stop_signals
 from wlasl_tfrecord.train_config import TrainConfig
+from wlasl_tfrecord.workers import differs, lost_worker, sum_over_replicas
 
 __all__ = ["TrainReport", "train"]
 
@@ -127,7 +129,11 @@ def train(
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     run_dir = Path(out)
-    with _own_folder(run_dir) if chief else contextlib.nullcontext():
+    with (
+        _own_folder(run_dir) if chief else contextlib.nullcontext(),
+        stop_signals() as stopped,
+        _lost_workers_by_name(strategy),
+    ):
         return _train(
             run_dir,
             folder,
@@ -137,6 +143,7 @@ def train(
             checkpoint_minutes=checkpoint_minutes,
             save_h5=save_h5,
             callbacks=callbacks,
+            stopped=stopped,
             say=say,
         )
 
@@ -151,11 +158,19 @@ def _train(
     checkpoint_minutes: float,
     save_h5: bool,
     callbacks: Sequence[keras.callbacks.Callback],
+    stopped: Sequence[int],
     say: Callable[[str], None],
 ) -> TrainReport:
     """Trains in a run folder that is this process's own."""
     chief = strategies.is_chief(strategy)
     resumed = _open_run(run_dir, folder, config, recipe, strategy, say)
+    step = -1 if resumed is None else resumed.step
+    if differs(strategy, step):
+        here = "holds no checkpoint" if resumed is None else f"is at step {step}"
+        raise TrainingError(
+            f"the workers see different run folders: {run_dir} {here} on this one; put "
+            "it on a disk that all of them share, or train again with another --out"
+        )
 
     keras.utils.set_random_seed(config.seed)
     policy = strategies.dtype_policy(config.precision)
@@ -183,6 +198,7 @@ def _train(
         save_best=partial(saving.save_model, run_dir, model, saved_model, info, chief),
         events=history.EventLog(run_dir / "tensorboard") if chief else None,
         callbacks=callback_list,
+        stopped=stopped,
         say=say,
     )
     say(
@@ -193,7 +209,7 @@ def _train(
     )
     progress, arrays = Progress(), {}
     if resumed is not None:
-        progress, arrays = Progress.from_json(resumed.progress), resumed.arrays
+        progress, arrays = resumed.progress, resumed.arrays
         for index, variable in enumerate(model.variables):
             if f"model/{index}" in arrays:
                 variable.assign(arrays[f"model/{index}"])
@@ -215,9 +231,13 @@ def _train(
     callback_list.on_train_end()
     if run.events is not None:
         run.events.close()
+    if resumed is not None:
+        # Of the run before, it may be gone, or be newer than the checkpoint was.
+        run.save_best()
     if save_h5 and chief:
         saving.save_h5(run_dir, recipe, folder, options, say)
-    _wait_for_all(strategy)
+    # A worker that leaves while another works would be taken for dead.
+    sum_over_replicas(strategy, [1])
     rows = progress.rows
     return TrainReport(
         run_dir=run_dir,
@@ -225,17 +245,6 @@ def _train(
         num_epochs=len(rows),
         seconds=sum(row["seconds"] for row in rows),
     )
-
-
-def _wait_for_all(strategy: tf.distribute.Strategy) -> None:
-    """Keeps a worker from leaving while another works, which would take it for dead."""
-
-    @tf.function
-    def meet() -> tf.Tensor:
-        ones = strategy.run(partial(tf.constant, 1.0))
-        return strategy.reduce("SUM", ones, axis=None)
-
-    meet()
 
 
 def _next_phase(progress: Progress, number: int) -> Progress:
@@ -280,7 +289,22 @@ def _own_folder(run_dir: Path) -> Iterator[None]:
             raise OutputError(
                 f"cannot create {run_dir} ({error.strerror}); choose another --out"
             ) from error
+        # What a run that was killed had begun to write; nobody else writes here now.
+        for path in run_dir.rglob(".*.part*"):
+            path.unlink(missing_ok=True)
         yield
+
+
+@contextlib.contextmanager
+def _lost_workers_by_name(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Turns what TensorFlow says of a worker that is gone into one line."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        lost = lost_worker(strategy, error)
+        if lost is None:
+            raise
+        raise TrainingError(lost) from error
 
 
 def _best_row(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

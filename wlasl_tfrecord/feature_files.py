@@ -1,0 +1,102 @@
+"""Files of cached features: arrays as numpy writes them, and a checksum behind.
+
+Written with plain writes: a page of a mapped file that finds no room on the disk kills
+the process with SIGBUS, where a write says so.
+"""
+
+import os
+import socket
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wlasl_tfrecord.errors import OutputError
+
+__all__ = ["is_whole", "new_array"]
+
+# A little-endian CRC-32 of everything before it; numpy does not read so far.
+_NUM_CRC_BYTES = 4
+_CHUNK_BYTES = 1 << 22
+
+
+@contextmanager
+def new_array(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype
+) -> Iterator[Callable[[NDArray[np.int64], NDArray[Any]], None]]:
+    """Gives a function that writes rows of a new array; it is whole, or not there.
+
+    Args:
+        path: Where it will be.
+        shape: Of the array, rows first.
+        dtype: Of its values.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    # On a disk that workers of several machines share, a number is not enough.
+    aside = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.part")
+    try:
+        with open(aside, "w+b", buffering=0) as file:
+            header = {
+                "descr": np.lib.format.dtype_to_descr(dtype),
+                "fortran_order": False,
+                "shape": shape,
+            }
+            np.lib.format.write_array_header_1_0(file, header)
+            start = file.tell()
+            row_bytes = int(np.prod(shape[1:])) * dtype.itemsize
+
+            def write(rows: NDArray[np.int64], values: NDArray[Any]) -> None:
+                for row, value in zip(rows, np.ascontiguousarray(values)):
+                    file.seek(start + int(row) * row_bytes)
+                    _write_all(file, value.tobytes())
+
+            yield write
+            file.seek(0)
+            crc = _crc(file, start + shape[0] * row_bytes)
+            _write_all(file, crc.to_bytes(_NUM_CRC_BYTES, "little"))
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path} ({error.strerror}); free some space, or train with "
+            "--no-feature-cache"
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def is_whole(path: Path) -> bool:
+    """Says whether a file is there and as it was written."""
+    try:
+        with open(path, "rb") as file:
+            num_bytes = os.fstat(file.fileno()).st_size - _NUM_CRC_BYTES
+            crc = _crc(file, num_bytes)
+            stored = file.read()
+    except OSError:
+        return False
+    return num_bytes > 0 and stored == crc.to_bytes(_NUM_CRC_BYTES, "little")
+
+
+def _crc(file: BinaryIO, num_bytes: int) -> int:
+    """Reads so many bytes and gives their checksum."""
+    crc = 0
+    while num_bytes > 0:
+        chunk = file.read(min(num_bytes, _CHUNK_BYTES))
+        if not chunk:
+            raise OSError(None, "a file ended early")
+        crc = zlib.crc32(chunk, crc)
+        num_bytes -= len(chunk)
+    return crc
+
+
+def _write_all(file: BinaryIO, content: bytes) -> None:
+    """Writes everything; the system may take only a part of it at a time."""
+    view = memoryview(content)
+    while view:
+        view = view[file.write(view) :]

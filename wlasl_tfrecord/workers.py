@@ -1,0 +1,157 @@
+"""The workers of a training on several machines: who they are, what they agree on."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from wlasl_tfrecord.errors import TrainingError
+
+__all__ = ["differs", "join_workers", "lost_worker", "sum_over_replicas"]
+
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/]+):([0-9]{1,5})")
+# What this process did itself, not what reached it from another one.
+_OWN_ERRORS = (
+    tf.errors.InvalidArgumentError,
+    tf.errors.ResourceExhaustedError,
+    tf.errors.DataLossError,
+)
+
+
+def join_workers(
+    workers: Sequence[str], worker_index: int | None, say: Callable[[str], None]
+) -> tf.distribute.Strategy:
+    """Waits for the other workers and makes the strategy over all of them.
+
+    Args:
+        workers: host:port of every worker. Without them TF_CONFIG, the variable that
+            cluster schedulers set, says who takes part.
+        worker_index: Which of `workers` this process is.
+        say: Told at once for whom it waits, because that may take long.
+
+    Raises:
+        TrainingError: If it is not clear who the workers are, or they cannot be joined.
+    """
+    if workers:
+        _check_addresses(workers, "--workers")
+        if worker_index is None or not 0 <= worker_index < len(workers):
+            raise TrainingError(
+                f"--worker-index must be from 0 to {len(workers) - 1} for "
+                f"{len(workers)} workers, got {worker_index}"
+            )
+        task = {"type": "worker", "index": worker_index}
+        os.environ["TF_CONFIG"] = json.dumps(
+            {"cluster": {"worker": list(workers)}, "task": task}
+        )
+    elif "TF_CONFIG" not in os.environ:
+        raise TrainingError(
+            "--strategy multi_worker does not know its workers; give --workers "
+            "host:port,host:port and --worker-index, or set TF_CONFIG"
+        )
+    own, others = _read_tf_config(os.environ["TF_CONFIG"])
+    if others:
+        say(
+            f"waiting for {len(others)} worker(s) at {', '.join(others)}; "
+            f"this one is {own}"
+        )
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except (tf.errors.OpError, RuntimeError) as error:
+        raise TrainingError(
+            f"cannot join the workers as {own} ({_reason(error)}); check the addresses "
+            "and that its port is free, and start all of them again"
+        ) from error
+
+
+def lost_worker(strategy: tf.distribute.Strategy, error: Exception) -> str | None:
+    """Says that another worker is gone, if that is what an error means."""
+    shared = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    if not (shared and isinstance(error, tf.errors.OpError)) or isinstance(
+        error, _OWN_ERRORS
+    ):
+        return None
+    return f"another worker is gone ({_reason(error)}); start all of them again"
+
+
+def sum_over_replicas(
+    strategy: tf.distribute.Strategy, values: Sequence[float]
+) -> NDArray[np.float64]:
+    """Adds up what each worker says, once for each of its replicas.
+
+    It is also a place where all workers meet: nobody goes on before everybody is there.
+    """
+
+    @tf.function
+    def meet() -> tf.Tensor:
+        mine = strategy.run(lambda: tf.constant(values, tf.float64))
+        return strategy.reduce("SUM", mine, axis=None)
+
+    return meet().numpy()
+
+
+def differs(strategy: tf.distribute.Strategy, value: int) -> bool:
+    """Says whether the workers hold different values; all get the same answer."""
+    total, squares = sum_over_replicas(strategy, [value, value**2])
+    # Cauchy and Schwarz: equal only if all are. Exact for steps up to 10 ** 7.
+    return strategy.num_replicas_in_sync * squares != total**2
+
+
+def _read_tf_config(text: str) -> tuple[str, list[str]]:
+    """Gives this worker's address and those of the others."""
+    try:
+        value: Any = json.loads(text)
+    except ValueError as error:
+        raise _bad_tf_config(f"it is not JSON: {error}", text) from error
+    cluster = value.get("cluster") if isinstance(value, dict) else None
+    task = value.get("task") if isinstance(value, dict) else None
+    if not isinstance(cluster, dict) or not isinstance(task, dict):
+        raise _bad_tf_config("it names no cluster and task", text)
+    for job, addresses in cluster.items():
+        if job not in ("chief", "worker") or not isinstance(addresses, list):
+            raise _bad_tf_config(f"{job!r} is no list of chief or worker", text)
+    every = [str(one) for addresses in cluster.values() for one in addresses]
+    _check_addresses(every, "TF_CONFIG")
+    own = _task_address(cluster, task)
+    if own is None:
+        raise _bad_tf_config("its task is not one of its cluster", text)
+    return own, [address for address in every if address != own]
+
+
+def _task_address(
+    cluster: Mapping[str, Sequence[str]], task: Mapping[str, Any]
+) -> str | None:
+    addresses = cluster.get(str(task.get("type")), ())
+    index = str(task.get("index"))
+    if not index.isdecimal() or int(index) >= len(addresses):
+        return None
+    return addresses[int(index)]
+
+
+def _bad_tf_config(why: str, text: str) -> TrainingError:
+    return TrainingError(
+        f"cannot use TF_CONFIG={text!r}: {why}; it wants "
+        '{"cluster": {"worker": ["host:port", "host:port"]}, '
+        '"task": {"type": "worker", "index": 0}}'
+    )
+
+
+def _check_addresses(addresses: Sequence[str], where: str) -> None:
+    for address in addresses:
+        found = _ADDRESS.fullmatch(address)
+        if found is None or not 0 < int(found[2]) < 2**16:
+            raise TrainingError(f"{where}: a worker must be host:port, got {address!r}")
+    if len(set(addresses)) < len(addresses):
+        raise TrainingError(
+            f"{where}: two workers have one address in {', '.join(addresses)}"
+        )
+
+
+def _reason(error: Exception) -> str:
+    """Gives the first line of an error, without the operation, which helps nobody."""
+    text = getattr(error, "message", None) or str(error) or type(error).__name__
+    return text.splitlines()[0].split("}} ")[-1]
