@@ -7,16 +7,15 @@ import mmap
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
 from wlasl_tfrecord.decoder_jobs import DecoderLimits, Job, Undecoded, job_line
+from wlasl_tfrecord.decoder_program import start_program
 from wlasl_tfrecord.errors import WlaslError
 from wlasl_tfrecord.plan import ShardOptions
-from wlasl_tfrecord.remarks import LOG_LEVEL
 from wlasl_tfrecord.slots import nameless_file, slot_bytes
 
 __all__ = [
@@ -88,10 +87,10 @@ def start(options: ShardOptions, limits: DecoderLimits, num_slots: int) -> Decod
     Raises:
         WlaslError: If the system starts no process.
     """
-    size = _slot_bytes(options)
+    size = slot_bytes(options.clip, is_raw=options.codec == "raw")
     payload_fd = nameless_file(num_slots * size)
     try:
-        process, results = _start_process(options, limits, payload_fd)
+        process, results = start_program(options, limits, payload_fd, size)
     except WlaslError:
         os.close(payload_fd)
         raise
@@ -104,64 +103,6 @@ def start(options: ShardOptions, limits: DecoderLimits, num_slots: int) -> Decod
         free_slots=set(range(num_slots)),
         started=time.monotonic(),
     )
-
-
-def _start_process(
-    options: ShardOptions, limits: DecoderLimits, payload_fd: int
-) -> tuple[subprocess.Popen[bytes], io.FileIO]:
-    """Starts a process on the slots; gives it, and where its answers will arrive."""
-    results_fd, child_results_fd = os.pipe()
-    os.set_blocking(results_fd, False)
-    results = io.FileIO(results_fd, "rb")
-    settings = {
-        "clip": dataclasses.asdict(options.clip),
-        "framing": options.framing,
-        "codec": options.codec,
-        "jpeg_quality": options.jpeg_quality,
-        "memory_bytes": limits.memory_mib * 2**20,
-        "slot_bytes": _slot_bytes(options),
-        "payload_fd": payload_fd,
-        "results_fd": child_results_fd,
-        "parent": os.getpid(),
-    }
-    program = (
-        f"import sys; sys.path[:] = {sys.path!r}; "
-        "from wlasl_tfrecord.decoder_process import main; sys.exit(main(sys.argv[1:]))"
-    )
-    environment = {
-        **os.environ,
-        # Else each process starts a thread a core for matrices that it never has.
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-        "OPENCV_FFMPEG_LOGLEVEL": LOG_LEVEL,
-        # Frames of some megabytes come and go; giving them back to the kernel each
-        # time costs more than the resizing.
-        "MALLOC_MMAP_THRESHOLD_": str(2**26),
-        "MALLOC_TRIM_THRESHOLD_": str(2**26),
-        "MALLOC_TOP_PAD_": str(2**20),
-    }
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-c", program, json.dumps(settings)],
-            stdin=subprocess.PIPE,
-            pass_fds=(payload_fd, child_results_fd),
-            env=environment,
-            bufsize=0,
-            # Ctrl-C goes to a whole group of processes; what it means, we decide.
-            start_new_session=True,
-        )
-    except OSError as error:
-        results.close()
-        raise WlaslError(
-            f"cannot start a decoder process: {error}; try fewer --workers"
-        ) from error
-    finally:
-        os.close(child_results_fd)
-    return process, results
-
-
-def _slot_bytes(options: ShardOptions) -> int:
-    return slot_bytes(options.clip, is_raw=options.codec == "raw")
 
 
 def can_take(decoder: Decoder) -> bool:
@@ -275,8 +216,8 @@ def _death(decoder: Decoder, limits: DecoderLimits, has_ended: bool) -> str:
 def _restart(decoder: Decoder, options: ShardOptions, limits: DecoderLimits) -> None:
     """Puts a new process in the place of one, and gives it the same jobs."""
     _end_process(decoder)
-    decoder.process, decoder.results = _start_process(
-        options, limits, decoder.payload_fd
+    decoder.process, decoder.results = start_program(
+        options, limits, decoder.payload_fd, decoder.slot_bytes
     )
     decoder.started, decoder.is_ready = time.monotonic(), False
     decoder.received.clear()

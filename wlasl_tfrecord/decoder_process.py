@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
     """Serves until its input ends.
 
     Args:
-        argv: Its settings as JSON; see `decoder_handle.start`.
+        argv: Its settings as JSON; see `decoder_program.start_program`.
     """
     settings = json.loads(argv[0])
     _stay_small(settings["memory_bytes"])
