@@ -1,7 +1,9 @@
 """Killed, stopped, left alone by another worker: real processes, real signals."""
 
+import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -101,8 +103,8 @@ def place(write_folder, tmp_path_factory):
     return folder
 
 
-def start(place, out, *more):
-    """Starts bin/train in a process of its own."""
+def start(place, out, *more, **variables):
+    """Starts bin/train in a process of its own, with environment variables."""
     command = [
         sys.executable, "-m", "wlasl_tfrecord.cli.train", "--data", "shards",
         "--out", out, "--model", "tiny.py", "--weights", "pretrained.h5",
@@ -115,6 +117,7 @@ def start(place, out, *more):
         **os.environ,
         "PYTHONPATH": str(CHECKOUT),
         "CUDA_VISIBLE_DEVICES": "-1",
+        **variables,
     }
     return subprocess.Popen(
         command,
@@ -137,11 +140,25 @@ def free_ports(count):
     return ports
 
 
-def start_workers(place, out, *more):
-    """Starts two processes that share each batch."""
+def start_workers(place, *more, outs):
+    """Starts two processes that share each batch; the first one is the chief."""
     workers = ",".join(f"127.0.0.1:{port}" for port in free_ports(2))
     options = ("--strategy", "multi_worker", "--workers", workers, "--worker-index")
-    return [start(place, out, *more, *options, str(index)) for index in range(2)]
+    return [
+        start(place, out, *more, *options, str(index)) for index, out in enumerate(outs)
+    ]
+
+
+def start_scheduled(place, out, *more):
+    """Starts the same two, told of each other by TF_CONFIG as a scheduler would."""
+    chief, worker = (f"127.0.0.1:{port}" for port in free_ports(2))
+    cluster = {"chief": [chief], "worker": [worker]}
+    configs = [
+        json.dumps({"cluster": cluster, "task": {"type": job, "index": 0}})
+        for job in cluster
+    ]
+    more = (*more, "--strategy", "multi_worker")
+    return [start(place, out, *more, TF_CONFIG=config) for config in configs]
 
 
 def steps_done(run_dir):
@@ -151,8 +168,13 @@ def steps_done(run_dir):
 
 def wait_for_step(process, run_dir, step):
     """Waits until a checkpoint of that step or a later one is written."""
+    wait_until(process, lambda: steps_done(run_dir) >= step)
+
+
+def wait_until(process, happened):
+    """Waits for something that a process does."""
     deadline = time.monotonic() + 240
-    while steps_done(run_dir) < step:
+    while not happened():
         assert process.poll() is None, process.stdout.read()
         assert time.monotonic() < deadline
         time.sleep(0.002)
@@ -182,7 +204,25 @@ def test_killed_three_times_it_ends_with_the_same_bits(place):
         wait_for_step(process, place / "killed", draw.randint(low, high))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    last = start(place, "killed")
+        if low == 3:
+            # From here on, as if each checkpoint had been minutes before the kill: the
+            # steps since then are done twice, the files about them written twice.
+            old = sorted((place / "killed" / "checkpoints").iterdir())[-1]
+            kept = old.read_bytes()
+        elif low == 14:
+            shutil.rmtree(place / "killed" / "checkpoints")
+            old.parent.mkdir()
+            old.write_bytes(kept)
+    # That it was --deterministic is remembered.
+    command = [sys.executable, "-m", "wlasl_tfrecord.cli.train", "--resume", "killed"]
+    last = subprocess.Popen(
+        command,
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "CUDA_VISIBLE_DEVICES": "-1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     output = last.communicate(timeout=500)[0]
     assert last.returncode == 0, output
     assert "going on from step" in output
@@ -207,6 +247,7 @@ def test_sigterm_saves_and_resume_goes_on(place):
             process.send_signal(signal.SIGTERM)
     process.stdout.close()
     assert process.wait() == 1, "".join(lines)
+    assert "stopping after this step; the same signal once more" in lines[-2]
     assert "stopped by SIGTERM; stopped/checkpoints/step-" in lines[-1]
     assert "go on with bin/train --resume stopped" in lines[-1]
     assert steps_done(place / "stopped") >= 5
@@ -228,12 +269,14 @@ def test_two_workers_give_the_weights_of_one(place):
     # Without dropout: its masks are drawn for each replica's own half of the batch.
     (place / "dry.py").write_text(RECIPE.replace("Dropout(0.3)", "Dropout(0.0)"))
     options = ("--model", "dry.py", "--epochs", "2", "--fine-tune-epochs", "1")
-    workers = start_workers(place, "two", *options)
+    workers = start_scheduled(place, "two", *options)
     outputs = [worker.communicate(timeout=400)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], outputs
     assert "2 replica(s) of 1 clips" in outputs[0]
     assert "best of 3 epochs" in outputs[0]
     assert "best of" not in outputs[1]
+    for output in outputs:
+        assert output.startswith("waiting for 1 worker(s) at 127.0.0.1:")
     alone = start(place, "one", *options)
     output = alone.communicate(timeout=400)[0]
     assert alone.returncode == 0, output
@@ -247,7 +290,7 @@ def test_two_workers_give_the_weights_of_one(place):
 
 @pytest.mark.slow
 def test_the_death_of_a_worker_ends_the_other_with_a_line(place):
-    chief, other = start_workers(place, "bereft", "--epochs", "5000")
+    chief, other = start_workers(place, "--epochs", "5000", outs=["bereft"] * 2)
     wait_for_step(chief, place / "bereft", 6)
     other.kill()
     died = time.monotonic()
@@ -260,3 +303,40 @@ def test_the_death_of_a_worker_ends_the_other_with_a_line(place):
     assert "bereft/checkpoints/step-" in last
     assert last.endswith("go on with bin/train --resume bereft")
     assert checkpoints.load_newest(place / "bereft" / "checkpoints", print) is not None
+
+
+@pytest.mark.slow
+def test_the_death_of_the_chief_ends_the_other_with_a_line(place):
+    epochs = ("--epochs", "5000")
+    chief, other = start_workers(place, *epochs, outs=["headless"] * 2)
+    wait_for_step(chief, place / "headless", 6)
+    chief.kill()
+    chief.communicate()
+    output = other.communicate(timeout=200)[0]
+    assert other.returncode == 1, output
+    last = output.splitlines()[-1]
+    assert last.startswith("wlasl-train: another worker is gone (")
+    assert last.endswith("; the first worker has the checkpoint")
+
+    # The other one cannot go on where it does not see the checkpoint.
+    for worker in start_workers(place, *epochs, outs=["headless", "elsewhere"]):
+        output = worker.communicate(timeout=200)[0]
+        assert worker.returncode == 1, output
+        last = output.splitlines()[-1]
+        assert last.startswith("wlasl-train: the workers see different run folders: ")
+
+
+@pytest.mark.slow
+def test_the_death_of_a_worker_while_features_are_cached(place):
+    views = ("--feature-views", "5000")
+    chief, other = start_workers(place, *views, outs=["caching"] * 2)
+    features = place / "caching" / "features"
+    wait_until(chief, lambda: len(list(features.glob("train-*.npy"))) >= 3)
+    other.kill()
+    other.communicate()
+    output = chief.communicate(timeout=200)[0]
+    assert chief.returncode == 1, output
+    last = output.splitlines()[-1]
+    assert last.startswith("wlasl-train: another worker is gone (")
+    assert last.endswith("; start all of them again")
+    assert not list(features.glob(f".*.{chief.pid}.part"))

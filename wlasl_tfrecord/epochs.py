@@ -66,8 +66,8 @@ class Run(NamedTuple):
         save_best: Writes the model as it is now.
         events: Where TensorBoard's curves go; None off the chief.
         callbacks: The caller's own.
-        stopped: The signals received; with one in it, the run stops where it can.
         say: Prints a line.
+        stopped: The signals received; with one in it, the run stops where it can.
     """
 
     directory: Path
@@ -79,8 +79,8 @@ class Run(NamedTuple):
     save_best: Callable[[], None]
     events: history.EventLog | None
     callbacks: keras.callbacks.CallbackList
-    stopped: Sequence[int]
     say: Callable[[str], None]
+    stopped: Sequence[int] = ()
 
     @property
     def chief(self) -> bool:
