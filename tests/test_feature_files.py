@@ -56,6 +56,19 @@ def test_a_full_disk_is_a_line_and_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_features_that_cannot_fit_are_refused_early(tmp_path):
+    from wlasl_tfrecord import features
+
+    with pytest.raises(
+        OutputError,
+        match=r"/features has [\d,]+ MiB free, the features need 1,073,741,824; take",
+    ):
+        features._check_disk(tmp_path / "features", 2**50)
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match=r"cannot write to .*/file/x \(Not a dir"):
+        features._check_disk(tmp_path / "file" / "x", 1)
+
+
 def test_what_is_left_off_half_way_is_not_there(tmp_path):
     def leave_off():
         path = tmp_path / "a.npy"

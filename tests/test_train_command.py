@@ -168,7 +168,9 @@ def test_resume_refuses_what_the_run_was_not_started_with(
     assert (finished / "run" / "config.json").read_bytes() == before
 
 
-def test_resume_takes_what_may_change(finished, shards, tmp_path, capsys, monkeypatch):
+def test_resume_takes_what_may_change(
+    finished, shards, tiny, tmp_path, capsys, monkeypatch
+):
     monkeypatch.chdir(finished)
     moved = tmp_path / "moved"
     shutil.copytree(shards, moved)
@@ -176,6 +178,10 @@ def test_resume_takes_what_may_change(finished, shards, tmp_path, capsys, monkey
     free = ["--data", str(moved), "--strategy", "none", "--checkpoint-minutes", "1"]
     assert train.main(["--resume", "run", *same, *free]) == 0
     assert "going on from step 2 in run" in capsys.readouterr().err
+    typed = ["--resume", "run", "--max-bad-records", "2"]
+    arguments = train._typed(train._parser().parse_args(typed), typed)
+    assert train._resumed("run", arguments)[2].max_bad_records == 2
+    assert train.main(["--data", shards, "--out", "run", *tiny, *typed[2:]]) == 0
 
 
 def test_other_shards_and_rewritten_ones_are_told_apart(

@@ -269,7 +269,7 @@ def _check_disk(directory: Path, num_bytes: int) -> None:
         ) from error
     if num_bytes > free_bytes:
         raise OutputError(
-            f"{directory} has {free_bytes / 2**30:.1f} GiB free, the features need "
-            f"{num_bytes / 2**30:.1f}; take fewer --feature-views, or train with "
+            f"{directory} has {free_bytes / 2**20:,.0f} MiB free, the features need "
+            f"{num_bytes / 2**20:,.0f}; take fewer --feature-views, or train with "
             "--no-feature-cache"
         )

@@ -81,7 +81,7 @@ def check_same_run(
     Raises:
         TrainingError: If anything differs; it names what.
     """
-    changed = changed_options(dataclasses.asdict(stored.training), config)
+    changed = changed_options(stored.training, config)
     if dict(stored.index_sha256) != dict(folder.index_sha256):
         same_place = _place(folder) == stored.data
         changed.append(

@@ -12,6 +12,8 @@ from wlasl_tfrecord.schedules import SCHEDULES, Schedule
 __all__ = ["CROPS", "PRECISIONS", "Crop", "Precision", "TrainConfig", "changed_options"]
 
 Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
+# A run that a damaged record stopped goes on with more of them passed over.
+_MAY_CHANGE = ("max_bad_records",)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 Crop = Literal["auto", "input", "device"]
 CROPS: tuple[Crop, ...] = get_args(Crop)
@@ -120,14 +122,13 @@ class TrainConfig:
         return self.weights != "none"
 
 
-def changed_options(old: Mapping[str, Any], new: TrainConfig) -> list[str]:
-    """Names the options in which a stored configuration and a new one differ."""
-    # What an older release did not know was as it is by default.
-    stored = {**dataclasses.asdict(TrainConfig()), **old}
+def changed_options(old: TrainConfig, new: TrainConfig) -> list[str]:
+    """Names the options that make a run another one than it was."""
+    stored = dataclasses.asdict(old)
     return [
         f"{name} {stored[name]}, not {value}"
         for name, value in dataclasses.asdict(new).items()
-        if stored[name] != value
+        if stored[name] != value and name not in _MAY_CHANGE
     ]
 
 

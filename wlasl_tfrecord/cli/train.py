@@ -147,15 +147,14 @@ def _resumed(run_dir: str, typed: argparse.Namespace) -> tuple[str, str, TrainCo
     if typed.weights is not None:
         values["weights"] = _weights(typed.weights)
     values["recipe_options"] = {**old.recipe_options, **_recipe_options(typed)}
-    changed = changed_options(
-        dataclasses.asdict(old), dataclasses.replace(old, **values)
-    )
+    config = dataclasses.replace(old, **values)
+    changed = changed_options(old, config)
     if changed:
         raise TrainingError(
             f"{run_dir} was started with other options ({'; '.join(changed)}); leave "
             "them away to go on with it, or start a run of its own with --out"
         )
-    return typed.data or stored.data, run_dir, old
+    return typed.data or stored.data, run_dir, config
 
 
 @contextlib.contextmanager
