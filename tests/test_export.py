@@ -11,7 +11,7 @@ import pytest
 from wlasl_tfrecord import export, serving
 from wlasl_tfrecord.cli import export as export_command
 from wlasl_tfrecord.decode import decode_clip
-from wlasl_tfrecord.errors import OutputError
+from wlasl_tfrecord.errors import OutputError, RecipeError
 
 # Keras 3.15 copies variables to NumPy 2.4 in a way that NumPy will drop.
 pytestmark = pytest.mark.filterwarnings(
@@ -166,7 +166,7 @@ def test_a_recipe_that_h5_cannot_hold_is_refused(model, tmp_path):
         path=Path("mine/model.keras"),
     )
     with pytest.raises(
-        OutputError, match=r"cannot be written as h5, .* --format keras"
+        RecipeError, match=r"cannot be written as h5, .*; use the .keras file"
     ):
         export.export_model(nameless, tmp_path, "h5")
     assert list(tmp_path.iterdir()) == []

@@ -12,19 +12,18 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import logging
 from numpy.typing import NDArray
 
-from wlasl_tfrecord import recipes, runs, serving
+from wlasl_tfrecord import recipes, runs, saving, serving
 from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.serving import TrainedModel
 
@@ -88,7 +87,8 @@ def export_model(
         Where it is and how close.
 
     Raises:
-        OutputError: If it cannot be written, or does not read back.
+        OutputError: If it cannot be written.
+        RecipeError: If its network has more than layers, which h5 cannot hold.
         ValueError: If another form than TFLite is to be quantised.
     """
     if quantization != "none" and export_format != "tflite":
@@ -108,7 +108,7 @@ def export_model(
                 scratch = Path(aside) / "scratch"
                 written.write_bytes(_tflite_bytes(model, quantization, scratch))
             elif export_format == "h5":
-                _write_h5(model, written)
+                saving.write_h5(model.network, written, _unfolding(model))
             else:
                 model.network.save(written)
             difference, num_clips = _compare(model, load_exported(written))
@@ -207,37 +207,17 @@ def _tflite_runner(path: Path) -> Runner:
     return run
 
 
-def _write_h5(model: TrainedModel, path: Path) -> None:
-    """Writes HDF5, which holds layers only: no reshape of the batch, as folding is."""
-    network, recipe = model.network, dict(model.info.recipe)
+def _unfolding(model: TrainedModel) -> Callable[[], keras.Model] | None:
+    """Gives what builds a network without folded time, if its recipe can."""
+    recipe = dict(model.info.recipe)
     name = recipe.pop("name", None)
-    if name in recipes.recipe_paths():
-        found = recipes.load_recipe(name)
-        if "fold_time" in found.options:
-            options = {**recipe, "weights": "none", "fold_time": False}
-            network = found.build(model.info.clip, len(model.info.glosses), options)
-            network.set_weights(model.network.get_weights())
-    with _quiet_absl():
-        # Keras would recommend its newer format, which is what was not asked for.
-        network.save(path)
-    try:
-        keras.models.load_model(path, compile=False)
-    except (TypeError, ValueError) as error:
-        raise OutputError(
-            f"{model.path} cannot be written as h5, which holds layers only; use "
-            "--format keras"
-        ) from error
-
-
-@contextmanager
-def _quiet_absl() -> Iterator[None]:
-    """Holds back absl's warnings."""
-    level = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
+    if name not in recipes.recipe_paths():
+        return None
+    found = recipes.load_recipe(name)
+    if "fold_time" not in found.options:
+        return None
+    options = {**recipe, "weights": "none", "fold_time": False}
+    return partial(found.build, model.info.clip, len(model.info.glosses), options)
 
 
 def _interpreter(path: Path) -> Any:

@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras
+from absl import logging
 from numpy.typing import NDArray
 
 from wlasl_tfrecord import runs
@@ -14,7 +16,7 @@ from wlasl_tfrecord.index import ShardFolder
 from wlasl_tfrecord.recipes import Recipe
 from wlasl_tfrecord.steps import read_variable
 
-__all__ = ["build_model", "save_h5", "save_model"]
+__all__ = ["build_model", "save_h5", "save_model", "write_h5"]
 
 
 def build_model(
@@ -68,24 +70,13 @@ def save_h5(
 ) -> None:
     """Writes the best model once more, in Keras's older format."""
     model: Any = keras.models.load_model(run_dir / runs.MODEL_FILE, compile=False)
+    unfold = None
     if "fold_time" in recipe.options:
-        # The format knows layers only, so a reshape of the batch would not load again.
-        weights = model.get_weights()
         unfolded = {**options, "fold_time": False}
-        model = build_model(recipe, folder, unfolded, "float32")
-        model.set_weights(weights)
+        unfold = partial(build_model, recipe, folder, unfolded, "float32")
     aside = run_dir / f".{os.getpid()}.part.h5"
     try:
-        _check_room(aside, model)
-        model.save(aside)
-        try:
-            keras.models.load_model(aside, compile=False)
-        except (TypeError, ValueError) as error:
-            raise RecipeError(
-                f"{recipe.path} cannot be saved as .h5, which holds layers only "
-                f"({str(error).splitlines()[0]}); use model.keras, or build it without "
-                "keras.ops where its option fold_time is False"
-            ) from error
+        write_h5(model, aside, unfold)
         os.replace(aside, run_dir / "model.h5")
     except OSError as error:
         raise OutputError(
@@ -95,6 +86,43 @@ def save_h5(
     finally:
         aside.unlink(missing_ok=True)
     say(f"also wrote {run_dir / 'model.h5'}")
+
+
+def write_h5(
+    model: keras.Model, path: Path, unfold: Callable[[], keras.Model] | None
+) -> None:
+    """Writes a model in Keras's older format, and reads it back.
+
+    Args:
+        model: In float32.
+        path: The file.
+        unfold: Builds the same network of layers alone, which are all that the format
+            knows: a reshape of the batch, as folding time into it is, would not load
+            again. None if the model is such a network already.
+
+    Raises:
+        OSError: If it does not fit on the disk.
+        RecipeError: If the network has more than layers.
+    """
+    if unfold is not None:
+        weights = model.get_weights()
+        model = unfold()
+        model.set_weights(weights)
+    _check_room(path, model)
+    level = logging.get_verbosity()
+    # Keras would recommend its newer format, which is what was not asked for.
+    logging.set_verbosity(logging.ERROR)
+    try:
+        model.save(path)
+        keras.models.load_model(path, compile=False)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(
+            f"{model.name} cannot be written as h5, which holds layers only "
+            f"({str(error).splitlines()[0]}); use the .keras file, or give its recipe "
+            "an option fold_time that builds it without keras.ops"
+        ) from error
+    finally:
+        logging.set_verbosity(level)
 
 
 def _check_room(path: Path, model: keras.Model) -> None:
