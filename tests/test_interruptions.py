@@ -769,6 +769,11 @@ class TestCommand:
         assert done.returncode == 2
         assert "--size must be 224 or 224x320, got 'big'" in done.stderr
 
+    def test_a_quality_that_would_mean_nothing_is_refused(self, tmp_path, src, shard):
+        done = shard(src, tmp_path / "s", "--codec", "png", "--jpeg-quality", "50")
+        assert done.returncode == 2
+        assert "--jpeg-quality is for --codec jpeg, not png" in done.stderr
+
     def test_no_videos_is_one_line(self, tmp_path, shard):
         (tmp_path / "src").mkdir()
         done = shard(tmp_path / "src", tmp_path / "s")

@@ -46,7 +46,12 @@ def _parser() -> argparse.ArgumentParser:
         help="center crops, pad adds black, squash changes the aspect",
     )
     add("--codec", choices=CODECS, default=defaults.codec, help="how frames are stored")
-    add("--jpeg-quality", type=int, default=defaults.jpeg_quality, help="1 to 100")
+    add(
+        "--jpeg-quality",
+        type=int,
+        default=argparse.SUPPRESS,
+        help=f"1 to 100 (default: {defaults.jpeg_quality}), for --codec jpeg",
+    )
     add("--workers", type=int, default=num_cores(), help="processes that decode")
     add("--seed", type=int, default=defaults.seed, help="of the order of clips")
     add("--overwrite", action="store_true", help="write a finished folder anew")
@@ -103,7 +108,7 @@ def _write(arguments: argparse.Namespace) -> int:
         clip=_clip(arguments),
         framing=arguments.framing,
         codec=arguments.codec,
-        jpeg_quality=arguments.jpeg_quality,
+        jpeg_quality=_jpeg_quality(arguments),
         seed=arguments.seed,
         subset=arguments.subset,
         shard_mib=arguments.shard_mib,
@@ -149,6 +154,15 @@ def _write(arguments: argparse.Namespace) -> int:
     )
     print(report.summary())
     return 1 if arguments.strict and report.num_failed else 0
+
+
+def _jpeg_quality(arguments: argparse.Namespace) -> int:
+    """Gives the quality, which would mean nothing to another codec."""
+    if not hasattr(arguments, "jpeg_quality"):
+        return ShardOptions().jpeg_quality
+    if arguments.codec != "jpeg":
+        raise ValueError(f"--jpeg-quality is for --codec jpeg, not {arguments.codec}")
+    return arguments.jpeg_quality
 
 
 def _clip(arguments: argparse.Namespace) -> ClipSpec:
