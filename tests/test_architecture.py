@@ -25,7 +25,8 @@ GROUPS = {
     "finished_shards folder_files folder_plan gaps outcomes output_folders plan report "
     "shard_files shard_writer shards work_folder",
     "drawing": "figure poses synthetic",
-    "reading": "augment dataset elements memory order reader records throughput windows",
+    "reading": "augment dataset elements memory order reader records throughput "
+    "windows",
     "inspection": "contact_sheet damage folder_check inspection record_check",
     "training": "checkpoints epochs evaluation feature_files features history loop "
     "parts phases progress recipes rematerialisation run_config runs saving schedules "
@@ -54,8 +55,8 @@ HEAVY = {
     "keras": "epochs evaluation export features hand_backbone loop phases "
     "rematerialisation saving serving steps training",
     "matplotlib": "contact_sheet",
-    "tensorflow": "augment contact_sheet dataset elements epochs evaluation examples export "
-    "features folder_check loop order parts phases reader record_check records "
+    "tensorflow": "augment contact_sheet dataset elements epochs evaluation examples "
+    "export features folder_check loop order parts phases reader record_check records "
     "rematerialisation steps strategies throughput training windows workers",
 }
 
