@@ -98,10 +98,10 @@ def main() -> None:
 def _watch_children(peaks: list[float]) -> None:
     """Notes the peak memory of this process's children in MiB, again and again."""
     while True:
-        for status in Path("/proc").glob("[0-9]*/status"):
+        for children in Path("/proc/self/task").glob("*/children"):
             with contextlib.suppress(OSError, IndexError):
-                text = status.read_text()
-                if f"PPid:\t{os.getpid()}\n" in text:
+                for child in children.read_text().split():
+                    text = Path(f"/proc/{child}/status").read_text()
                     peaks.append(int(text.split("VmHWM:")[1].split()[0]) / 1024)
         time.sleep(0.5)
 
