@@ -219,7 +219,7 @@ def test_a_file_that_was_cut_off_before_costs_its_records_alone_too(healthy, tmp
         input_fn(directory, "val", 8)
     dataset = input_fn(directory, "val", 8, features="weighted", max_bad_records=2)
     assert next(iter(dataset))[2].numpy().tolist() == [1, 1, 0, 0, 1, 1, 1, 1]
-    with pytest.raises(tf.errors.InvalidArgumentError, match="video_id val0000[23]"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"video_id val0000[23]"):
         list(input_fn(directory, "val", 8, max_bad_records=1))
 
 

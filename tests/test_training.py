@@ -339,6 +339,16 @@ def test_other_options_do_not_go_on_with_a_run(shards, recipe, tmp_path):
         run(shards, tmp_path, config(recipe, epochs=1, learning_rate=0.1))
 
 
+def test_a_start_that_failed_keeps_the_folder_for_other_options(
+    shards, recipe, tmp_path
+):
+    # As for want of a network to download the weights.
+    with pytest.raises(RecipeError, match="too small for MobileNetV2"):
+        run(shards, tmp_path / "run", config("mobilenetv2_lstm"))
+    report, _ = run(shards, tmp_path / "run", config(recipe, epochs=1))
+    assert report.num_epochs == 1
+
+
 @pytest.mark.parametrize(
     ("before", "after"), [("units=8", "units=9"), ("momentum=0.9", "momentum=0.8")]
 )

@@ -20,7 +20,8 @@ from wlasl_tfrecord import dataset, runs, strategies
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.index import ShardFolder, load_folder, load_records
 from wlasl_tfrecord.parts import few_at_once
-from wlasl_tfrecord.steps import Batch, batches_of_clips, damaged_records_by_name
+from wlasl_tfrecord.reader import damaged_records_by_name
+from wlasl_tfrecord.steps import Batch, batches_of_clips
 
 __all__ = [
     "TOP_K",

@@ -6,9 +6,7 @@ strategy. It gives the same weights for any number of replicas: losses are summe
 divided by the weight of the whole batch, never averaged twice.
 """
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -16,14 +14,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from wlasl_tfrecord.errors import RecordError
-
 __all__ = [
     "Batch",
     "StepResult",
     "TrainingStep",
     "batches_of_clips",
-    "damaged_records_by_name",
     "make_training_step",
     "read_variable",
 ]
@@ -201,22 +196,6 @@ def make_training_step(
         return StepResult(totals[:4], finite, loss_scale)
 
     return TrainingStep(run, (scale, held))
-
-
-@contextmanager
-def damaged_records_by_name() -> Iterator[None]:
-    """Turns what the input fails with at a damaged record into its one line.
-
-    Raises:
-        RecordError: Names the shard, the record and the video.
-    """
-    try:
-        yield
-    except tf.errors.InvalidArgumentError as error:
-        found = re.search(r"assertion failed: \[(.* is damaged .*)\]", str(error))
-        if found is None:
-            raise
-        raise RecordError(found[1]) from error
 
 
 def read_variable(variable: Any) -> NDArray[Any]:

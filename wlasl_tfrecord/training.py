@@ -28,13 +28,13 @@ from wlasl_tfrecord.index import ShardFolder, load_folder
 from wlasl_tfrecord.loop import run_phase
 from wlasl_tfrecord.phases import make_phase, phase_names
 from wlasl_tfrecord.progress import Progress
+from wlasl_tfrecord.reader import damaged_records_by_name
 from wlasl_tfrecord.recipes import Recipe
 from wlasl_tfrecord.run_config import (
     check_same_run,
     read_run_config,
     write_run_config,
 )
-from wlasl_tfrecord.steps import damaged_records_by_name
 from wlasl_tfrecord.stop_signals import stop_signals
 from wlasl_tfrecord.train_config import TrainConfig
 from wlasl_tfrecord.workers import differs, lost_worker, sum_over_replicas
@@ -163,7 +163,13 @@ def _train(
 ) -> TrainReport:
     """Trains in a run folder that is this process's own."""
     chief = strategies.is_chief(strategy)
-    resumed = _open_run(run_dir, folder, config, recipe, strategy, say)
+    is_new = not (run_dir / runs.CONFIG_FILE).exists()
+    resumed = None
+    if not is_new:
+        if chief:
+            stored = read_run_config(run_dir)
+            check_same_run(run_dir, stored, config, folder, recipe)
+        resumed = checkpoints.load_newest(run_dir / "checkpoints", say)
     step = -1 if resumed is None else resumed.step
     if differs(strategy, step):
         here = "holds no checkpoint" if resumed is None else f"is at step {step}"
@@ -181,6 +187,11 @@ def _train(
     saved_model = model
     if policy != "float32":
         saved_model = saving.build_model(recipe, folder, options, "float32")
+    if is_new and chief:
+        # Only now: a network that cannot be built, for want of its weights, must leave
+        # no run behind that other options would not fit.
+        replicas = strategy.num_replicas_in_sync
+        write_run_config(run_dir, config, folder, recipe, replicas)
     info = runs.ModelInfo(
         glosses=folder.glosses,
         clip=folder.clip,
@@ -255,27 +266,6 @@ def _next_phase(progress: Progress, number: int) -> Progress:
         best=progress.best,
         rows=progress.rows,
     )
-
-
-def _open_run(
-    run_dir: Path,
-    folder: ShardFolder,
-    config: TrainConfig,
-    recipe: Recipe,
-    strategy: tf.distribute.Strategy,
-    say: Callable[[str], None],
-) -> checkpoints.Checkpoint | None:
-    """Describes a new run in its folder, or finds where an old one stopped."""
-    chief = strategies.is_chief(strategy)
-    if (run_dir / runs.CONFIG_FILE).exists():
-        if chief:
-            stored = read_run_config(run_dir)
-            check_same_run(run_dir, stored, config, folder, recipe)
-        return checkpoints.load_newest(run_dir / "checkpoints", say)
-    if chief:
-        num_replicas = strategy.num_replicas_in_sync
-        write_run_config(run_dir, config, folder, recipe, num_replicas)
-    return None
 
 
 @contextlib.contextmanager
