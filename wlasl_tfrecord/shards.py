@@ -162,8 +162,8 @@ def _settle(shard: WrittenShard, path: str, work_dir: str) -> None:
     with open(path, "rb") as file:
         os.fsync(file.fileno())
         if hasattr(os, "posix_fadvise"):
-            # This run reads the videos again, not the shards: they give back the memory
-            # that the system keeps them in (docs/decisions/0213-records-without-tensorflow.md).
+            # This run reads the videos again, not the shards, so these give back the
+            # memory that the system keeps them in (decision 0213).
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     save_state(shard, os.path.join(work_dir, state_name(shard.name)))
 
