@@ -11,12 +11,9 @@ from wlasl_tfrecord.damage import Damage
 from wlasl_tfrecord.errors import ShardFolderError
 from wlasl_tfrecord.index import Records, ShardFolder
 from wlasl_tfrecord.records import read_record
+from wlasl_tfrecord.tfrecords import CRC_BYTES, FRAME_BYTES, HEADER_BYTES
 
 __all__ = ["verify_split"]
-
-# A record is a length of 8 bytes and its checksum of 4, the proto, its checksum of 4.
-_HEADER_BYTES = 12
-_FOOTER_BYTES = 4
 
 
 def verify_split(folder: ShardFolder, split: str) -> Iterator[Damage | None]:
@@ -78,9 +75,7 @@ def _verify_table(
         yield Damage(file=name, reason="a video_id occurs twice")
     for shard_index, shard in enumerate(folder.split_shards(split)):
         inside = records.shard_indices == shard_index
-        ends = records.offsets[inside] + (
-            _HEADER_BYTES + records.num_bytes[inside] + _FOOTER_BYTES
-        )
+        ends = records.offsets[inside] + records.num_bytes[inside] + FRAME_BYTES
         starts = np.concatenate([records.offsets[inside], [shard.num_bytes]])
         filled = (starts == np.concatenate([[0], ends])).all()
         if int(inside.sum()) != shard.num_records or not filled:
@@ -131,8 +126,8 @@ def _next_values(clips: Iterator[dict[str, tf.Tensor]]) -> dict[str, Any] | str:
 def _stored_crc(path: str, records: Records, k: int) -> int:
     """Reads the masked CRC-32C that stands behind a proto."""
     with tf.io.gfile.GFile(path, "rb") as file:
-        file.seek(int(records.offsets[k] + _HEADER_BYTES + records.num_bytes[k]))
-        return int.from_bytes(file.read(_FOOTER_BYTES), "little")
+        file.seek(int(records.offsets[k] + HEADER_BYTES + records.num_bytes[k]))
+        return int.from_bytes(file.read(CRC_BYTES), "little")
 
 
 def _parse_times(serialized: tf.Tensor, folder: ShardFolder) -> tf.Tensor:
