@@ -1,5 +1,6 @@
 """Recipes: found, loaded, checked; and the one that comes with the library."""
 
+import os
 import subprocess
 import sys
 
@@ -195,3 +196,14 @@ def test_a_file_that_is_no_recipe_is_refused(source, message, tmp_path):
     path.write_text(source)
     with pytest.raises(RecipeError, match=message):
         recipes.load_recipe(path).build(CLIP, 7, {})
+
+
+def test_a_file_is_read_anew_however_soon_it_was_edited(tmp_path):
+    # Of the same length and with the same time stamp, as in two edits of one second.
+    path = tmp_path / "mine.py"
+    for answer in (1, 2):
+        path.write_text(f"def build_model(clip, num_classes): return {answer}\n")
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        loaded = recipes.load_recipe(path)
+        assert loaded.build_model(CLIP, 7) == answer  # pyright: ignore
+    assert [entry.name for entry in tmp_path.iterdir()] == ["mine.py"]

@@ -10,12 +10,12 @@ a layer `logits` [B, num_classes], and `backbone_blocks(model)`, which groups th
 of the pretrained part, first to last.
 """
 
-import importlib.util
 import inspect
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from wlasl_tfrecord.clips import ClipSpec
@@ -125,12 +125,12 @@ def load_recipe(name_or_path: str | os.PathLike[str] = DEFAULT_RECIPE) -> Recipe
         path = Path(wanted)
         if not path.is_file():
             raise RecipeError(f"no model recipe at {wanted}; known: {', '.join(known)}")
-    spec = importlib.util.spec_from_file_location(f"_recipe_{path.stem}", path)
-    assert spec is not None  # any .py file has one
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = ModuleType(f"_recipe_{path.stem}")
+    module.__file__ = str(path)
     try:
-        spec.loader.exec_module(module)
+        # Not by an import: of a file that was edited within the second, to the same
+        # length, Python would take the bytecode that it compiled before.
+        exec(compile(path.read_bytes(), path, "exec"), module.__dict__)
     except Exception as error:
         raise RecipeError(
             f"cannot load the recipe {path} ({type(error).__name__}: {error})"
