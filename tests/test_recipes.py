@@ -198,7 +198,8 @@ def test_a_file_that_is_no_recipe_is_refused(source, message, tmp_path):
         recipes.load_recipe(path).build(CLIP, 7, {})
 
 
-def test_a_file_is_read_anew_however_soon_it_was_edited(tmp_path):
+def test_a_file_is_read_anew_however_soon_it_was_edited(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     # Of the same length and with the same time stamp, as in two edits of one second.
     path = tmp_path / "mine.py"
     for answer in (1, 2):
