@@ -67,6 +67,11 @@ class _Chain(keras.layers.Layer):
             for start, stop in zip(starts, stops)
             if start is not stop
         ]
+        for segment in self.segments:
+            kinds = [isinstance(one, keras.layers.InputLayer) for one in segment.layers]
+            # Keras 3.9 goes back to the beginning for what it misses.
+            if sum(kinds) > 1:
+                raise ValueError("a connection from before leads into one")
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         """Computes what the model would."""
