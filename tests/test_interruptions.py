@@ -19,10 +19,11 @@ import cv2
 import numpy as np
 import pytest
 
-from wlasl_tfrecord import index, output_folders
+from wlasl_tfrecord import decoder_handle, index, output_folders
 from wlasl_tfrecord.cli.shard import main
 from wlasl_tfrecord.clips import ClipSpec
 from wlasl_tfrecord.contents import sha256_of
+from wlasl_tfrecord.decoder_jobs import Job
 from wlasl_tfrecord.decoders import (
     Decoded,
     DecoderLimits,
@@ -390,6 +391,23 @@ class TestDecoders:
         left = [result for _, result in results]
         assert len(left) == 39
         assert all(isinstance(result, Decoded) for result in left)
+
+    def test_a_decoder_that_dies_behind_its_last_answer_goes_on(self, src):
+        limits = DecoderLimits()
+        decoder = decoder_handle.start(OPTIONS, limits, 2)
+        try:
+            for number, task in enumerate(self.tasks(sorted(src.rglob("*.mp4"))[:2])):
+                decoder_handle.send(decoder, Job(number=number, task=task))
+                # It ends where there is nothing more to come.
+                decoder.process.stdin.close()
+                decoder.process.wait()
+                ((job, answer),) = decoder_handle.receive(decoder, OPTIONS, limits)
+                assert job.number == number
+                name = Path(task.instance.path).stem
+                assert answer["num_video_frames"] == 30 + int(name)
+                decoder_handle.release(decoder, job)
+        finally:
+            decoder_handle.stop(decoder)
 
     @pytest.mark.parametrize(
         ("signal_name", "reason"),

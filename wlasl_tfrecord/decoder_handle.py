@@ -167,6 +167,10 @@ def receive(
             )
         _restart(decoder, options, limits)
         return finished
+    if not decoder.jobs:
+        # It died behind its last answer.
+        _restart(decoder, options, limits)
+        return finished
     job, reason = decoder.jobs[0], _death(decoder, limits, has_ended)
     job.num_attempts += 1
     if not has_ended or job.num_attempts == _MAX_ATTEMPTS:
