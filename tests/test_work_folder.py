@@ -70,6 +70,16 @@ def kill_when_a_shard_is_settled(src, out, *more):
     assert list(work.glob("wlasl-*.json"))
 
 
+def leave_stale_work(src, out, videos):
+    """Finishes a folder, and interrupts a run over videos that then go again."""
+    assert main(arguments(src, out)) == 0
+    for path in videos:
+        shutil.copy(path, src / "book")
+    kill_when_a_shard_is_settled(src, out)
+    for path in videos:
+        (src / "book" / path.name).unlink()
+
+
 def check_like_new(src, out, tmp_path, capsys):
     """Runs to the end, and compares with a folder that knew no interruption."""
     assert main(arguments(src, out)) == 0
@@ -82,12 +92,7 @@ def check_like_new(src, out, tmp_path, capsys):
 
 def test_videos_that_come_and_go_leave_nothing_behind(tmp_path, src, videos, capsys):
     out = tmp_path / "s"
-    assert main(arguments(src, out)) == 0
-    for path in videos[40:]:
-        shutil.copy(path, src / "book")
-    kill_when_a_shard_is_settled(src, out)
-    for path in videos[40:]:
-        (src / "book" / path.name).unlink()
+    leave_stale_work(src, out, videos[40:])
     # Otherwise there is nothing to do, and the working folder just goes.
     shutil.copy(videos[50], src / "book")
     check_like_new(src, out, tmp_path, capsys)
@@ -112,12 +117,7 @@ def test_stale_work_is_left_alone_where_only_the_report_changes(
     tmp_path, src, videos, capsys
 ):
     out = tmp_path / "s"
-    assert main(arguments(src, out)) == 0
-    for path in videos[40:]:
-        shutil.copy(path, src / "book")
-    kill_when_a_shard_is_settled(src, out)
-    for path in videos[40:]:
-        (src / "book" / path.name).unlink()
+    leave_stale_work(src, out, videos[40:])
     # It becomes no clip: no shard is to be written, and yet the report changes.
     os.mkfifo(src / "book" / "99.mp4")
     check_like_new(src, out, tmp_path, capsys)

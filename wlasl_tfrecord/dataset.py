@@ -101,11 +101,10 @@ def input_fn(
     """
     _check_choices(features, order, max_bad_records)
     # Who goes on over damaged records goes on over a file that was cut off, too.
-    strict = max_bad_records == 0
     folder = (
         data
         if isinstance(data, ShardFolder)
-        else load_folder(data, check_shards=strict)
+        else load_folder(data, check_shards=max_bad_records == 0)
     )
     training = split == "train" if training is None else training
     config = _augment_config(augment, training)
