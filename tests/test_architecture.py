@@ -24,7 +24,7 @@ GROUPS = {
     "sharding": "decoder_handle decoder_jobs decoder_program decoders digests "
     "finished_shards folder_files folder_plan gaps outcomes output_folders plan report "
     "shard_files shard_writer shards work_folder",
-    "drawing": "figure poses synthetic",
+    "drawing": "canvas figure poses signers synthetic synthetic_video",
     "reading": "augment dataset elements memory order reader records throughput "
     "windows",
     "inspection": "contact_sheet damage folder_check inspection record_check",
@@ -51,7 +51,8 @@ MAY_IMPORT = {
 # What costs seconds or hundreds of megabytes to import, and the modules that do so when
 # they are imported themselves. The others do it in the function that needs it.
 HEAVY = {
-    "cv2": "captures decode decoder_process figure framing synthetic throughput",
+    "cv2": "canvas captures decode decoder_process figure framing synthetic_video "
+    "throughput",
     "keras": "epochs evaluation export features hand_backbone loop phases "
     "rematerialisation saving serving steps training",
     "matplotlib": "contact_sheet",

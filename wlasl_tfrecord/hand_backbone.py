@@ -25,7 +25,7 @@ from wlasl_tfrecord.clips import frame_indices
 from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.index import ShardFolder, load_folder
 from wlasl_tfrecord.poses import Hand, Pose
-from wlasl_tfrecord.synthetic import SyntheticVideo
+from wlasl_tfrecord.synthetic_video import SyntheticVideo
 
 __all__ = ["hand_targets", "train_backbone"]
 

@@ -21,29 +21,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from wlasl_tfrecord import figure, poses
+from wlasl_tfrecord import poses
 from wlasl_tfrecord.errors import OutputError
-from wlasl_tfrecord.figure import Signer
 from wlasl_tfrecord.poses import Motion
+from wlasl_tfrecord.signers import draw_signers
+from wlasl_tfrecord.synthetic_video import SyntheticVideo, write_video
 
-__all__ = [
-    "ANNOTATIONS_NAME",
-    "SyntheticConfig",
-    "SyntheticVideo",
-    "draw_signers",
-    "plan_videos",
-    "write_video",
-    "write_videos",
-]
+__all__ = ["ANNOTATIONS_NAME", "SyntheticConfig", "plan_videos", "write_videos"]
 
 ANNOTATIONS_NAME = "WLASL_v0.3.json"
-
-# MPEG-4 part 2: the one codec for .mp4 that OpenCV's wheels can write on Linux, macOS
-# and Windows alike. WLASL itself holds such files.
-_FOURCC = "mp4v"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,31 +77,6 @@ class SyntheticConfig:
     def num_videos(self) -> int:
         """How many videos there are in all."""
         return self.num_signers * self.repeats * len(poses.SIGNS)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SyntheticVideo:
-    """One video to draw.
-
-    Attributes:
-        video_id: Five digits; the name of the file.
-        gloss: What is signed.
-        split: train, val or test.
-        repeat: Which of the signer's repetitions this is.
-        signer: Who signs.
-        motion: How.
-        num_frames: Frames of the video, N.
-        seed: Of the camera's noise and the body's sway.
-    """
-
-    video_id: str
-    gloss: str
-    split: str
-    repeat: int
-    signer: Signer
-    motion: Motion
-    num_frames: int
-    seed: tuple[int, ...]
 
 
 def write_videos(
@@ -218,85 +181,6 @@ def plan_videos(config: SyntheticConfig) -> tuple[SyntheticVideo, ...]:
     return tuple(videos)
 
 
-def draw_signers(num_signers: int, seed: int) -> tuple[Signer, ...]:
-    """Draws lots for how each signer looks.
-
-    Every palette is dealt like a deck of cards, so that a few signers already show all
-    of it.
-    """
-    rng = np.random.default_rng((seed, 0))
-
-    def deal(choices: Sequence[Any]) -> list[Any]:
-        decks = -(-num_signers // len(choices))
-        order = np.concatenate([rng.permutation(len(choices)) for _ in range(decks)])
-        return [choices[index] for index in order[:num_signers]]
-
-    looks = {name: deal(choices) for name, choices in _PALETTES.items()}
-    return tuple(
-        Signer(
-            signer_id=number + 1,
-            width=looks["size"][number][0],
-            height=looks["size"][number][1],
-            tempo=rng.uniform(0.8, 1.25),
-            heads_high=rng.uniform(3.9, 4.5),
-            center_x=rng.uniform(0.47, 0.53),
-            light=rng.uniform(0.82, 1.12),
-            noise=rng.uniform(1.5, 5.0),
-            **{name: dealt[number] for name, dealt in looks.items() if name != "size"},
-        )
-        for number in range(num_signers)
-    )
-
-
-def write_video(videos_dir: str | os.PathLike[str], video: SyntheticVideo) -> Path:
-    """Draws one video into a file.
-
-    Args:
-        videos_dir: An existing folder.
-        video: What to draw.
-
-    Returns:
-        The path of the file.
-
-    Raises:
-        OutputError: If the file cannot be written whole.
-    """
-    # One process a core already.
-    cv2.setNumThreads(1)
-    signer = video.signer
-    path = Path(videos_dir) / f"{video.video_id}.mp4"
-    rng = np.random.default_rng(video.seed)
-    background = figure.draw_background(signer)
-    # Fresh noise for every pixel of every frame costs more than the drawing. A pattern
-    # twice as large, seen at another place in every frame, looks the same.
-    grain = rng.normal(0, signer.noise, (2 * signer.height, 2 * signer.width, 1))
-    grain = np.repeat(grain.astype(np.int16), 3, axis=2)
-    sway_phases = rng.uniform(0, 2 * np.pi, 2)
-    sway_pixels = 0.03 * signer.head_pixels
-    fourcc = cv2.VideoWriter.fourcc(*_FOURCC)
-    size = (signer.width, signer.height)
-    writer = cv2.VideoWriter(str(path), fourcc, signer.fps, size)
-    for frame_index in range(video.num_frames):
-        time = frame_index / (video.num_frames - 1)
-        top, left = rng.integers(0, (signer.height, signer.width))
-        frame = figure.draw_frame(
-            signer,
-            poses.pose_at(video.gloss, time, video.motion),
-            background,
-            shift=tuple(sway_pixels * np.sin(sway_phases + 4.5 * time)),
-            noise=grain[top : top + signer.height, left : left + signer.width],
-        )
-        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-    writer.release()
-    # The writer reports nothing, not even a full disk; but the header comes last, and
-    # without it the file does not open.
-    written = cv2.VideoCapture(str(path)) if path.exists() else None
-    if written is None or not written.isOpened():
-        raise OutputError(f"{path}: the video could not be written; is the disk full?")
-    written.release()
-    return path
-
-
 def _annotations(videos: Sequence[SyntheticVideo]) -> list[Mapping[str, Any]]:
     """Describes the videos in the terms of WLASL_v0.3.json."""
     glosses: dict[str, list[Mapping[str, Any]]] = {}
@@ -329,29 +213,3 @@ def _annotations(videos: Sequence[SyntheticVideo]) -> list[Mapping[str, Any]]:
     return [
         {"gloss": gloss, "instances": instances} for gloss, instances in glosses.items()
     ]
-
-
-_PALETTES: Mapping[str, Sequence[Any]] = {
-    "skin": [
-        (244, 209, 180), (229, 184, 143), (208, 158, 116), (176, 122, 84),
-        (141, 92, 62), (105, 66, 44),
-    ],
-    "hair": [
-        (28, 22, 20), (70, 44, 28), (120, 78, 40), (190, 150, 90), (150, 150, 150),
-    ],
-    "clothes": [
-        (40, 62, 110), (96, 24, 36), (32, 84, 62), (60, 60, 66), (118, 66, 130),
-        (24, 24, 28), (196, 196, 200), (52, 120, 140),
-    ],
-    "wall": [
-        (206, 208, 204), (168, 184, 200), (186, 196, 168), (120, 128, 140),
-        (222, 214, 190), (92, 104, 96), (148, 136, 168),
-    ],
-    "furniture": [(120, 84, 56), (90, 110, 120), (178, 160, 120), (70, 74, 90)],
-    "room": [0, 1, 2, 3, 4],
-    "long_hair": [False, True],
-    "long_sleeves": [True, True, False],
-    "glasses": [False, False, True],
-    "size": [(320, 240), (288, 192), (426, 240), (256, 256), (384, 288), (480, 270)],
-    "fps": [23.976, 25.0, 29.97, 30.0, 24.0, 50.0],
-}  # fmt: skip
