@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from wlasl_tfrecord import figure, poses, synthetic
+from wlasl_tfrecord import figure, poses, signers, synthetic
 from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.poses import Motion
 from wlasl_tfrecord.synthetic import SyntheticConfig
@@ -116,18 +116,18 @@ def test_another_seed_gives_another_set():
 
 
 def test_no_signer_is_in_two_splits():
-    signers = {"train": set(), "val": set(), "test": set()}
+    by_split = {"train": set(), "val": set(), "test": set()}
     for video in synthetic.plan_videos(SyntheticConfig()):
-        signers[video.split].add(video.signer.signer_id)
-    assert [len(signers[split]) for split in signers] == [14, 4, 4]
-    assert len(set.union(*signers.values())) == 22
+        by_split[video.split].add(video.signer.signer_id)
+    assert [len(by_split[split]) for split in by_split] == [14, 4, 4]
+    assert len(set.union(*by_split.values())) == 22
 
 
 def test_signers_differ_in_all_that_should_not_matter():
-    signers = synthetic.draw_signers(14, seed=0)
+    drawn = signers.draw_signers(14, seed=0)
     for name in ("skin", "clothes", "wall", "room", "fps", "tempo", "light"):
-        assert len({getattr(signer, name) for signer in signers}) >= 5
-    assert len({(signer.width, signer.height) for signer in signers}) >= 5
+        assert len({getattr(signer, name) for signer in drawn}) >= 5
+    assert len({(signer.width, signer.height) for signer in drawn}) >= 5
 
 
 def test_every_sign_is_static_or_dynamic():
@@ -147,7 +147,7 @@ def test_every_sign_is_static_or_dynamic():
 @pytest.mark.parametrize("pair", MIRRORS)
 def test_a_mirrored_sign_is_the_other_one_backwards(pair):
     one, other = pair
-    signer = synthetic.draw_signers(1, seed=3)[0]
+    signer = signers.draw_signers(1, seed=3)[0]
     forwards = Motion(lead_in=0.2, lead_out=0.3, amplitude=0.9, offset_x=0.1)
     backwards = Motion(lead_in=0.3, lead_out=0.2, amplitude=0.9, offset_x=0.1)
     times = np.linspace(0, 1, 9)
@@ -232,11 +232,11 @@ def test_a_full_disk_is_an_error(tmp_path):
     # A limit on the size of files stands for the full disk.
     code = (
         "import resource, signal, sys\n"
-        "from wlasl_tfrecord import synthetic\n"
+        "from wlasl_tfrecord import synthetic, synthetic_video\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
         "video = synthetic.plan_videos(synthetic.SyntheticConfig())[0]\n"
-        "synthetic.write_video(sys.argv[1], video)\n"
+        "synthetic_video.write_video(sys.argv[1], video)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True
