@@ -1,0 +1,80 @@
+"""Splits by signer: nobody is in two, and they stay as they are."""
+
+from collections import Counter
+
+import pytest
+from annotations import by_id, touch, wlasl_json, wlasl_row
+
+from wlasl_tfrecord.errors import ManifestError
+from wlasl_tfrecord.manifest import read_manifest
+
+
+def signer_json(path, num_signers, num_clips=6):
+    rows = [
+        wlasl_row(f"{signer}-{k}", signer_id=signer)
+        for signer in range(num_signers)
+        for k in range(num_clips)
+    ]
+    wlasl_json(path, {"book": rows[::2], "drink": rows[1::2]})
+
+
+def test_splits_by_signer_share_nobody(tmp_path):
+    touch(tmp_path, "0-0.mp4")
+    signer_json(tmp_path / "a.json", 40)
+    manifest = read_manifest(tmp_path, split_by="signer")
+    signers = {}
+    for instance in manifest.instances:
+        signers.setdefault(instance.split, set()).add(instance.signer_id)
+    assert {split: len(ids) for split, ids in signers.items()} == {
+        "train": 27,
+        "val": 7,
+        "test": 6,
+    }
+    assert not signers["train"] & signers["val"]
+    assert not signers["train"] & signers["test"]
+    assert not signers["val"] & signers["test"]
+    assert "27 signers in train, 7 in val, 6 in test" in manifest.notes[-1]
+
+
+def test_splits_by_signer_agree_for_every_subset(tmp_path):
+    touch(tmp_path, "0-0.mp4")
+    signer_json(tmp_path / "a.json", 12, 7)
+    whole = by_id(read_manifest(tmp_path, split_by="signer"))
+    for video_id, instance in by_id(
+        read_manifest(tmp_path, split_by="signer", subset=1)
+    ).items():
+        assert instance.split == whole[video_id].split
+
+
+@pytest.mark.parametrize(
+    ("num_signers", "splits"),
+    [(1, {"train"}), (2, {"train", "val"}), (3, {"train", "val", "test"})],
+)
+def test_few_signers_still_fill_the_splits(tmp_path, num_signers, splits):
+    touch(tmp_path, "0-0.mp4")
+    signer_json(tmp_path / "a.json", num_signers)
+    manifest = read_manifest(tmp_path, split_by="signer")
+    assert {instance.split for instance in manifest.instances} == splits
+
+
+def test_an_unknown_signer_is_left_out_of_splits_by_signer(tmp_path):
+    touch(tmp_path, "1.mp4", "2.mp4")
+    rows = [wlasl_row("1"), wlasl_row("2", signer_id=-1)]
+    wlasl_json(tmp_path / "a.json", {"book": rows})
+    known, unknown = read_manifest(tmp_path, split_by="signer").instances
+    assert known.problem is None
+    assert unknown.problem == "its signer is unknown, splits are by signer"
+    wlasl_json(tmp_path / "a.json", {"book": rows[1:]})
+    with pytest.raises(ManifestError, match="names no signers, so splits by signer"):
+        read_manifest(tmp_path, split_by="signer")
+
+
+def test_splits_by_signer_of_the_real_annotations_are_pinned(wlasl_data):
+    # Another value is another set of splits: results would no longer compare.
+    manifest = read_manifest(wlasl_data / "wlasl-clips", split_by="signer")
+    assert "84 signers in train, 18 in val, 17 in test" in manifest.notes[-1]
+    assert Counter(i.split for i in manifest.instances) == {
+        "train": 14_413,
+        "val": 3_707,
+        "test": 2_963,
+    }
