@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import drawn_frames
+from drawn_shards import drawn_frames
 
 from wlasl_tfrecord import input_fn
 from wlasl_tfrecord.augment import AugmentConfig

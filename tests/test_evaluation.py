@@ -9,10 +9,6 @@ from wlasl_tfrecord import runs
 from wlasl_tfrecord.clips import ClipSpec
 from wlasl_tfrecord.errors import ShardFolderError, TrainingError
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn.t accept a copy keyword:DeprecationWarning"
-)
-
 CLIP = ClipSpec(num_frames=2, height=8, width=8)
 GLOSSES = ("book", "drink", "computer")
 

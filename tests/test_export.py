@@ -13,11 +13,6 @@ from wlasl_tfrecord.cli import export as export_command
 from wlasl_tfrecord.decode import decode_clip
 from wlasl_tfrecord.errors import OutputError, RecipeError
 
-# Keras 3.15 copies variables to NumPy 2.4 in a way that NumPy will drop.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept:DeprecationWarning"
-)
-
 GLOSSES = ("book", "drink", "computer", "before", "chair")
 
 # Form, quantisation, how far a probability may be from the model's.

@@ -9,11 +9,6 @@ from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.index import load_folder
 from wlasl_tfrecord.poses import Motion
 
-# Keras 3.15 converts variables by a protocol that NumPy 2.4 deprecates.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept:DeprecationWarning"
-)
-
 CLIP = ClipSpec(num_frames=4, height=32, width=32)
 
 

@@ -99,7 +99,7 @@ def test_a_contact_sheet_shows_the_clips(tmp_path, write_folder, capsys, codec):
 
 
 def test_the_frames_of_a_sheet_are_those_of_the_records(tmp_path, write_folder):
-    from conftest import drawn_frames
+    from drawn_shards import drawn_frames
 
     folder = index.load_folder(write_folder(tmp_path / "shards", height=56, width=56))
     (row,) = choose_rows(folder, 1, ["train"])

@@ -35,7 +35,7 @@ def labels_of(directory, split="train"):
 
 def frames_of(directory, video_id):
     """Draws again what the fixture drew under this id."""
-    from conftest import drawn_frames
+    from drawn_shards import drawn_frames
 
     return drawn_frames(int(video_id[-5:]), load_folder(directory).clip.shape)
 

@@ -15,11 +15,6 @@ from wlasl_tfrecord.clips import ClipSpec
 from wlasl_tfrecord.decode import decode_clip
 from wlasl_tfrecord.errors import ManifestError, TrainingError
 
-# Keras 3.15 copies variables to NumPy 2.4 in a way that NumPy will drop.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept:DeprecationWarning"
-)
-
 CHECKOUT = Path(__file__).resolve().parents[1]
 CLIP = ClipSpec(num_frames=4, height=32, width=32)
 GLOSSES = ("book", "drink", "computer", "before", "chair")

@@ -11,10 +11,6 @@ from wlasl_tfrecord import recipes
 from wlasl_tfrecord.clips import ClipSpec
 from wlasl_tfrecord.errors import RecipeError
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn.t accept a copy keyword:DeprecationWarning"
-)
-
 CLIP = ClipSpec(num_frames=3, height=32, width=40)
 SMALL = {"weights": "none", "alpha": 0.35, "lstm_units": 8}
 

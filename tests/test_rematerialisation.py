@@ -5,10 +5,6 @@ import pytest
 
 from wlasl_tfrecord.errors import RecipeError
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn.t accept a copy keyword:DeprecationWarning"
-)
-
 
 def network(nested=True, fixed_norm=False, policy="float32"):
     """Builds a backbone of three blocks, one with a residual, and its head."""

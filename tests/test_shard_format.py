@@ -210,7 +210,7 @@ def test_the_reader_knows_the_checksum():
 
 @pytest.mark.parametrize("codec", ["raw", "jpeg", "png"])
 def test_a_reader_made_from_the_document_reads_a_folder(tmp_path, write_folder, codec):
-    from conftest import drawn_frames
+    from drawn_shards import drawn_frames
 
     directory = write_folder(tmp_path / "shards", {"train": 5, "val": 2}, codec=codec)
     splits = read_shards(directory)

@@ -8,10 +8,6 @@ import pytest
 import tensorflow as tf
 from conftest import CHECKOUT
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn.t accept a copy keyword:DeprecationWarning"
-)
-
 
 def batch():
     from wlasl_tfrecord.steps import Batch

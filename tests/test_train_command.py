@@ -12,10 +12,6 @@ from test_resume import RECIPE
 from wlasl_tfrecord import locks
 from wlasl_tfrecord.cli import evaluate, train
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn.t accept a copy keyword:DeprecationWarning"
-)
-
 
 @pytest.fixture(scope="module")
 def shards(write_folder, tmp_path_factory):

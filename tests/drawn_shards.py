@@ -1,0 +1,126 @@
+"""A small, valid shard folder, written with no sharder at all, for tests."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+def write_folder(
+    directory: Path,
+    num_clips: dict[str, int] | None = None,
+    *,
+    codec: str = "raw",
+    num_frames: int = 5,
+    height: int = 16,
+    width: int = 24,
+    glosses: Sequence[str] = ("book", "drink", "computer"),
+    num_shards: int = 2,
+) -> Path:
+    """Writes a folder of drawn clips."""
+    import tensorflow as tf
+
+    from wlasl_tfrecord import clips, example_protos, folder_files, index
+
+    spec = clips.ClipSpec(num_frames=num_frames, height=height, width=width)
+    directory.mkdir(parents=True, exist_ok=True)
+    shards: dict[str, tuple[index.Shard, ...]] = {}
+    records: dict[str, index.Records] = {}
+    for split, count in (num_clips or {"train": 7, "val": 3}).items():
+        rows, files = [], []
+        for shard_index in range(num_shards):
+            name = index.shard_name(split, shard_index, num_shards)
+            path = directory / name
+            offset = 0
+            numbers = range(
+                shard_index * count // num_shards,
+                (shard_index + 1) * count // num_shards,
+            )
+            with tf.io.TFRecordWriter(str(path)) as writer:
+                for number in numbers:
+                    proto = _drawn_clip(number, split, spec, codec, glosses)
+                    writer.write(proto)
+                    rows.append((shard_index, offset, len(proto), number, split))
+                    offset += len(proto) + 16
+            files.append(
+                index.Shard(
+                    name=name,
+                    num_bytes=path.stat().st_size,
+                    num_records=len(numbers),
+                )
+            )
+        shards[split] = tuple(files)
+        records[split] = index.Records(
+            shard_indices=np.array([row[0] for row in rows], np.int32),
+            offsets=np.array([row[1] for row in rows], np.int64),
+            num_bytes=np.array([row[2] for row in rows], np.int64),
+            crcs=np.array(
+                [_stored_crc(directory / files[r[0]].name, *r[1:3]) for r in rows],
+                np.uint32,
+            ),
+            labels=np.array([row[3] % len(glosses) for row in rows], np.int64),
+            video_ids=tuple(f"{row[4]}{row[3]:05d}" for row in rows),
+            signer_ids=np.array([row[3] % 4 for row in rows], np.int64),
+            num_distinct_frames=np.full(len(rows), num_frames, np.int32),
+        )
+    folder = index.ShardFolder(
+        directory=str(directory),
+        clip=spec,
+        codec=codec,
+        framing="center",
+        glosses=tuple(glosses),
+        shards=shards,
+    )
+    features = example_protos.tfds_features(spec, codec, len(glosses))
+    for name, content in folder_files.folder_files(folder, records, features).items():
+        (directory / name).write_bytes(content)
+    return directory
+
+
+def drawn_frames(number: int, shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """Draws the frames of a clip: smooth, so that JPEG keeps them; all different."""
+    num_frames, height, width, _ = shape
+    t, y, x = np.meshgrid(
+        np.arange(num_frames), np.arange(height), np.arange(width), indexing="ij"
+    )
+    red = 7 * number + 20 * t + y
+    green = 11 * number + 5 * t + x
+    blue = np.broadcast_to(number % 50 * 5, t.shape)
+    return np.stack([red, green, blue], axis=-1).clip(0, 255).astype(np.uint8)
+
+
+def _drawn_clip(number, split, spec, codec, glosses):
+    from wlasl_tfrecord import clips, example_protos
+
+    frames = drawn_frames(number, spec.shape)
+    source = clips.ClipSource(
+        video_fps=25.0,
+        num_video_frames=spec.num_frames,
+        sign=clips.SignRange(0, spec.num_frames, "whole"),
+        frame_indices=tuple(range(spec.num_frames)),
+        sha256=f"{number:064x}",
+    )
+    info = example_protos.ClipInfo(
+        video_id=f"{split}{number:05d}",
+        gloss=glosses[number % len(glosses)],
+        label=number % len(glosses),
+        signer_id=number % 4,
+        source=source,
+    )
+    if codec == "raw":
+        return example_protos.encode_clip(info, frames.tobytes(), spec, codec)
+    suffix = {"jpeg": ".jpg", "png": ".png"}[codec]
+    images = [
+        cv2.imencode(suffix, np.ascontiguousarray(frame[..., ::-1]))[1].tobytes()
+        for frame in frames
+    ]
+    return example_protos.encode_clip(info, images, spec, codec)
+
+
+def _stored_crc(path: Path, offset: int, num_bytes: int) -> int:
+    """Reads the masked CRC-32C that stands behind a record's proto."""
+    with path.open("rb") as file:
+        file.seek(offset + 12 + num_bytes)
+        return int.from_bytes(file.read(4), "little")

@@ -1,0 +1,182 @@
+"""Decoders: processes that may crash, hang or starve, and cost one video."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from sharding import OPTIONS, children, manifest_of
+
+from wlasl_tfrecord import decoder_handle
+from wlasl_tfrecord.contents import sha256_of
+from wlasl_tfrecord.decoder_jobs import Job
+from wlasl_tfrecord.decoders import (
+    Decoded,
+    DecoderLimits,
+    Undecoded,
+    decode_in_order,
+)
+from wlasl_tfrecord.errors import WlaslError
+from wlasl_tfrecord.plan import ShardOptions, Task
+
+
+class TestDecoders:
+    def tasks(self, paths):
+        return [
+            Task(instance=instance, sha256=sha256_of(instance.path))
+            for instance in manifest_of(None, paths).instances
+        ]
+
+    def decode(self, tasks, **limits):
+        return decode_in_order(
+            tasks, options=OPTIONS, limits=DecoderLimits(**limits), num_workers=2
+        )
+
+    def test_results_come_in_the_order_of_the_tasks(self, src):
+        tasks = self.tasks(sorted(src.rglob("*.mp4")))
+        given = [task for task, _ in self.decode(tasks)]
+        assert given == tasks
+
+    def test_a_killed_decoder_costs_no_video_the_first_time(self, src):
+        tasks = self.tasks(sorted(src.rglob("*.mp4")))
+        results = self.decode(tasks)
+        next(results)
+        for pid in children(os.getpid()):
+            os.kill(pid, signal.SIGKILL)
+        left = [result for _, result in results]
+        assert len(left) == 39
+        assert all(isinstance(result, Decoded) for result in left)
+
+    def test_a_decoder_that_dies_behind_its_last_answer_goes_on(self, src):
+        limits = DecoderLimits()
+        decoder = decoder_handle.start(OPTIONS, limits, 2)
+        try:
+            for number, task in enumerate(self.tasks(sorted(src.rglob("*.mp4"))[:2])):
+                decoder_handle.send(decoder, Job(number=number, task=task))
+                # It ends where there is nothing more to come.
+                decoder.process.stdin.close()
+                decoder.process.wait()
+                ((job, answer),) = decoder_handle.receive(decoder, OPTIONS, limits)
+                assert job.number == number
+                name = Path(task.instance.path).stem
+                assert answer["num_video_frames"] == 30 + int(name)
+                decoder_handle.release(decoder, job)
+        finally:
+            decoder_handle.stop(decoder)
+
+    @pytest.mark.parametrize(
+        ("signal_name", "reason"),
+        [
+            ("SIGKILL", "crash: its decoder was ended by SIGKILL"),
+            # A process that is stopped hangs as well as one in an endless loop.
+            ("SIGSTOP", "timeout: not decoded within 5 seconds"),
+        ],
+    )
+    def test_a_video_that_ends_or_hangs_its_decoder_costs_itself(
+        self, src, long_video, signal_name, reason
+    ):
+        tasks = self.tasks([long_video, *sorted(src.rglob("*.mp4"))[:3]])
+        arguments = [str(os.getpid()), long_video.name, signal_name]
+        harm = subprocess.Popen([sys.executable, "-c", HARM, *arguments])
+        try:
+            results = [result for _, result in self.decode(tasks, timeout_seconds=5)]
+        finally:
+            harm.kill()
+            harm.wait()
+        assert results[0] == Undecoded(reason=reason)
+        assert all(isinstance(result, Decoded) for result in results[1:])
+
+    def test_decoders_that_never_start_are_the_end_of_the_run(self, src, monkeypatch):
+        monkeypatch.setattr(sys, "path", [])
+        with pytest.raises(WlaslError, match="a decoder process does not start"):
+            list(self.decode(self.tasks([min(src.rglob("*.mp4"))])))
+
+    def test_a_video_that_eats_memory_costs_itself(self, tmp_path, src):
+        # 12,000 x 12,000 black pixels are 1.7 MB as JPEG and 430 MB as a frame.
+        path = str(tmp_path / "huge.avi")
+        size = (12000, 12000)
+        writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"MJPG"), 25, size)
+        writer.write(np.zeros((*size, 3), np.uint8))
+        writer.release()
+        tasks = self.tasks([path, *sorted(src.rglob("*.mp4"))[:3]])
+        results = [result for _, result in self.decode(tasks, memory_mib=300)]
+        reason = "huge.avi: out of memory: its frames are too large"
+        assert results[0] == Undecoded(reason=reason)
+        assert all(isinstance(result, Decoded) for result in results[1:])
+        # With enough memory it is a video like any other.
+        (_, result), *_ = self.decode(tasks[:1])
+        assert isinstance(result, Decoded)
+
+    def test_a_decoder_that_cannot_be_started_is_the_end(self, src, monkeypatch):
+        monkeypatch.setattr(sys, "executable", "/no/python")
+        with pytest.raises(
+            WlaslError, match=r"cannot start a decoder process: .*fewer"
+        ):
+            list(self.decode(self.tasks([min(src.rglob("*.mp4"))])))
+
+    def test_a_video_that_changes_meanwhile_is_named(self, src):
+        (task,) = self.tasks([min(src.rglob("*.mp4"))])
+        other = dataclasses.replace(task, sha256="0" * 64)
+        ((_, result),) = self.decode([other])
+        assert result == Undecoded(
+            reason="unreadable: it was changed during the run; run again"
+        )
+
+    def test_a_decoder_stays_small_and_knows_no_tensorflow(
+        self, tmp_path, numbered_video
+    ):
+        paths = [
+            numbered_video(tmp_path / f"{n}.mp4", 12, height=1080, width=1920)
+            for n in range(3)
+        ]
+        before = set(children(os.getpid()))
+        options = ShardOptions()
+        results = decode_in_order(
+            self.tasks(paths), options=options, limits=DecoderLimits(), num_workers=1
+        )
+        # Suspended behind its first clip, with one decoder that has done others.
+        next(results)
+        (pid,) = set(children(os.getpid())) - before
+        status = Path(f"/proc/{pid}/status").read_text()
+        maps = Path(f"/proc/{pid}/maps").read_text()
+        results.close()
+        assert int(status.split("VmHWM:")[1].split()[0]) < 250 * 1024
+        assert "cv2" in maps
+        assert "tensorflow" not in maps
+
+    def test_nothing_is_left_running(self, src):
+        before = set(children(os.getpid()))
+        results = self.decode(self.tasks(sorted(src.rglob("*.mp4"))))
+        next(results)
+        results.close()
+        assert set(children(os.getpid())) == before
+
+
+@pytest.fixture(scope="module")
+def long_video(tmp_path_factory, numbered_video):
+    """A video that takes a second or more to decode, so that one can interfere."""
+    path = tmp_path_factory.mktemp("long") / "long.mp4"
+    return numbered_video(path, num_frames=1200, height=480, width=640)
+
+
+# Sends a signal to the child of a process that has a video open, as often as it has.
+HARM = """
+import os, signal, sys
+parent, name, signal_name = sys.argv[1:]
+while True:
+    for pid in os.listdir("/proc"):
+        try:
+            stat = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()
+            if not pid.isdigit() or stat[1] != parent:
+                continue
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                if os.readlink(f"/proc/{pid}/fd/{fd}").endswith(name):
+                    os.kill(int(pid), getattr(signal, signal_name))
+        except OSError:
+            pass
+"""

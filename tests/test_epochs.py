@@ -1,0 +1,145 @@
+"""Epochs: when a phase ends, what is told of it, and to whom."""
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import struct
+import sys
+import termios
+import threading
+import time
+
+import pytest
+from small_training import RECIPE, config, run
+
+from wlasl_tfrecord.errors import TrainingError
+
+
+def test_no_better_validation_ends_the_phase(shards, recipe, tmp_path):
+    still = config(recipe, learning_rate=1e-12, patience=2, epochs=9)
+    report, lines = run(shards, tmp_path, still)
+    assert report.num_epochs == 3
+    assert lines[-1] == "no better validation for 2 epochs: phase ended early"
+
+
+def test_a_plateau_halves_the_rate(shards, recipe, tmp_path):
+    from wlasl_tfrecord import history
+
+    options = {"schedule": "plateau", "plateau_patience": 1, "patience": 9}
+    slow = config(recipe, learning_rate=1e-12, epochs=4, **options)
+    run(shards, tmp_path, slow)
+    rates = [row["learning_rate"] for row in history.read_history(tmp_path)]
+    # So slow that nothing changes: each epoch but the first is a plateau.
+    assert [rate * 1e12 for rate in rates] == pytest.approx([1, 1, 0.5, 0.25])
+
+
+def test_callbacks_of_keras_are_told_and_may_stop(shards, recipe, tmp_path):
+    import keras
+
+    told = []
+
+    class Listener(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):  # noqa: ARG002
+            told.append(batch)
+
+        def on_epoch_end(self, epoch, logs=None):
+            told.append((epoch, sorted(logs or ())[:2]))
+            self.model.stop_training = True
+
+    report, _ = run(shards, tmp_path, config(recipe), callbacks=[Listener()])
+    assert told == [0, 1, 2, (0, ["clips_per_second", "input_wait"])]
+    assert report.num_epochs == 1
+
+
+def test_a_loss_that_is_no_number_names_the_clips(shards, recipe, tmp_path):
+    broken = tmp_path / "broken.py"
+    broken.write_text(
+        RECIPE.replace(
+            "x = keras.layers.Dropout(dropout)(x)", "x = keras.ops.log(x - 9.0)"
+        )
+    )
+    with pytest.raises(
+        TrainingError,
+        match=r"the loss is not a number at step 1 of .* of the clips train000.*"
+        r"train again with a lower --learning-rate and another --out; "
+        r".*step-000000000\.npz is the last good checkpoint$",
+    ):
+        run(shards, tmp_path / "run", config(str(broken)))
+
+
+@pytest.mark.parametrize(("seconds", "warns"), [(0.054, False), (0.056, True)])
+def test_waiting_for_input_is_warned_of(recipe, tmp_path, seconds, warns):
+    import keras
+
+    from wlasl_tfrecord import epochs, strategies
+    from wlasl_tfrecord.progress import Progress
+
+    lines = []
+    model = keras.Sequential([keras.layers.Input([1]), keras.layers.Dense(1)])
+    run_ = epochs.Run(
+        directory=tmp_path,
+        config=config(recipe),
+        strategy=strategies.make_strategy("none"),
+        model=model,
+        glosses=("book",),
+        checkpoint_seconds=9,
+        save_best=lambda: None,
+        events=None,
+        callbacks=keras.callbacks.CallbackList([], model=model),
+        stopped=(),
+        say=lines.append,
+    )
+    phase = epochs.Phase(
+        name="head",
+        model=model,
+        scored_model=model,
+        num_epochs=2,
+        steps_per_epoch=1,
+        learning_rate=0.1,
+        training_batches=lambda _: None,
+        validation_batches=None,
+        prepare=None,
+        class_weights=None,
+        describe_step=str,
+    )
+    spent = Progress(seconds=1.0, wait_seconds=seconds, sums=(1.0, 0.0, 0.0, 4.0))
+    epochs.end_epoch(run_, phase, spent, None, 0.1)
+    share = f"{seconds:.0%}"
+    assert lines[0].endswith(f"4 clips/s, input wait {share}")
+    warning = f"  the step waited for input {share} of the time; `bin/bench input` says"
+    assert [line.startswith(warning) for line in lines[1:]] == [True] * warns
+
+
+def test_a_terminal_gets_a_bar_and_a_counter(shards, recipe, tmp_path, monkeypatch):
+    import keras
+
+    # The bar is drawn ten times a second at most.
+    slow = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: time.sleep(0.2)  # noqa: ARG005
+    )
+    ours, theirs = pty.openpty()
+    shown = []
+
+    def read():
+        # It ends with an error when nobody has the other side open any more.
+        with contextlib.suppress(OSError):
+            while chunk := os.read(ours, 1 << 16):
+                shown.append(chunk)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    size = struct.pack("HHHH", 24, 120, 0, 0)  # rows, columns
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
+    with os.fdopen(theirs, "w") as tty, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", tty)
+        run(shards, tmp_path, config(recipe, epochs=2), callbacks=[slow])
+    reader.join()
+    os.close(ours)
+    text = b"".join(shown).decode()
+    assert "features train-0: 4/14 clips\r" in text
+    assert "features train-0: 14/14 clips\r\n" in text
+    bars = re.findall(r"head 2/2: +(\d+)%.* (\d+)/12 \[.*clips/s.*", text)
+    assert bars, text
+    assert re.search(r"loss=\d\.\d{3}, top1=\d+\.\d%", text)

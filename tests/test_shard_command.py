@@ -1,0 +1,65 @@
+"""bin/shard as its users type it: its options, its lines, its exit codes."""
+
+import shutil
+
+import pytest
+
+from wlasl_tfrecord import index
+from wlasl_tfrecord.clips import ClipSpec
+
+
+class TestCommand:
+    def test_a_dry_run_says_what_would_be_done_and_does_nothing(
+        self, tmp_path, src, shard
+    ):
+        done = shard(src, tmp_path / "s", "--dry-run")
+        assert done.returncode == 0
+        assert "32 of 32 shards to write, 40 clips" not in done.stdout
+        assert "shards to write, 40 clips, about" in done.stdout
+        assert not (tmp_path / "s").exists()
+
+    def test_what_does_not_fit_is_refused_before_anything_is_written(
+        self, tmp_path, src, shard
+    ):
+        done = shard(src, tmp_path / "s", "--num-frames", "1500", "--size", "650")
+        needed = 40 * 1500 * 650 * 650 * 3
+        if shutil.disk_usage(tmp_path).free > needed:
+            pytest.skip("this disk is too large to be filled on paper")
+        assert done.returncode == 1
+        assert "GiB, free are" in done.stderr
+        assert not list((tmp_path / "s").glob("*"))
+
+    def test_strict_is_an_error_where_a_video_failed(self, tmp_path, src, shard):
+        shutil.copytree(src, tmp_path / "src")
+        (tmp_path / "src" / "train" / "book" / "x.mp4").write_bytes(b"<html>")
+        assert shard(tmp_path / "src", tmp_path / "s").returncode == 0
+        done = shard(tmp_path / "src", tmp_path / "s", "--strict")
+        assert done.returncode == 1
+        assert "failed: 1 unreadable" in done.stdout
+        assert "everything is there" in done.stdout
+
+    def test_a_size_may_be_a_rectangle(self, tmp_path, src, shard):
+        done = shard(src, tmp_path / "s", "--size", "32x48")
+        assert done.returncode == 0
+        assert index.load_folder(tmp_path / "s").clip == ClipSpec(
+            num_frames=6, height=32, width=48
+        )
+
+    def test_a_size_that_is_none_is_an_error_of_the_arguments(
+        self, tmp_path, src, shard
+    ):
+        done = shard(src, tmp_path / "s", "--size", "big")
+        assert done.returncode == 2
+        assert "--size must be 224 or 224x320, got 'big'" in done.stderr
+
+    def test_a_quality_that_would_mean_nothing_is_refused(self, tmp_path, src, shard):
+        done = shard(src, tmp_path / "s", "--codec", "png", "--jpeg-quality", "50")
+        assert done.returncode == 2
+        assert "--jpeg-quality is for --codec jpeg, not png" in done.stderr
+
+    def test_no_videos_is_one_line(self, tmp_path, shard):
+        (tmp_path / "src").mkdir()
+        done = shard(tmp_path / "src", tmp_path / "s")
+        assert done.returncode == 1
+        assert "no videos" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
