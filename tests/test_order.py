@@ -37,6 +37,17 @@ def test_epochs_and_seeds_have_different_orders():
     assert len(set(epochs)) == 6
 
 
+def test_seeds_and_epochs_that_agree_in_their_lowest_bits_have_different_orders():
+    def order(seed, epoch, **options):
+        order = shuffled(num_clips=50, batch_size=50, seed=seed, **options)
+        return tuple(records(order, range(50), tf.constant(epoch, tf.int64)))
+
+    far = [0, 256, 512, 2**16 - 256, 5 * 2**32]
+    assert len({order(0, epoch) for epoch in far}) == 5
+    assert len({order(seed, 0) for seed in (0, 256, 2**16 - 256, 2**31 - 1)}) == 4
+    assert order(3, 0, window=20) != order(3, 256, window=20)
+
+
 def test_the_order_is_pinned():
     # Runs resume by position. Another value here breaks every run that was interrupted
     # under an older release: say so in CHANGELOG.md.
