@@ -234,6 +234,15 @@ def test_a_second_iteration_has_another_order_and_every_clip(shards):
     assert [ids(again) for _ in range(4)] == runs
 
 
+def test_no_iteration_depends_on_the_seed_of_the_process(shards):
+    def iterations(seed):
+        tf.random.set_seed(seed)
+        dataset = input_fn(shards, "train", 1, features="keys", seed=5)
+        return [ids(dataset) for _ in range(3)]
+
+    assert iterations(1) == iterations(2)
+
+
 def test_evaluation_is_the_same_in_each_iteration(shards):
     dataset = input_fn(shards, "val", 2)
     assert_same(arrays(dataset), arrays(dataset))

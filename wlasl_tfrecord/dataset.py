@@ -305,16 +305,27 @@ def _numbered(numbers: range, seed: int, *, fresh: bool) -> tf.data.Dataset:
 
     It is 0 in the first iteration of the dataset. With `fresh` it is another one in
     each later iteration, because Keras iterates a dataset anew in each epoch and would
-    otherwise see the same order each time. The number comes from
-    `Dataset.random(rerandomize_each_iteration=True)`, the only iteration counter of
-    tf.data that has no variable, which tf.data service could not send to its workers.
+    otherwise see the same order each time. The number comes from a random dataset that
+    is drawn anew in each iteration, the only iteration counter of tf.data that has no
+    variable, which tf.data service could not send to its workers.
     """
     counted = tf.data.Dataset.range(numbers.start, numbers.stop, numbers.step)
     if not fresh:
         return counted.map(lambda number: (number, tf.constant(0, tf.int64)))
 
     def draw() -> tf.data.Dataset:
-        return tf.data.Dataset.random(seed, rerandomize_each_iteration=True).take(1)
+        # As Dataset.random makes it where no tf.random.set_seed was called: with one,
+        # it would draw something else, and workers with different ones differ.
+        numbers = tf.raw_ops.RandomDatasetV2(
+            seed=87654321,
+            seed2=seed,
+            seed_generator=tf.raw_ops.DummySeedGenerator(),
+            output_types=[tf.int64],
+            output_shapes=[[]],
+            rerandomize_each_iteration=True,
+        )
+        spec = tf.TensorSpec([], tf.int64)
+        return tf.data.experimental.from_variant(numbers, spec).take(1)
 
     # A twin gives away what the first iteration will draw.
     first_draw = next(iter(draw()))
