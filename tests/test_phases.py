@@ -22,9 +22,10 @@ def test_a_damaged_record_is_named(write_folder, recipe, tmp_path, feature_cache
         run(damaged, tmp_path / "run", config(recipe, **options))
 
 
+@pytest.mark.parametrize("damage", ["in the middle", "at the end", "cut off"])
 @pytest.mark.parametrize("feature_cache", [True, False])
 def test_damaged_records_are_passed_over_as_far_as_allowed(
-    write_folder, recipe, tmp_path, feature_cache
+    write_folder, recipe, tmp_path, feature_cache, damage
 ):
     from wlasl_tfrecord import evaluation
 
@@ -33,8 +34,8 @@ def test_damaged_records_are_passed_over_as_far_as_allowed(
     for split in ("train", "val"):
         path = damaged / f"wlasl-{split}.tfrecord-00000-of-00002"
         content = bytearray(path.read_bytes())
-        content[200] ^= 255
-        path.write_bytes(content)
+        content[200 if damage == "in the middle" else -1] ^= 255
+        path.write_bytes(content[:-100] if damage == "cut off" else content)
     options = {"batch_size": 2, "feature_cache": feature_cache, "max_bad_records": 1}
     report, _ = run(damaged, tmp_path / "run", config(recipe, **options))
     assert report.num_epochs == 3

@@ -17,7 +17,7 @@ from wlasl_tfrecord.examples import decode_encoded
 from wlasl_tfrecord.index import ShardFolder, load_folder, load_records
 from wlasl_tfrecord.memory import plan_buffers
 from wlasl_tfrecord.order import Order, clip_seed, locate
-from wlasl_tfrecord.reader import make_reader
+from wlasl_tfrecord.reader import check_ends, make_reader
 from wlasl_tfrecord.windows import Part, read_window, window_range
 
 __all__ = ["Features", "OrderName", "input_fn", "steps_per_epoch"]
@@ -138,6 +138,8 @@ def input_fn(
     # Where a clip may have no weight, a "pair" has to do without it.
     ragged = not training and (pads or max_bad_records > 0)
     table = make_table(records, folder)
+    if max_bad_records == 0 and features != "keys":
+        check_ends(folder, split, records)
     read = make_reader(
         folder,
         split,

@@ -186,7 +186,7 @@ def evaluate(
         strategy = strategies.make_strategy("none")
     assert strategy is not None  # TensorFlow's type says it might be
     strategies.per_replica_batch_size(batch_size, strategy)
-    folder = load_folder(data)
+    folder = load_folder(data, check_shards=max_bad_records == 0)
     folder.split_shards(split)
     info = runs.read_model_info(run)
     for name in ("clip", "framing", "glosses"):
@@ -220,14 +220,13 @@ def evaluate(
         return batches_of_clips(clips)
 
     with damaged_records_by_name():
-        return report_scores(data, split, score(batches))
+        return report_scores(folder, split, score(batches))
 
 
 def report_scores(
-    data: str | os.PathLike[str] | ShardFolder, split: str, scores: ClipScores
+    folder: ShardFolder, split: str, scores: ClipScores
 ) -> EvaluationReport:
     """Makes the report of what a model said of a split."""
-    folder = data if isinstance(data, ShardFolder) else load_folder(data)
     confusion = confusion_matrix(scores, folder.num_classes)
     video_ids = load_records(folder, split).video_ids
     return EvaluationReport(

@@ -21,7 +21,7 @@ from wlasl_tfrecord.records import read_record
 from wlasl_tfrecord.storage import read_bytes
 from wlasl_tfrecord.tfrecords import CRC_BYTES, footer
 
-__all__ = ["damaged_records_by_name", "make_reader", "parse_frames"]
+__all__ = ["check_ends", "damaged_records_by_name", "make_reader", "parse_frames"]
 
 # Gives the record that was read, its still encoded frames, and whether they are whole.
 Reader = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
@@ -51,13 +51,7 @@ def make_reader(
         A function of int64 [] record. It gives int64 [] the record that was read; its
         encoded frames, string [] for `raw` and string [T] otherwise; bool [] whether
         they are whole. Frames that are not are black.
-
-    Raises:
-        ShardFolderError: If no record may be damaged, and a shard is not the one that
-            the index was written with.
     """
-    if max_bad_records == 0:
-        _check_ends(folder, split, records)
     shards = folder.split_shards(split)
     paths = tf.constant([folder.shard_path(shard) for shard in shards])
     shard_indices = tf.constant(records.shard_indices)
@@ -176,11 +170,11 @@ def damaged_records_by_name() -> Iterator[None]:
         raise RecordError(found[1]) from error
 
 
-def _check_ends(folder: ShardFolder, split: str, records: Records) -> None:
+def check_ends(folder: ShardFolder, split: str, records: Records) -> None:
     """Compares the checksum of each shard's last record with the index.
 
     Raises:
-        ShardFolderError: If one differs.
+        ShardFolderError: If a shard is not the one that the index was written with.
     """
     last = {int(shard): k for k, shard in enumerate(records.shard_indices)}
 

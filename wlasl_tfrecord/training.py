@@ -116,7 +116,8 @@ def train(
         say = partial(print, file=sys.stderr, flush=True)
     if not chief:
         say = _say_nothing
-    folder = load_folder(data)
+    # Who goes on over damaged records goes on over a file that was cut off, too.
+    folder = load_folder(data, check_shards=config.max_bad_records == 0)
     replica_batch = strategies.per_replica_batch_size(config.batch_size, strategy)
     if replica_batch % config.accumulate:
         raise ValueError(

@@ -41,7 +41,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     runs.read_model_info(run)
     split = arguments.split
     if split is None:
-        has_test = "test" in load_folder(arguments.data).splits
+        folder = load_folder(arguments.data, check_shards=False)
+        has_test = "test" in folder.splits
         split = "test" if has_test else "val"
 
     # Only now TensorFlow: `--help` and a typing mistake should answer at once.
