@@ -123,9 +123,7 @@ class TestDecoders:
         (task,) = self.tasks([min(src.rglob("*.mp4"))])
         other = dataclasses.replace(task, sha256="0" * 64)
         ((_, result),) = self.decode([other])
-        assert result == Undecoded(
-            reason="unreadable: it was changed during the run; run again"
-        )
+        assert result == Undecoded(reason="changed: it was replaced during the run")
 
     def test_a_decoder_stays_small_and_knows_no_tensorflow(
         self, tmp_path, numbered_video

@@ -69,6 +69,7 @@ def test_thousands_of_equal_files_are_quick_and_still_seen_across_splits():
         ("timeout: not decoded within 60 seconds", "timeout"),
         ("crash: its decoder was ended by SIGSEGV", "crash"),
         ("out of memory: its frames are too large", "out of memory"),
+        ("changed: it was replaced during the run", "changed"),
         ("something that nobody thought of", "unreadable"),
     ],
 )

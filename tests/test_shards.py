@@ -288,6 +288,38 @@ def test_a_changed_video_is_noticed(tmp_path, videos, numbered_video):
     assert report.num_shards_written == 1
 
 
+@pytest.mark.parametrize("change", ["replaced", "damaged", "out of reach"])
+def test_a_video_that_changes_during_a_run_is_tried_by_the_next(
+    tmp_path, videos, undisturbed, numbered_video, change
+):
+    copy, out, aside = tmp_path / "videos", tmp_path / "s", tmp_path / "aside.mp4"
+    shutil.copytree(videos, copy)
+    path = copy / "00005.mp4"
+
+    def disturb(_):
+        path.rename(aside)
+        if change == "replaced":
+            numbered_video(path, num_frames=9, first_number=3000)
+        elif change == "damaged":
+            path.write_bytes(aside.read_bytes()[:100])
+
+    report = write_shards(manifest_of(copy), out, options=OPTIONS, on_plan=disturb)
+    assert report.num_written == 23
+    reason = "changed: it was replaced during the run"
+    if change == "out of reach":
+        reason = "changed: it could not be read again: No such file or directory"
+    assert failures(out)["00005"]["reason"] == reason
+    assert "failed: 1 changed" in report.summary()
+    assert "run again for them" in report.summary()
+    # As a network does that comes back: what was planned then is there now.
+    aside.rename(path)
+    report = write_shards(manifest_of(copy), out, options=OPTIONS)
+    assert (report.num_shards_written, report.num_written) == (1, 24)
+    # But for the paths in the report, which are those of the copy.
+    after = folder_bytes(out)
+    assert after | {"report.json": ""} == undisturbed | {"report.json": ""}
+
+
 @pytest.mark.parametrize("damage", ["missing", "short", "other"])
 def test_a_damaged_shard_is_written_again(tmp_path, videos, undisturbed, damage):
     out = tmp_path / "s"

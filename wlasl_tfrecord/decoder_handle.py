@@ -155,7 +155,8 @@ def receive(
             decoder.is_ready = True
         else:
             job = decoder.jobs.popleft()
-            finished.append((job, _checked(answer, job)))
+            failed = Undecoded(reason=answer["error"]) if "error" in answer else None
+            finished.append((job, failed or answer))
     if not has_ended and not _is_late(decoder, limits):
         return finished
     if not decoder.is_ready:
@@ -179,15 +180,6 @@ def receive(
     decoder.num_failed_starts = 0
     _restart(decoder, options, limits)
     return finished
-
-
-def _checked(answer: Answer, job: Job) -> Answer | Undecoded:
-    """Tells a record from a reason why there is none."""
-    if "error" in answer:
-        return Undecoded(reason=answer["error"])
-    if answer["sha256"] != job.task.sha256:
-        return Undecoded(reason="unreadable: it was changed during the run; run again")
-    return answer
 
 
 def record_of(decoder: Decoder, job: Job, answer: Answer) -> memoryview:

@@ -74,7 +74,7 @@ class Undecoded:
 
     Attributes:
         reason: `kind: details`; see `decode.decode_clip`, and besides them the kinds
-            "timeout", "crash" and "out of memory".
+            "timeout", "crash", "out of memory" and "changed".
     """
 
     reason: str
@@ -90,7 +90,7 @@ def job_line(job: Job) -> bytes:
             *("path", "start", "stop", "annotation_fps"),
         )
     }
-    values["slot"] = job.slot
+    values["sha256"], values["slot"] = job.task.sha256, job.slot
     # Not in ASCII: two jobs with the longest names there are must fit into a pipe, or
     # sending one would wait for a decoder that may hang.
     text = json.dumps(values, ensure_ascii=False)

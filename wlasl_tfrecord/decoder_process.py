@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.clips import ClipSpec
+from wlasl_tfrecord.contents import sha256_of
 from wlasl_tfrecord.decode import decode_clip
 from wlasl_tfrecord.errors import VideoError
 from wlasl_tfrecord.example_protos import ClipInfo, clip_pieces
@@ -81,9 +82,11 @@ def _answer(
                 frames, source.frame_indices, codec, settings["jpeg_quality"]
             )
     except VideoError as error:
-        return {"error": str(error)}
+        return {"error": _change(task) or str(error)}
     except MemoryError:
         return {"error": "out of memory: it needs more than a decoder may take"}
+    if source.sha256 != task["sha256"]:
+        return {"error": _REPLACED}
     info = ClipInfo(
         video_id=task["video_id"],
         gloss=task["gloss"],
@@ -96,12 +99,28 @@ def _answer(
         "start": start,
         "stop": stop,
         "crc": crc,
-        "sha256": source.sha256,
         "num_distinct_frames": source.num_distinct_frames,
         "range_rule": source.sign.rule,
         "num_video_frames": source.num_video_frames,
         "notes": damage_notes(source, take_remarks(log)),
     }
+
+
+_REPLACED = "changed: it was replaced during the run"
+
+
+def _change(task: dict[str, Any]) -> str | None:
+    """Says why a video that failed is not the one that was planned; None if it is.
+
+    Its failure is then none of the planned content: where a disk or a network is gone
+    for a while, the next run shall not take it for one.
+    """
+    try:
+        is_same = sha256_of(task["path"]) == task["sha256"]
+    except (OSError, VideoError) as error:
+        reason = getattr(error, "strerror", None) or error
+        return f"changed: it could not be read again: {reason}"
+    return None if is_same else _REPLACED
 
 
 def _encode(

@@ -75,6 +75,9 @@ def finished_shards(
 ) -> FinishedShards:
     """Finds the shards of a plan that an earlier run has finished.
 
+    One in which a video changed while it was written is none: what was planned is yet
+    to be tried.
+
     Args:
         root: The folder.
         planned: All shards that it shall have.
@@ -87,6 +90,7 @@ def finished_shards(
         OutputError: If the folder was written with other options, or does not say with
             which.
     """
+    again = {"changed", *(_UNLUCKY if retry else ())}
     known = {} if overwrite else _previous_shards(root, options)
     work_dir = os.path.join(root, WORK_DIR)
     finished: dict[str, WrittenShard] = {}
@@ -104,7 +108,7 @@ def finished_shards(
             # another plan perhaps, is not what replaces it.
             in_place = is_intact(os.path.join(root, shard.name), state)
             is_whole = in_place or is_intact(os.path.join(work_dir, shard.name), state)
-            if is_whole and not (retry and _is_unlucky(state)):
+            if is_whole and not _kinds(state) & again:
                 finished[shard.name] = state
                 work_files |= files if in_place else {*files, shard.name}
                 break
@@ -118,12 +122,13 @@ def _only_of(state: WrittenShard, planned: PlannedShard) -> WrittenShard:
     return dataclasses.replace(state, failures=failures)
 
 
-def _is_unlucky(shard: WrittenShard) -> bool:
-    """Says whether a video of a shard failed in a way that need not repeat itself."""
-    return any(
-        reason.partition(": ")[0] in ("timeout", "crash", "out of memory")
-        for reason in shard.failures.values()
-    )
+# Ways to fail that need not repeat themselves: another machine may have done better.
+_UNLUCKY = ("timeout", "crash", "out of memory")
+
+
+def _kinds(shard: WrittenShard) -> set[str]:
+    """Gives the ways in which videos of a shard failed."""
+    return {reason.partition(": ")[0] for reason in shard.failures.values()}
 
 
 def _previous_shards(root: str, options: ShardOptions) -> dict[str, WrittenShard]:

@@ -23,8 +23,9 @@ __all__ = [
 ]
 
 # written: it is a record. missing: there is no file of it. left out: asked for by
-# drop_leaks. unusable: its annotation or the place of its file forbids it. The others
-# are what its video did to a decoder.
+# drop_leaks. unusable: its annotation or the place of its file forbids it. changed: it
+# was replaced, or out of reach, between planning and decoding; the next run tries it
+# again. The others are what its video did to a decoder.
 KINDS = (
     "written",
     "missing",
@@ -36,6 +37,7 @@ KINDS = (
     "out of memory",
     "timeout",
     "crash",
+    "changed",
 )
 
 

@@ -118,6 +118,10 @@ class ShardReport:
         if kinds:
             named = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
             lines.append(f"failed: {named}")
+        if kinds["changed"]:
+            lines.append(
+                "changed: replaced during the run, or out of reach; run again for them"
+            )
         noted = [o for o in self.outcomes if o.notes]
         if noted:
             first = noted[0]
