@@ -37,6 +37,30 @@ def test_annotations_are_found_in_and_beside_the_folder(tmp_path, place):
     assert read_manifest(tmp_path / "videos").annotations == str(folder / "mine.json")
 
 
+@pytest.mark.parametrize("place", ["project", "disk"])
+def test_annotations_are_found_beside_a_link_to_the_folder(tmp_path, place):
+    touch(tmp_path, "disk/videos/1.mp4", "project/readme")
+    (tmp_path / "project" / "videos").symlink_to("../disk/videos")
+    path = wlasl_json(tmp_path / place / "mine.json", {"book": [wlasl_row("1")]})
+    manifest = read_manifest(tmp_path / "project" / "videos")
+    assert manifest.annotations == str(path)
+
+
+@pytest.mark.parametrize("place", ["project", "disk"])
+def test_lists_of_words_are_found_beside_a_link_to_the_folder(tmp_path, place):
+    touch(tmp_path, "disk/videos/drink/1.mp4", "disk/more/2.mp4", "project/readme")
+    for name in ("videos", "more"):
+        (tmp_path / "project" / name).symlink_to(f"../disk/{name}")
+    (tmp_path / place / "classes.txt").write_text("eat\ndrink\n")
+    manifest = read_manifest(tmp_path / "project" / "videos")
+    assert manifest.glosses == ("eat", "drink")
+    (tmp_path / place / "wlasl_class_list.txt").write_text("0\teat\n1\tdrink\n")
+    (tmp_path / "elsewhere").mkdir()
+    path = nslt_json(tmp_path / "elsewhere" / "nslt_2.json", {"2": ("train", 1)})
+    manifest = read_manifest(tmp_path / "project" / "more", annotations=path)
+    assert manifest.glosses == ("eat", "drink")
+
+
 def test_several_annotation_files_are_not_chosen_from(tmp_path):
     touch(tmp_path, "1.mp4")
     (tmp_path / "wlasl_class_list.txt").write_text("0\tbook\n")

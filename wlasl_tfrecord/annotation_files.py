@@ -10,7 +10,7 @@ from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.index import FAILURE_COLUMNS
 from wlasl_tfrecord.instances import Manifest
 from wlasl_tfrecord.video_csv import csv_columns
-from wlasl_tfrecord.video_files import list_folder, text_of
+from wlasl_tfrecord.video_files import folders_beside, list_folder, text_of
 from wlasl_tfrecord.wlasl_json import load_json, wlasl_manifest
 
 __all__ = [
@@ -27,8 +27,7 @@ AnnotationFormat = Literal["wlasl", "nslt", "csv"]
 
 def find_annotations(src: str, subset: int | None) -> str | None:
     """Looks for annotations in and beside a folder; the nearest place wins."""
-    parent = os.path.normpath(os.path.join(os.path.realpath(src), os.pardir))
-    for place in (src, parent):
+    for place in (src, *folders_beside(src)):
         for directory in (place, os.path.join(place, "annotations")):
             found = _only_candidate(directory, subset)
             if found:

@@ -18,6 +18,7 @@ from wlasl_tfrecord.instances import (
 from wlasl_tfrecord.splits import SPLIT_SHARES, SPLIT_WORDS, split_by_name
 from wlasl_tfrecord.video_files import (
     entry_problem,
+    folders_beside,
     is_folder,
     is_image_folder,
     is_inside,
@@ -146,7 +147,7 @@ def _deal_out(videos: Iterable[_Video], shares: Mapping[str, float]) -> list[_Vi
 
 def _glosses(src: str, found: Iterable[str]) -> Sequence[str]:
     """Orders the glosses: as classes.txt in or beside the folder says, or by name."""
-    for directory in (src, os.path.join(src, os.pardir)):
+    for directory in (src, *folders_beside(src)):
         path = os.path.join(directory, CLASSES_FILE)
         if os.path.isfile(path):
             listed = read_class_list(path)

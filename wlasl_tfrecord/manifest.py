@@ -20,6 +20,7 @@ from wlasl_tfrecord.splits import split_by_signer
 from wlasl_tfrecord.video_csv import csv_manifest
 from wlasl_tfrecord.video_files import (
     VIDEO_SUFFIXES,
+    folders_beside,
     is_image_folder,
     is_video_name,
     list_folder,
@@ -121,7 +122,7 @@ def _from_file(path: str, src: str) -> Manifest:
         case "wlasl":
             manifest = wlasl_manifest(load_json(path), path)
         case "nslt":
-            beside = [os.path.dirname(path) or ".", src, os.path.join(src, os.pardir)]
+            beside = [os.path.dirname(path) or ".", src, *folders_beside(src)]
             manifest = nslt_manifest(
                 load_json(path), path, class_list_beside(beside), wlasl_beside(beside)
             )

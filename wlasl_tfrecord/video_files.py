@@ -15,6 +15,7 @@ __all__ = [
     "VideoFolder",
     "entry_problem",
     "file_problem",
+    "folders_beside",
     "is_folder",
     "is_image_folder",
     "is_inside",
@@ -99,6 +100,15 @@ def list_folder(directory: str) -> list[os.DirEntry[str]]:
             f"cannot read the folder {text_of(directory)}: {error.strerror}"
         ) from error
     return sorted(visible, key=lambda entry: entry.name)
+
+
+def folders_beside(src: str) -> list[str]:
+    """Gives the folder that a folder lies in; of a link, first the one it is named in.
+
+    Videos often lie on a large disk, with a link to them in a project.
+    """
+    places = [os.path.abspath(src), os.path.realpath(src)]
+    return list(dict.fromkeys(map(os.path.dirname, places)))
 
 
 def is_inside(path: str, src: str) -> bool:
