@@ -108,6 +108,12 @@ def test_the_command_prints_a_table_or_json(shards, tmp_path, capsys):
         "recognised": "book",
         "rank": 1,
     }
+    tops = {"top1": 0.0, "top5": 1.0, "top10": 1.0}
+    assert value["glosses"] == {
+        "book": tops | {"top1": 1.0},
+        "drink": tops,
+        "computer": tops,
+    }
 
 
 def test_a_model_for_other_clips_is_refused(shards, tmp_path):
@@ -130,6 +136,11 @@ def test_what_is_missing_is_named(shards, tmp_path):
     run = write_run(tmp_path / "run", right)
     with pytest.raises(ShardFolderError, match="no 'test' shards in"):
         evaluation.evaluate(shards, run, split="test")
-    (run / "model.keras").write_bytes(b"not a model")
-    with pytest.raises(TrainingError, match=r"cannot load .*model.keras .*train again"):
-        evaluation.evaluate(shards, run)
+    content = (run / "model.keras").read_bytes()
+    flipped = content[:300] + bytes([content[300] ^ 255]) + content[301:]
+    for damaged in (b"not a model", content[: len(content) // 2], flipped):
+        (run / "model.keras").write_bytes(damaged)
+        with pytest.raises(
+            TrainingError, match=r"cannot load .*model.keras .*train again"
+        ):
+            evaluation.evaluate(shards, run)

@@ -8,7 +8,6 @@ clip by clip, not averaged over batches.
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -16,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from wlasl_tfrecord import dataset, runs, strategies
+from wlasl_tfrecord import dataset, runs, saving, strategies
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.index import ShardFolder, load_folder, load_records
 from wlasl_tfrecord.parts import few_at_once
@@ -113,6 +112,7 @@ class EvaluationReport:
     def to_json(self) -> dict[str, Any]:
         """Gives everything as JSON values."""
         glosses = np.array(self.glosses)
+        gloss_tops = {f"top{k}": self.gloss_top(k) for k in TOP_K}
         return {
             "split": self.split,
             "num_clips": len(self.scores.labels),
@@ -120,8 +120,8 @@ class EvaluationReport:
             "per_clip": {f"top{k}": self.top(k) for k in TOP_K},
             "per_gloss_mean": {f"top{k}": self.mean_gloss_top(k) for k in TOP_K},
             "glosses": {
-                gloss: {f"top{k}": self.gloss_top(k)[gloss] for k in TOP_K}
-                for gloss in self.gloss_top(1)
+                gloss: {name: shares[gloss] for name, shares in gloss_tops.items()}
+                for gloss in gloss_tops["top1"]
             },
             "confused": self.confused(20),
             "clips": [
@@ -197,14 +197,8 @@ def evaluate(
                 f"{folder.directory} has ({_short(trained)}, not {_short(found)}); "
                 "shard again with the same options, or name the run with --run"
             )
-    path = Path(run)
-    if path.suffix not in (".keras", ".h5"):
-        path /= runs.MODEL_FILE
     with strategy.scope():
-        try:
-            model: Any = keras.models.load_model(path, compile=False)
-        except (OSError, ValueError) as error:
-            raise TrainingError(f"cannot load {path} ({error}); train again") from error
+        model = saving.load_network(runs.model_path(run))
         score = make_scorer(strategy, logits_model(model))
 
     def batches(context: tf.distribute.InputContext | None) -> tf.data.Dataset:

@@ -26,6 +26,7 @@ from wlasl_tfrecord.errors import OutputError, TrainingError
 __all__ = [
     "ModelInfo",
     "find_run",
+    "model_path",
     "read_json",
     "read_model_info",
     "write_json",
@@ -66,6 +67,12 @@ def write_model_info(run_dir: str | os.PathLike[str], info: ModelInfo) -> None:
     write_json(Path(run_dir) / INFO_FILE, value)
 
 
+def model_path(run: str | os.PathLike[str]) -> Path:
+    """Gives the file of a run's model: in a run folder, or the one that is named."""
+    path = Path(run)
+    return path if path.suffix in (".keras", ".h5") else path / MODEL_FILE
+
+
 def read_model_info(run_dir: str | os.PathLike[str]) -> ModelInfo:
     """Reads what the model of a run takes and gives.
 
@@ -75,13 +82,10 @@ def read_model_info(run_dir: str | os.PathLike[str]) -> ModelInfo:
     Raises:
         TrainingError: If there is no finished model, or it is of a newer format.
     """
-    folder = Path(run_dir)
-    if folder.suffix in (".keras", ".h5"):
-        folder = folder.parent
-    path = folder / INFO_FILE
+    path = model_path(run_dir).with_name(INFO_FILE)
     if not path.is_file():
         raise TrainingError(
-            f"no trained model in {folder}: it has no {INFO_FILE}; run bin/train "
+            f"no trained model in {path.parent}: it has no {INFO_FILE}; run bin/train "
             "first, or name another folder with --run"
         )
     raw = read_json(path)

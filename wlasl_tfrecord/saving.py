@@ -11,12 +11,12 @@ from absl import logging
 from numpy.typing import NDArray
 
 from wlasl_tfrecord import runs
-from wlasl_tfrecord.errors import OutputError, RecipeError
+from wlasl_tfrecord.errors import OutputError, RecipeError, TrainingError
 from wlasl_tfrecord.index import ShardFolder
 from wlasl_tfrecord.recipes import Recipe
 from wlasl_tfrecord.steps import read_variable
 
-__all__ = ["build_model", "save_h5", "save_model", "write_h5"]
+__all__ = ["build_model", "load_network", "save_h5", "save_model", "write_h5"]
 
 
 def build_model(
@@ -61,6 +61,21 @@ def save_model(
     runs.write_model_info(run_dir, info)
 
 
+def load_network(path: Path) -> Any:
+    """Loads a model that was saved, as a Keras model.
+
+    Raises:
+        TrainingError: If it is not there, or damaged.
+    """
+    if not path.is_file():
+        raise TrainingError(f"no model {path}; run bin/train first, or name another")
+    try:
+        return keras.models.load_model(path, compile=False)
+    except Exception as error:  # a zip, HDF5 or JSON error, or one of a layer
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise TrainingError(f"cannot load {path} ({reason}); train again") from error
+
+
 def save_h5(
     run_dir: Path,
     recipe: Recipe,
@@ -69,7 +84,7 @@ def save_h5(
     say: Callable[[str], None],
 ) -> None:
     """Writes the best model once more, in Keras's older format."""
-    model: Any = keras.models.load_model(run_dir / runs.MODEL_FILE, compile=False)
+    model = load_network(run_dir / runs.MODEL_FILE)
     unfold = None
     if "fold_time" in recipe.options:
         unfolded = {**options, "fold_time": False}

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from wlasl_tfrecord import runs
+from wlasl_tfrecord import runs, saving
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.runs import ModelInfo
 
@@ -48,16 +48,8 @@ def load_model(run: str | os.PathLike[str]) -> TrainedModel:
             its `model.json`.
     """
     info = runs.read_model_info(run)
-    path = Path(run)
-    if path.suffix not in (".keras", ".h5"):
-        path = path / runs.MODEL_FILE
-    if not path.is_file():
-        raise TrainingError(f"no model {path}; run bin/train first, or name another")
-    try:
-        network: Any = keras.models.load_model(path, compile=False)
-    except Exception as error:  # a zip, HDF5 or JSON error, or one of a layer
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise TrainingError(f"cannot load {path} ({reason}); train again") from error
+    path = runs.model_path(run)
+    network = saving.load_network(path)
     wanted = ((None, *info.clip.shape), (None, len(info.glosses)))
     found = (network.input_shape, network.output_shape)
     if found != wanted:
