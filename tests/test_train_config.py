@@ -18,6 +18,9 @@ from wlasl_tfrecord.train_config import TrainConfig
             "precision must be one of auto, float32, mixed_float16",
         ),
         ({"fine_tune_epochs": -1}, "fine_tune_epochs must be at least 0, got -1"),
+        # The second phase takes the next one, and an order less than 2**31.
+        ({"seed": 2**31 - 1}, r"seed must be in \[0, 2\*\*31 - 1\), got 2147483647"),
+        ({"seed": -1}, "seed must be in .* got -1"),
         ({"max_bad_records": -1}, "max_bad_records must be at least 0, got -1"),
         ({"crop": "gpu"}, "crop must be one of auto, input, device, got 'gpu'"),
     ],

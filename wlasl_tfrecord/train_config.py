@@ -51,7 +51,7 @@ class TrainConfig:
         max_bad_records: Damaged records of a split to pass over, rather than to stop.
         feature_cache: Whether a frozen backbone sees each clip and view only once.
         feature_views: Augmented views of a clip in the cache.
-        seed: Of weights, order and augmentation.
+        seed: Of weights, order and augmentation, in [0, 2**31 - 1).
         deterministic: Whether the same choices give the same bits; slower. It holds for
             the whole process, and from then on.
 
@@ -93,7 +93,9 @@ class TrainConfig:
             _check(name, getattr(self, name), 1)
         for name in ("fine_tune_epochs", "max_bad_records"):
             _check(name, getattr(self, name), 0)
-        _check("seed", self.seed, 0)
+        # The second phase has the seed above this one.
+        if not 0 <= self.seed < 2**31 - 1:
+            raise ValueError(f"seed must be in [0, 2**31 - 1), got {self.seed}")
         for name in ("learning_rate", "fine_tune_learning_rate"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
