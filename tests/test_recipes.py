@@ -150,6 +150,20 @@ def test_a_wrong_option_is_named(changes, message):
         recipes.load_recipe().build(CLIP, 7, SMALL | changes)
 
 
+def test_a_recipe_may_take_any_option(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import keras\n"
+        "def build_model(clip, num_classes, *, weights='imagenet', **options):\n"
+        "    frames = keras.Input(clip.shape, dtype='uint8')\n"
+        "    x = keras.layers.GlobalAveragePooling3D()(frames)\n"
+        "    x = keras.layers.Dense(num_classes)(x)\n"
+        "    return keras.Model(frames, x, name=options['name'])\n"
+    )
+    options = {"weights": "none", "name": "any"}
+    assert recipes.load_recipe(path).build(CLIP, 7, options).name == "any"
+
+
 def test_weights_of_another_width_are_refused(tmp_path):
     import keras
 

@@ -56,6 +56,12 @@ class Recipe:
             if parameter.kind is parameter.KEYWORD_ONLY
         )
 
+    @property
+    def takes_any_option(self) -> bool:
+        """Whether `build_model` has `**options`."""
+        parameters = inspect.signature(self.build_model).parameters.values()
+        return any(one.kind is one.VAR_KEYWORD for one in parameters)
+
     def build(
         self, clip: ClipSpec, num_classes: int, options: Mapping[str, Any]
     ) -> "keras.Model":
@@ -71,7 +77,7 @@ class Recipe:
                 than a network from clips to classes.
         """
         unknown = sorted(set(options) - set(self.options))
-        if unknown:
+        if unknown and not self.takes_any_option:
             raise RecipeError(
                 f"{self.path} takes no option {unknown[0]!r}; it takes "
                 f"{', '.join(self.options) or 'none'}"
