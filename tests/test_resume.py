@@ -60,6 +60,18 @@ def test_the_last_two_checkpoints_are_kept(tmp_path):
     np.testing.assert_array_equal(newest.arrays["a"], np.arange(10))
 
 
+def test_a_damaged_checkpoint_does_not_count_as_one_of_the_two(tmp_path):
+    for step in (10, 20):
+        path = checkpoints.save_checkpoint(tmp_path, checkpoint(step))
+    path.write_bytes(b"")
+    # The run goes on from step 10.
+    for step in (12, 14):
+        checkpoints.save_checkpoint(tmp_path, checkpoint(step))
+        names = sorted(path.stem for path in tmp_path.iterdir())
+        assert names[-1] == "step-000000020"
+    assert names[:2] == ["step-000000012", "step-000000014"]
+
+
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "text"])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(damage, tmp_path):
     for step in (1000, 2000):

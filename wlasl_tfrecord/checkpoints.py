@@ -53,7 +53,9 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
     np.savez(content, allow_pickle=False, **{_PROGRESS: text}, **checkpoint.arrays)
     path = directory / f"step-{checkpoint.step:09d}.npz"
     write_whole(path, content.getvalue())
-    for old in _paths(directory)[:-_NUM_KEPT]:
+    # One that is newer than this is damaged, or the run had gone on from it.
+    sound = [one for one in _paths(directory) if one.name <= path.name]
+    for old in sound[:-_NUM_KEPT]:
         old.unlink(missing_ok=True)
     return path
 
