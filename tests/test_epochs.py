@@ -48,7 +48,8 @@ def test_callbacks_of_keras_are_told_and_may_stop(shards, recipe, tmp_path):
             told.append((epoch, sorted(logs or ())[:2]))
             self.model.stop_training = True
 
-    report, _ = run(shards, tmp_path, config(recipe), callbacks=[Listener()])
+    options = config(recipe, fine_tune_epochs=2)
+    report, _ = run(shards, tmp_path, options, callbacks=[Listener()])
     assert told == [0, 1, 2, (0, ["clips_per_second", "input_wait"])]
     assert report.num_epochs == 1
 
@@ -73,7 +74,7 @@ def test_a_loss_that_is_no_number_names_the_clips(shards, recipe, tmp_path):
 def test_waiting_for_input_is_warned_of(recipe, tmp_path, seconds, warns):
     import keras
 
-    from wlasl_tfrecord import epochs, strategies
+    from wlasl_tfrecord import epochs, history, strategies
     from wlasl_tfrecord.progress import Progress
 
     lines = []
@@ -105,7 +106,9 @@ def test_waiting_for_input_is_warned_of(recipe, tmp_path, seconds, warns):
         describe_step=str,
     )
     spent = Progress(seconds=1.0, wait_seconds=seconds, sums=(1.0, 0.0, 0.0, 4.0))
-    epochs.end_epoch(run_, phase, spent, None, 0.1)
+    # However long the validation took.
+    epochs.end_epoch(run_, phase, spent, None, 0.1, validation_seconds=9.0)
+    assert history.read_history(tmp_path)[0]["seconds"] == 10
     share = f"{seconds:.0%}"
     assert lines[0].endswith(f"4 clips/s, input wait {share}")
     warning = f"  the step waited for input {share} of the time; `bin/bench input` says"

@@ -94,6 +94,7 @@ def end_epoch(
     progress: Progress,
     scores: ClipScores | None,
     learning_rate: float,
+    validation_seconds: float,
 ) -> tuple[Progress, bool]:
     """Writes the history and decides how to go on: the progress, and "is it better"."""
     config = run.config
@@ -106,7 +107,8 @@ def end_epoch(
         "loss": loss_sum / weight,
         "top1": top1_sum / weight,
         "top5": top5_sum / weight,
-        "seconds": round(progress.seconds, 3),
+        "seconds": round(progress.seconds + validation_seconds, 3),
+        # Of the training alone: what its step takes, and whether it has to wait.
         "clips_per_second": round(weight / max(progress.seconds, 1e-9), 2),
         "input_wait": round(progress.wait_seconds / max(progress.seconds, 1e-9), 4),
     }

@@ -143,12 +143,14 @@ def run_phase(
                         stop(stopped[0], where)
             start = time.perf_counter()
             progress, pending = _settle(phase, progress, pending, fail), None
+            trained = time.perf_counter()
+            progress = dataclasses.replace(
+                progress, seconds=progress.seconds + trained - start
+            )
             scores = None
             if phase.validation_batches is not None:
                 scores = score(phase.validation_batches)
-            progress = dataclasses.replace(
-                progress, seconds=progress.seconds + time.perf_counter() - start
-            )
+            validation_seconds = time.perf_counter() - trained
         except tf.errors.OpError as error:
             lost = lost_worker(run.strategy, error)
             if lost is None:
@@ -157,7 +159,9 @@ def run_phase(
         finally:
             bar.close()
         rate = float(read_variable(optimizer.learning_rate))
-        progress, improved = end_epoch(run, phase, progress, scores, rate)
+        progress, improved = end_epoch(
+            run, phase, progress, scores, rate, validation_seconds
+        )
         if improved:
             best = {
                 f"best/{i}": read_variable(one)

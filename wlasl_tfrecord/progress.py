@@ -18,7 +18,7 @@ class Progress:
         total_steps: Steps since the run began.
         sums: Loss, top-1 hits, top-5 hits and weight of the epoch so far.
         num_skipped: Steps of the epoch skipped for an overflow.
-        seconds: Spent in the epoch so far.
+        seconds: Spent in the steps of the epoch so far.
         wait_seconds: Of them, waiting for input.
         best: Validation top-1 and negative loss of the best epoch so far, over all
             phases; None before the first.

@@ -97,7 +97,8 @@ def train(
         checkpoint_minutes: How often to write a checkpoint.
         save_h5: Also write the model as `model.h5`.
         callbacks: Keras callbacks, told of epochs and batches; the logs of a batch are
-            empty, because nothing waits for its numbers.
+            empty, because nothing waits for its numbers. One that sets the model's
+            `stop_training` ends the run behind the epoch.
         say: Takes each line of progress; by default to stderr.
 
     Raises:
@@ -240,6 +241,8 @@ def _train(
         with damaged_records_by_name():
             phase = make_phase(name, run, recipe, folder)
             progress, arrays = run_phase(run, phase, progress, arrays)
+        if getattr(model, "stop_training", False):
+            break  # a callback has asked for it
     callback_list.on_train_end()
     if run.events is not None:
         run.events.close()
