@@ -2,6 +2,7 @@
 
 import os
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,26 @@ def test_lists_of_words_are_found_beside_a_link_to_the_folder(tmp_path, place):
     path = nslt_json(tmp_path / "elsewhere" / "nslt_2.json", {"2": ("train", 1)})
     manifest = read_manifest(tmp_path / "project" / "more", annotations=path)
     assert manifest.glosses == ("eat", "drink")
+
+
+def test_a_folder_beside_that_may_not_be_listed_is_passed_over():
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name) / "shared"
+        touch(place, "videos/book/1.mp4")
+        os.chmod(name, 0o755)
+        os.chmod(place, 0o711)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)  # nobody: root may list everything
+        else:
+            os.chmod(place, 0o311)
+        try:
+            with pytest.raises(PermissionError):
+                os.listdir(place)
+            assert read_manifest(place / "videos").glosses == ("book",)
+        finally:
+            os.seteuid(user)
+            os.chmod(place, 0o755)
 
 
 def test_several_annotation_files_are_not_chosen_from(tmp_path):

@@ -105,10 +105,11 @@ def list_folder(directory: str) -> list[os.DirEntry[str]]:
 def folders_beside(src: str) -> list[str]:
     """Gives the folder that a folder lies in; of a link, first the one it is named in.
 
-    Videos often lie on a large disk, with a link to them in a project.
+    Videos often lie on a large disk, with a link to them in a project. A folder that
+    may be entered but not listed, as `/home` often is, is left out.
     """
     places = [os.path.abspath(src), os.path.realpath(src)]
-    return list(dict.fromkeys(map(os.path.dirname, places)))
+    return [f for f in dict.fromkeys(map(os.path.dirname, places)) if _can_list(f)]
 
 
 def is_inside(path: str, src: str) -> bool:
@@ -193,6 +194,14 @@ def text_of(name: str) -> str:
     """
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return "".join(ascii(c)[1:-1] if is_control(c) else c for c in text)
+
+
+def _can_list(directory: str) -> bool:
+    try:
+        with os.scandir(directory):
+            return True
+    except OSError:
+        return False
 
 
 def _videos_by_id(directory: str) -> dict[str, os.DirEntry[str]]:
