@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from sharding import OPTIONS, children, manifest_of
+from sharding import CHECKOUT, OPTIONS, children, command, manifest_of
 
 from wlasl_tfrecord import decoder_handle
 from wlasl_tfrecord.contents import sha256_of
@@ -119,6 +120,32 @@ class TestDecoders:
         ):
             list(self.decode(self.tasks([min(src.rglob("*.mp4"))])))
 
+    @pytest.mark.parametrize("num_spare", range(7))
+    def test_too_few_descriptors_are_no_fault_of_the_output(self, src, num_spare):
+        tasks = self.tasks([min(src.rglob("*.mp4"))])
+        free = free_descriptors()
+        most, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free[num_spare], hard))
+        try:
+            with pytest.raises(
+                WlaslError, match=r"cannot start a decoder .* fewer --w"
+            ):
+                list(self.decode(tasks))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        assert free_descriptors() == free
+
+    def test_a_limit_on_memory_that_nobody_may_raise_is_kept(self, tmp_path, src):
+        # As batch systems set it: below what --worker-mib asks for by default.
+        limited = ["sh", "-c", 'ulimit -d 1000000 && exec "$@"', "sh"]
+        done = subprocess.run(
+            [*limited, *command(src, tmp_path / "s")],
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+
     def test_a_video_that_changes_meanwhile_is_named(self, src):
         (task,) = self.tasks([min(src.rglob("*.mp4"))])
         other = dataclasses.replace(task, sha256="0" * 64)
@@ -155,11 +182,16 @@ class TestDecoders:
         assert set(children(os.getpid())) == before
 
 
+def free_descriptors():
+    """Gives the first numbers that no open file of this process has."""
+    return [n for n in range(500) if not Path(f"/proc/self/fd/{n}").exists()][:9]
+
+
 @pytest.fixture(scope="module")
 def long_video(tmp_path_factory, numbered_video):
     """A video that takes a second or more to decode, so that one can interfere."""
     path = tmp_path_factory.mktemp("long") / "long.mp4"
-    return numbered_video(path, num_frames=1200, height=480, width=640)
+    return numbered_video(path, num_frames=600, height=480, width=640)
 
 
 # Sends a signal to the child of a process that has a video open, as often as it has.

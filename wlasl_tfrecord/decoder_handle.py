@@ -1,5 +1,6 @@
 """A decoder: the handle of one process that decodes."""
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,21 +90,34 @@ def start(options: ShardOptions, limits: DecoderLimits, num_slots: int) -> Decod
         WlaslError: If the system starts no process.
     """
     size = slot_bytes(options.clip, is_raw=options.codec == "raw")
-    payload_fd = nameless_file(num_slots * size)
-    try:
-        process, results = start_program(options, limits, payload_fd, size)
-    except WlaslError:
-        os.close(payload_fd)
-        raise
+    with _starting():
+        payload_fd = nameless_file(num_slots * size)
+        try:
+            payload = mmap.mmap(payload_fd, num_slots * size)
+            process, results = start_program(options, limits, payload_fd, size)
+        except OSError:
+            os.close(payload_fd)
+            raise
     return Decoder(
         process=process,
         results=results,
-        payload=mmap.mmap(payload_fd, num_slots * size),
+        payload=payload,
         payload_fd=payload_fd,
         slot_bytes=size,
         free_slots=set(range(num_slots)),
         started=time.monotonic(),
     )
+
+
+@contextlib.contextmanager
+def _starting() -> Iterator[None]:
+    """Says that it is a process that the system has no room for, not the output."""
+    try:
+        yield
+    except OSError as error:
+        raise WlaslError(
+            f"cannot start a decoder process: {error}; try fewer --workers"
+        ) from error
 
 
 def can_take(decoder: Decoder) -> bool:
@@ -212,9 +227,10 @@ def _death(decoder: Decoder, limits: DecoderLimits, has_ended: bool) -> str:
 def _restart(decoder: Decoder, options: ShardOptions, limits: DecoderLimits) -> None:
     """Puts a new process in the place of one, and gives it the same jobs."""
     _end_process(decoder)
-    decoder.process, decoder.results = start_program(
-        options, limits, decoder.payload_fd, decoder.slot_bytes
-    )
+    with _starting():
+        decoder.process, decoder.results = start_program(
+            options, limits, decoder.payload_fd, decoder.slot_bytes
+        )
     decoder.started, decoder.is_ready = time.monotonic(), False
     decoder.received.clear()
     for job in decoder.jobs:

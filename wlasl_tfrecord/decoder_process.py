@@ -171,7 +171,12 @@ def _stay_small(memory_bytes: int) -> None:
     # Data, where the system counts it (Linux): address space would count every library.
     for limit in ("RLIMIT_DATA", "RLIMIT_AS"):
         if hasattr(resource, limit):
-            resource.setrlimit(getattr(resource, limit), (memory_bytes, memory_bytes))
+            number = getattr(resource, limit)
+            most = resource.getrlimit(number)[1]
+            if most != resource.RLIM_INFINITY:
+                # Set by an administrator, or by a batch system: nobody may raise it.
+                memory_bytes = min(memory_bytes, most)
+            resource.setrlimit(number, (memory_bytes, memory_bytes))
             return
 
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 
 from wlasl_tfrecord.decoder_jobs import DecoderLimits
-from wlasl_tfrecord.errors import WlaslError
 from wlasl_tfrecord.plan import ShardOptions
 from wlasl_tfrecord.remarks import LOG_LEVEL
 
@@ -31,7 +30,7 @@ def start_program(
         arrive: reading gives None while there is none.
 
     Raises:
-        WlaslError: If the system starts no process.
+        OSError: If the system starts no process.
     """
     results_fd, child_results_fd = os.pipe()
     os.set_blocking(results_fd, False)
@@ -73,11 +72,9 @@ def start_program(
             # Ctrl-C goes to a whole group of processes; what it means, we decide.
             start_new_session=True,
         )
-    except OSError as error:
+    except OSError:
         results.close()
-        raise WlaslError(
-            f"cannot start a decoder process: {error}; try fewer --workers"
-        ) from error
+        raise
     finally:
         os.close(child_results_fd)
     return process, results
