@@ -70,6 +70,30 @@ def test_the_example_of_another_network_trains(shards):
     assert "'accuracy'" in run(EXAMPLES[3], shards.parent)
 
 
+@pytest.mark.parametrize("batch_size", [2, 4, 8])
+def test_keras_validates_pairs_exactly(shards, batch_size):
+    # 5 clips, which fill none of these batches. "weighted" would not do: Keras divides
+    # the loss by the clips of weight 0, too.
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((5, 16, 24, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.GlobalAveragePooling3D(),
+            keras.layers.Dense(3, activation="softmax"),
+        ]
+    )
+    model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    frames, labels = next(input_fn(shards, "val", 5).as_numpy_iterator())
+    shares = np.asarray(model(frames))
+    right = shares[np.arange(5), labels]
+    scores = model.evaluate(
+        input_fn(shards, "val", batch_size), verbose=0, return_dict=True
+    )
+    np.testing.assert_allclose(scores["loss"], -np.log(right).mean(), rtol=1e-5)
+    assert scores["accuracy"] == pytest.approx((shares.argmax(-1) == labels).mean())
+
+
 class Recorder(keras.Model):
     """Keeps what it is trained with."""
 
