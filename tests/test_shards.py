@@ -361,6 +361,17 @@ def test_a_folder_of_shards_without_a_report_is_left_alone(tmp_path, manifest):
         write_shards(manifest, tmp_path / "s", options=OPTIONS)
 
 
+def test_a_damaged_index_is_not_mended_by_what_cannot_mend_it(tmp_path, manifest):
+    write_shards(manifest, tmp_path / "s", options=OPTIONS, workers=2)
+    (tmp_path / "s" / "wlasl-train.index.csv").write_text("")
+    with pytest.raises(
+        OutputError, match=r"cannot be continued \(.* was written with these shards\); "
+    ) as caught:
+        write_shards(manifest, tmp_path / "s", options=OPTIONS)
+    assert "run bin/shard" not in str(caught.value)
+    assert "--overwrite" in str(caught.value)
+
+
 def test_the_same_content_in_two_splits_is_listed(tmp_path, manifest, videos):
     shutil.copy(videos / "00003.mp4", tmp_path / "copy.mp4")  # 00003 is in val
     both = with_instances(manifest, instance("copy", tmp_path / "copy.mp4"))

@@ -1,6 +1,7 @@
 """A contact sheet: clips in rows, so that a person sees whether they are right."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -149,7 +150,10 @@ def write_contact_sheet(
     figure = draw_contact_sheet(folder, rows)
     aside = f"{os.fspath(path)}.{os.getpid()}.tmp"
     try:
-        figure.savefig(aside, format="png")
+        with warnings.catch_warnings():
+            # A word in a script that the font lacks is drawn as boxes; its id is below.
+            warnings.filterwarnings("ignore", message="Glyph .* missing")
+            figure.savefig(aside, format="png")
         os.replace(aside, path)
     except OSError as error:
         raise OutputError(

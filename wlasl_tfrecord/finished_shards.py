@@ -173,8 +173,10 @@ def _previous_shards(root: str, options: ShardOptions) -> dict[str, WrittenShard
             )
         return shards
     except (OSError, ShardFolderError, KeyError, ValueError, TypeError) as error:
+        # Behind what is wrong a reader of the folder is told to run what runs here.
+        wrong = str(error).partition("; run bin/shard")[0]
         raise OutputError(
-            f"{root} holds shards, but cannot be continued ({error}); write it anew "
+            f"{root} holds shards, but cannot be continued ({wrong}); write it anew "
             "with --overwrite, or choose another --out"
         ) from error
 

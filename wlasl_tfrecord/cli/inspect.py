@@ -93,9 +93,11 @@ def _verify(folder: ShardFolder, splits: Sequence[str]) -> bool:
                 if damage is None or damage.record is not None:
                     progress.update()
     if num_damaged:
+        faults = "1 fault" if num_damaged == 1 else f"{num_damaged} faults"
+        # bin/shard knows a shard that is missing or too short, but reads none of them.
         print(
-            f"{num_damaged} faults in {folder.directory}; run bin/shard again, or copy "
-            "the folder again"
+            f"{faults} in {folder.directory}; delete the shards named above and run "
+            "bin/shard again, or copy the folder again"
         )
     else:
         print(f"all {total:,} records of {folder.directory} are whole", file=sys.stderr)
