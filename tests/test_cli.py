@@ -1,7 +1,9 @@
 """What every command does alike; each command's own work is tested with its module."""
 
 import argparse
+import importlib
 import os
+import re
 import subprocess
 import sys
 
@@ -81,6 +83,37 @@ def test_help_shows_defaults_that_are_values(capsys):
     assert "[])" not in text
     assert "None" not in text
     assert "False" not in text
+
+
+COMMANDS = (
+    "bench",
+    "demo",
+    "evaluate",
+    "export",
+    "inspect",
+    "predict",
+    "shard",
+    "train",
+)
+
+
+def explained_options(command, monkeypatch, capsys):
+    """Gives the options of a command, each with what --help says of it."""
+    monkeypatch.setenv("COLUMNS", "200")
+    main = importlib.import_module(f"wlasl_tfrecord.cli.{command}").main
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    # An option that is long has its explanation on the next line, far to the right.
+    text = re.sub(r"\n {12,}", "  ", capsys.readouterr().out)
+    lines = re.findall(r"^  (--[a-z].*)$", text, re.MULTILINE)
+    return {line.split()[0].rstrip(","): line.partition("  ")[2] for line in lines}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_explains_every_option(command, monkeypatch, capsys):
+    options = explained_options(command, monkeypatch, capsys)
+    assert len(options) > 3
+    assert [name for name, explanation in options.items() if not explanation] == []
 
 
 PROGRAM = """

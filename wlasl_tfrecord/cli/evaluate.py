@@ -14,14 +14,20 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs bin/evaluate and returns its exit code."""
     parser = cli.make_parser(
-        "evaluate", "Count how often a trained model is right: top-1, top-5, top-10."
+        "evaluate", "Counts how often a trained model is right: top-1, top-5, top-10."
     )
     parser.add_argument("--data", default="shards", help="the shard folder")
-    parser.add_argument("--run", help="the run folder; by default the newest in runs/")
+    parser.add_argument(
+        "--run",
+        help="run folder, or the .keras or .h5 file in it (default: the newest in "
+        "runs/)",
+    )
     parser.add_argument(
         "--split", choices=SPLITS, help="by default test, or val if there is no test"
     )
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument(
+        "--batch-size", type=int, default=16, help="clips that are computed at once"
+    )
     parser.add_argument(
         "--max-bad-records", type=int, default=0, help="damaged records to pass over"
     )

@@ -22,9 +22,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--run",
-        help="run folder, or the .keras file in it (default: the newest in runs/)",
+        help="run folder, or the .keras or .h5 file in it (default: the newest in "
+        "runs/)",
     )
-    parser.add_argument("--format", choices=_FORMATS, default="saved_model")
+    parser.add_argument(
+        "--format", choices=_FORMATS, default="saved_model", help="what to write"
+    )
     parser.add_argument("--out", default="exported", help="folder to write into")
     parser.add_argument(
         "--quantize",

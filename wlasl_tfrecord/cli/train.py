@@ -194,7 +194,7 @@ def _number(value: str) -> Any:
 def _parser() -> argparse.ArgumentParser:
     default = TrainConfig()
     parser = cli.make_parser(
-        "train", "Train a recogniser on shards, on every GPU of the machine."
+        "train", "Trains a recogniser on shards, on every GPU of the machine."
     )
     where = parser.add_argument_group("where")
     where.add_argument("--data", default="shards", help="the shard folder")
@@ -209,7 +209,10 @@ def _parser() -> argparse.ArgumentParser:
         help="go on with the run in this folder, with its own options",
     )
     where.add_argument(
-        "--checkpoint-minutes", type=float, default=10.0, help="how often to save"
+        "--checkpoint-minutes",
+        type=float,
+        default=10.0,
+        help="minutes between checkpoints",
     )
     where.add_argument("--h5", action="store_true", help="also write model.h5")
     _add(where, default, "max_bad_records", int, "damaged records to pass over")
@@ -219,11 +222,18 @@ def _parser() -> argparse.ArgumentParser:
         "--model", default=default.recipe, help="a recipe's name, or a .py file"
     )
     network.add_argument(
-        "--weights", default=default.weights, help="imagenet, none, or a file"
+        "--weights",
+        default=default.weights,
+        help="of the backbone: imagenet (downloaded once), none, or a file",
     )
-    network.add_argument("--alpha", type=float, help="width of the backbone")
-    network.add_argument("--lstm-units", type=int, help="size of the state over time")
-    network.add_argument("--dropout", type=float, help="share left out in training")
+    for name, kind, explanation in (
+        ("--alpha", float, "width of the backbone"),
+        ("--lstm-units", int, "size of the state over time"),
+        ("--dropout", float, "share left out in training"),
+    ):
+        network.add_argument(
+            name, type=kind, help=f"{explanation} (default: the recipe's)"
+        )
     network.add_argument(
         "--option",
         action="append",
@@ -233,32 +243,32 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     phases = parser.add_argument_group("phases")
-    _add(phases, default, "epochs", int, "of the first phase")
-    _add(phases, default, "batch_size", int, "clips in a global batch")
-    _add(phases, default, "learning_rate", float, "the peak")
-    phases.add_argument("--schedule", choices=SCHEDULES, default=default.schedule)
-    _add(phases, default, "patience", int, "epochs without a better validation")
-    _add(
-        phases,
-        default,
-        "plateau_patience",
-        int,
-        "epochs before plateau halves the rate",
+    phases.add_argument(
+        "--schedule",
+        choices=SCHEDULES,
+        default=default.schedule,
+        help="how the learning rate goes on after its peak",
     )
-    _add(phases, default, "fine_tune_epochs", int, "of the second phase; 0 for none")
-    _add(
+    for name, kind, explanation in (
+        ("epochs", int, "epochs of the first phase"),
+        ("batch_size", int, "clips in a global batch"),
+        ("learning_rate", float, "its peak in the first phase"),
+        ("patience", int, "epochs without a better validation that end a phase"),
+        ("plateau_patience", int, "epochs before --schedule plateau halves the rate"),
+        ("fine_tune_epochs", int, "epochs of the second phase; 0 for none"),
+        ("fine_tune_blocks", int, "how many of the backbone's last blocks it trains"),
+        ("fine_tune_learning_rate", float, "the rate's peak in the second phase"),
+        ("feature_views", int, "augmented views of a clip to compute features of"),
+    ):
+        _add(phases, default, name, kind, explanation)
+    _switch(
         phases,
-        default,
-        "fine_tune_blocks",
-        int,
-        "blocks of the backbone that it trains",
+        "feature_cache",
+        "compute once what the frozen backbone makes of a view",
     )
-    _add(phases, default, "fine_tune_learning_rate", float, "its peak")
-    _add(phases, default, "feature_views", int, "augmented views in the cache")
-    _switch(phases, "feature_cache", "see each clip once with the frozen backbone")
 
     learning = parser.add_argument_group("learning")
-    _add(learning, default, "weight_decay", float, "AdamW's")
+    _add(learning, default, "weight_decay", float, "of AdamW")
     _add(learning, default, "label_smoothing", float, "share that goes to all glosses")
     learning.add_argument(
         "--class-weights", action="store_true", help="count rare glosses more"
@@ -284,11 +294,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="HOST:PORT,…",
         help="of multi_worker, if TF_CONFIG is not set",
     )
-    devices.add_argument("--worker-index", type=int, help="which of them this is")
+    devices.add_argument(
+        "--worker-index", type=int, help="which of them this is, from 0"
+    )
     devices.add_argument(
         "--precision",
         default=default.precision,
         choices=PRECISIONS,
+        help="what to compute in; auto is 16 bits on GPUs, float32 on CPUs",
     )
     _add(devices, default, "accumulate", int, "parts that a batch is computed in")
     devices.add_argument(
