@@ -1,8 +1,11 @@
 """bin/shard as its users type it: its options, its lines, its exit codes."""
 
+import json
+import os
 import shutil
 
 import pytest
+from sharding import run
 
 from wlasl_tfrecord import index
 from wlasl_tfrecord.clips import ClipSpec
@@ -15,7 +18,7 @@ class TestCommand:
         done = shard(src, tmp_path / "s", "--dry-run")
         assert done.returncode == 0
         assert "32 of 32 shards to write, 40 clips" not in done.stdout
-        assert "shards to write, 40 clips, about" in done.stdout
+        assert "shards to write, 40 clips, about 3 MiB; free are" in done.stdout
         assert not (tmp_path / "s").exists()
 
     def test_what_does_not_fit_is_refused_before_anything_is_written(
@@ -26,8 +29,31 @@ class TestCommand:
         if shutil.disk_usage(tmp_path).free > needed:
             pytest.skip("this disk is too large to be filled on paper")
         assert done.returncode == 1
-        assert "GiB, free are" in done.stderr
+        assert "GiB; free some, choose another --out, or --codec jpeg" in done.stderr
         assert not list((tmp_path / "s").glob("*"))
+
+    def test_a_run_with_nothing_to_do_says_it_once(self, tmp_path, src, shard):
+        first, second = shard(src, tmp_path / "s"), shard(src, tmp_path / "s")
+        assert "shards to write, 40 clips" in first.stdout
+        assert "to write" not in second.stdout
+        assert "everything is there, in " in second.stdout
+
+    @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+    def test_names_that_the_locale_cannot_write_are_shards_like_any_other(
+        self, tmp_path, src, encoding
+    ):
+        videos = tmp_path / os.fsdecode(b"\xff") / "videos"
+        shutil.copytree(src / "train" / "book", videos / "書く")
+        # As where LANG names another encoding: Python takes UTF-8 for C by itself.
+        plain = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+        environment = {**os.environ, **(plain if encoding == "ascii" else {})}
+        environment["PYTHONIOENCODING"] = f"{encoding}:strict"
+        done = run(videos, tmp_path / "s", env=environment)
+        assert done.returncode == 0, done.stderr
+        assert "written" in done.stdout
+        assert index.load_folder(tmp_path / "s").glosses == ("書く",)
+        report = json.loads((tmp_path / "s" / "report.json").read_text("utf-8"))
+        assert {i["outcome"] for i in report["instances"]} == {"written"}
 
     def test_strict_is_an_error_where_a_video_failed(self, tmp_path, src, shard):
         shutil.copytree(src, tmp_path / "src")

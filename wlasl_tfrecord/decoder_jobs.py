@@ -94,4 +94,5 @@ def job_line(job: Job) -> bytes:
     # Not in ASCII: two jobs with the longest names there are must fit into a pipe, or
     # sending one would wait for a decoder that may hang.
     text = json.dumps(values, ensure_ascii=False)
-    return text.encode("utf-8", "surrogateescape") + b"\n"
+    # A path keeps what is no character to this locale, as the decoder has the same.
+    return text.encode("utf-8", "surrogatepass") + b"\n"

@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
     # From here on, what FFmpeg and OpenCV have to say is in the results.
     log = listen()
     for line in sys.stdin.buffer:
-        task = json.loads(line.decode("utf-8", "surrogateescape"))
+        task = json.loads(line.decode("utf-8", "surrogatepass"))
         start = task["slot"] * slot_bytes
         slot = shared[start : start + slot_bytes]
         _reply(results, _answer(task, settings, clip, slot, log))

@@ -96,8 +96,8 @@ class FolderPlan:
         num_tasks = sum(len(shard.tasks) for shard in self.unwritten)
         lines.append(
             f"{self.out}: {len(self.unwritten)} of {len(self.shards)} shards to write, "
-            f"{num_tasks:,} clips, about {self.bytes_to_write / 2**30:,.2f} GiB; free "
-            f"are {self.free_bytes / 2**30:,.1f} GiB"
+            f"{num_tasks:,} clips, about {_size(self.bytes_to_write)}; free are "
+            f"{_size(self.free_bytes)}"
         )
         return "\n".join(lines)
 
@@ -218,11 +218,18 @@ def check_space(plan: FolderPlan) -> None:
         OutputError: If it does not.
     """
     if plan.bytes_to_write > plan.free_bytes:
+        smaller = "" if plan.options.codec == "jpeg" else ", or --codec jpeg"
         raise OutputError(
-            f"{plan.out} needs {plan.bytes_to_write / 2**30:,.1f} GiB, free are "
-            f"{plan.free_bytes / 2**30:,.1f} GiB; free some, choose another --out, or "
-            "a smaller --codec (jpeg takes a twelfth of raw)"
+            f"{plan.out} needs {_size(plan.bytes_to_write)}, free are "
+            f"{_size(plan.free_bytes)}; free some, choose another --out{smaller}"
         )
+
+
+def _size(num_bytes: int) -> str:
+    mebibytes = num_bytes / 2**20
+    return (
+        f"{mebibytes / 1024:,.1f} GiB" if mebibytes >= 1024 else f"{mebibytes:.0f} MiB"
+    )
 
 
 def _free_bytes(root: str) -> int:

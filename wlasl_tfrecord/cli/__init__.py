@@ -1,6 +1,7 @@
 """The commands. Each module has a thin `main(argv)`, which returns the exit code."""
 
 import argparse
+import io
 import os
 import sys
 import tempfile
@@ -52,6 +53,9 @@ def run(
     arguments = parser.parse_args(sys.argv[1:] if argv is None else list(argv))
     if argv is None:
         _keep_freed_memory()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A path, or a word, that the terminal's encoding lacks is no reason to stop.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return body(arguments)
     except WlaslError as error:

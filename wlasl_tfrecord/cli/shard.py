@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from wlasl_tfrecord.cli import make_parser, run
 from wlasl_tfrecord.clips import FRAMINGS, ClipSpec
 from wlasl_tfrecord.decoders import DecoderLimits, num_cores
-from wlasl_tfrecord.folder_plan import check_space, plan_folder
+from wlasl_tfrecord.folder_plan import FolderPlan, check_space, plan_folder
 from wlasl_tfrecord.index import CODECS
 from wlasl_tfrecord.manifest import SPLIT_SOURCES, read_manifest
 from wlasl_tfrecord.plan import ShardOptions
@@ -150,10 +150,16 @@ def _write(arguments: argparse.Namespace) -> int:
         retry=arguments.retry,
         src=arguments.src,
         show_progress=sys.stderr.isatty(),
-        on_plan=lambda plan: print(plan.summary(), flush=True),
+        on_plan=_announce,
     )
     print(report.summary())
     return 1 if arguments.strict and report.num_failed else 0
+
+
+def _announce(plan: FolderPlan) -> None:
+    """Says what is to come; of a folder with nothing to come the report says all."""
+    if plan.unwritten:
+        print(plan.summary(), flush=True)
 
 
 def _jpeg_quality(arguments: argparse.Namespace) -> int:
