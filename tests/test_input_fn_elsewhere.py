@@ -14,6 +14,7 @@ from conftest import CHECKOUT
 from wlasl_tfrecord import input_fn
 
 GUIDE = (CHECKOUT / "docs" / "input_fn.md").read_text(encoding="utf-8")
+README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
 TWO_CPUS = """
 import tensorflow as tf
@@ -44,6 +45,13 @@ def run(code, directory):
 
 def test_the_guide_has_its_examples():
     assert len(EXAMPLES) == 4
+
+
+def test_the_example_of_the_readme_trains(shards):
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    printed = run(example.replace("batch_size=16", "batch_size=4"), shards.parent)
+    assert "Epoch 10/10" in printed
+    assert "val_accuracy" in printed
 
 
 def test_the_first_example_prints_a_batch(shards):
