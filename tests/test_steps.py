@@ -106,6 +106,14 @@ def test_class_weights_and_smoothing_change_what_is_learned():
     assert not np.allclose(plain, train(class_weights=[1.0, 9.0, 0.1, 1.0])[0][-1])
 
 
+def test_the_loss_that_is_told_is_the_plain_one():
+    _, plain, _ = train(num_steps=1)
+    options = {"label_smoothing": 0.3, "class_weights": [1.0, 9.0, 0.1, 1.0]}
+    for changes in (options, options | {"accumulate": 4}):
+        _, others, _ = train(num_steps=1, **changes)
+        np.testing.assert_allclose(others[0].sums, plain[0].sums, rtol=1e-6)
+
+
 def test_a_step_with_a_nan_changes_nothing():
     broken = batch().inputs
     broken[0, 0, 0] = np.nan

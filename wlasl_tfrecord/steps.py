@@ -51,7 +51,8 @@ class StepResult(NamedTuple):
     """What a step says of its global batch, as tensors that are still being computed.
 
     Attributes:
-        sums: float32 [4]: loss, top-1 and top-5 hits, and weight, over all clips.
+        sums: float32 [4]: cross-entropy, top-1 and top-5 hits, and weight, over all
+            clips.
         finite: bool []; False if the update was skipped for a NaN or an infinity.
         loss_scale: float32 [], with which this step was computed.
     """
@@ -137,9 +138,8 @@ def make_training_step(
                 label_smoothing=label_smoothing,
             )
             losses *= part.weights * tf.gather(factors, part.labels)
-            total = tf.reduce_sum(losses)
             # Gradients of the replicas are added up, so each gives its share.
-            share = total / batch_weight
+            share = tf.reduce_sum(losses) / batch_weight
             if model.losses:
                 share += tf.add_n(model.losses) / (
                     strategy.num_replicas_in_sync * accumulate
@@ -147,10 +147,10 @@ def make_training_step(
             share *= loss_scale
         gradients = tape.gradient(share, trainable)
         gradients = [tf.convert_to_tensor(one) / loss_scale for one in gradients]
-        hits = [
-            tf.reduce_sum(_hits(logits, part.labels, k) * part.weights) for k in (1, 5)
-        ]
-        return gradients, tf.stack([total, *hits, tf.reduce_sum(part.weights)])
+        # Without smoothing and class weights, as the validation has it.
+        plain = tf.nn.sparse_softmax_cross_entropy_with_logits(part.labels, logits)
+        told = (plain, *(_hits(logits, part.labels, k) for k in (1, 5)), 1.0)
+        return gradients, tf.stack([tf.reduce_sum(x * part.weights) for x in told])
 
     def replica_gradients(batch: Batch, loss_scale: tf.Tensor):
         context = tf.distribute.get_replica_context()
