@@ -19,6 +19,7 @@ from wlasl_tfrecord.checkpoints import Checkpoint, save_checkpoint
 from wlasl_tfrecord.epochs import EpochBar, Phase, Run, end_epoch
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.progress import Progress
+from wlasl_tfrecord.replica_seeds import part_seeds
 from wlasl_tfrecord.steps import StepResult, make_training_step, read_variable
 from wlasl_tfrecord.stop_signals import stop
 from wlasl_tfrecord.workers import lost_worker
@@ -71,6 +72,7 @@ def run_phase(
     best = {name: value for name, value in arrays.items() if name.startswith("best/")}
     if progress.epoch or progress.step or progress.phase_over:
         _restore(state, arrays)
+    part_seeds(run.strategy, run.model, config.seed)
 
     def capture(now: Progress) -> Checkpoint:
         values = {name: read_variable(variable) for name, variable in state}
