@@ -21,9 +21,9 @@ GROUPS = {
     "nslt_json splits video_csv video_files wlasl_json",
     "decoding": "captures contents decode decoder_process edit_lists framing "
     "remarks slots",
-    "sharding": "decoder_handle decoder_jobs decoder_program decoders digests "
-    "finished_shards folder_files folder_plan gaps outcomes output_folders plan report "
-    "shard_files shard_writer shards work_folder",
+    "sharding": "awake_clock decoder_handle decoder_jobs decoder_program decoders "
+    "digests finished_shards folder_files folder_plan gaps outcomes output_folders "
+    "plan report shard_files shard_writer shards work_folder",
     "drawing": "canvas figure poses signers synthetic synthetic_video",
     "reading": "augment dataset elements memory order reader records throughput "
     "windows",

@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ import pytest
 from sharding import CHECKOUT, OPTIONS, children, command, manifest_of
 
 from wlasl_tfrecord import decoder_handle
+from wlasl_tfrecord.awake_clock import awake_clock
 from wlasl_tfrecord.contents import sha256_of
 from wlasl_tfrecord.decoder_jobs import Job
 from wlasl_tfrecord.decoders import (
@@ -91,6 +93,31 @@ class TestDecoders:
             harm.wait()
         assert results[0] == Undecoded(reason=reason)
         assert all(isinstance(result, Decoded) for result in results[1:])
+
+    def test_time_in_which_the_run_was_suspended_is_no_decoders_fault(self, src):
+        limits = DecoderLimits(timeout_seconds=5)
+        decoder = decoder_handle.start(OPTIONS, limits, 2)
+        jumped = 0.0
+        decoder.clock = awake_clock(lambda: time.monotonic() + jumped)
+        try:
+            while not decoder.is_ready:
+                assert not decoder_handle.receive(decoder, OPTIONS, limits)
+            os.kill(decoder.process.pid, signal.SIGSTOP)
+            (task,) = self.tasks([min(src.rglob("*.mp4"))])
+            decoder_handle.send(decoder, Job(number=0, task=task))
+            # As when all processes of a job are stopped for a quarter of an hour.
+            jumped = 900.0
+            assert not decoder_handle.receive(decoder, OPTIONS, limits)
+            # But this time is its own: somebody looks at it every second.
+            answers = []
+            while not answers:
+                jumped += 1
+                answers = decoder_handle.receive(decoder, OPTIONS, limits)
+                assert jumped < 905
+            reason = "timeout: not decoded within 5 seconds"
+            assert [answer for _, answer in answers] == [Undecoded(reason=reason)]
+        finally:
+            decoder_handle.stop(decoder)
 
     def test_decoders_that_never_start_are_the_end_of_the_run(self, src, monkeypatch):
         monkeypatch.setattr(sys, "path", [])

@@ -8,12 +8,12 @@ import mmap
 import os
 import signal
 import subprocess
-import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from wlasl_tfrecord.awake_clock import awake_clock
 from wlasl_tfrecord.decoder_jobs import DecoderLimits, Job, Undecoded, job_line
 from wlasl_tfrecord.decoder_program import start_program
 from wlasl_tfrecord.errors import WlaslError
@@ -58,7 +58,8 @@ class Decoder:
         slot_bytes: The size of one of them.
         free_slots: Those that hold nothing.
         jobs: What it has been sent; it is at the first.
-        started: When it began with that, in monotonic seconds.
+        clock: Gives the time, in seconds, by which it may be late.
+        started: When it began with that.
         is_ready: Whether it has said that it runs.
         num_failed_starts: How often its like has died before that.
         received: The beginning of an answer.
@@ -71,6 +72,7 @@ class Decoder:
     slot_bytes: int
     free_slots: set[int]
     jobs: deque[Job] = dataclasses.field(default_factory=deque)
+    clock: Callable[[], float] = dataclasses.field(default_factory=awake_clock)
     started: float = 0.0
     is_ready: bool = False
     num_failed_starts: int = 0
@@ -105,7 +107,6 @@ def start(options: ShardOptions, limits: DecoderLimits, num_slots: int) -> Decod
         payload_fd=payload_fd,
         slot_bytes=size,
         free_slots=set(range(num_slots)),
-        started=time.monotonic(),
     )
 
 
@@ -131,7 +132,7 @@ def send(decoder: Decoder, job: Job) -> None:
     job.slot = min(decoder.free_slots)
     decoder.free_slots.remove(job.slot)
     if not decoder.jobs and decoder.is_ready:
-        decoder.started = time.monotonic()
+        decoder.started = decoder.clock()
     decoder.jobs.append(job)
     _tell(decoder, job)
 
@@ -165,7 +166,7 @@ def receive(
     decoder.received = bytearray(rest)
     for line in lines:
         answer = json.loads(line)
-        decoder.started = time.monotonic()
+        decoder.started = decoder.clock()
         if "ready" in answer:
             decoder.is_ready = True
         else:
@@ -211,7 +212,7 @@ def release(decoder: Decoder, job: Job) -> None:
 def _is_late(decoder: Decoder, limits: DecoderLimits) -> bool:
     """Says whether a decoder is longer at its job than it may."""
     seconds = limits.timeout_seconds if decoder.is_ready else _START_SECONDS
-    return bool(decoder.jobs) and time.monotonic() - decoder.started > seconds
+    return bool(decoder.jobs) and decoder.clock() - decoder.started > seconds
 
 
 def _death(decoder: Decoder, limits: DecoderLimits, has_ended: bool) -> str:
@@ -231,7 +232,7 @@ def _restart(decoder: Decoder, options: ShardOptions, limits: DecoderLimits) -> 
         decoder.process, decoder.results = start_program(
             options, limits, decoder.payload_fd, decoder.slot_bytes
         )
-    decoder.started, decoder.is_ready = time.monotonic(), False
+    decoder.started, decoder.is_ready = decoder.clock(), False
     decoder.received.clear()
     for job in decoder.jobs:
         _tell(decoder, job)

@@ -3,10 +3,10 @@
 import contextlib
 import queue
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 
+from wlasl_tfrecord.awake_clock import awake_clock
 from wlasl_tfrecord.contents import sha256_of
 from wlasl_tfrecord.errors import VideoError
 
@@ -41,13 +41,14 @@ def read_digests(
     begun: dict[int, tuple[float, threading.Event]] = {}
     results: dict[int, Result] = {}
     changed = threading.Condition()
+    clock = awake_clock()
 
     def work() -> None:
         while True:
             try:
                 number = waiting.get_nowait()
                 given_up = threading.Event()
-                begun[number] = time.monotonic(), given_up
+                begun[number] = clock(), given_up
                 result = _digest(paths[number], given_up)
             except (queue.Empty, CancelledError):
                 return
@@ -65,8 +66,8 @@ def read_digests(
             with changed:
                 while number not in results:
                     changed.wait(timeout=min(timeout_seconds, 1.0))
-                    since, given_up = begun.get(number, (time.monotonic(), None))
-                    if given_up and time.monotonic() - since > timeout_seconds:
+                    since, given_up = begun.get(number, (0.0, None))
+                    if given_up and clock() - since > timeout_seconds:
                         given_up.set()
                         results.setdefault(number, _too_late(timeout_seconds))
                         start()
