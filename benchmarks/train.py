@@ -150,7 +150,7 @@ def memory_of_step(
     import keras
     import tensorflow as tf
 
-    from wlasl_tfrecord import evaluation, steps
+    from wlasl_tfrecord import scores, steps
     from wlasl_tfrecord.rematerialisation import rematerialised
 
     if arguments.batch_size % accumulate:
@@ -161,7 +161,7 @@ def memory_of_step(
     for block in blocks[: -arguments.blocks]:
         for layer in block:
             layer.trainable = False
-    trained = evaluation.logits_model(model)
+    trained = scores.logits_model(model)
     if remat:
         trained = rematerialised(trained, blocks)
     step = steps.make_training_step(

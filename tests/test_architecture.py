@@ -30,7 +30,8 @@ GROUPS = {
     "inspection": "contact_sheet damage folder_check inspection record_check",
     "training": "checkpoints epochs evaluation feature_files features history loop "
     "parts phases progress recipes rematerialisation replica_seeds run_config runs "
-    "saving schedules steps stop_signals strategies train_config training workers",
+    "saving schedules scores steps stop_signals strategies train_config training "
+    "workers",
     "serving": "export prediction serving",
     "demonstration": "hand_backbone",
 }
@@ -53,13 +54,13 @@ MAY_IMPORT = {
 HEAVY = {
     "cv2": "canvas captures decode decoder_process figure framing synthetic_video "
     "throughput",
-    "keras": "epochs evaluation export features hand_backbone loop phases "
-    "rematerialisation replica_seeds saving serving steps training",
+    "keras": "epochs export features hand_backbone loop phases rematerialisation "
+    "replica_seeds saving scores serving steps training",
     "matplotlib": "contact_sheet",
     "tensorflow": "augment contact_sheet dataset elements epochs evaluation examples "
     "export features folder_check loop order parts phases reader record_check records "
-    "rematerialisation replica_seeds steps strategies throughput training windows "
-    "workers",
+    "rematerialisation replica_seeds scores steps strategies throughput training "
+    "windows workers",
 }
 
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from wlasl_tfrecord import evaluation, history, strategies
-from wlasl_tfrecord.evaluation import ClipScores
+from wlasl_tfrecord import history, strategies
 from wlasl_tfrecord.progress import Progress
+from wlasl_tfrecord.scores import TOP_K, ClipScores, confusion_matrix
 from wlasl_tfrecord.train_config import TrainConfig
 
 __all__ = ["EpochBar", "MakeBatches", "Phase", "Run", "end_epoch"]
@@ -116,7 +116,7 @@ def end_epoch(
     better, loss = (float(len(progress.rows)), 0.0), row["loss"]
     if scores is not None:
         row["val_loss"] = loss = scores.loss
-        row |= {f"val_top{k}": scores.top(k) for k in evaluation.TOP_K}
+        row |= {f"val_top{k}": scores.top(k) for k in TOP_K}
         # NaN would compare as neither better nor worse.
         better = (scores.top(1), -loss if math.isfinite(loss) else -math.inf)
     improved = progress.best is None or tuple(better) > tuple(progress.best)
@@ -151,7 +151,7 @@ def end_epoch(
     if run.events is not None:
         run.events.scalars(logs, len(rows))
         if scores is not None and improved:
-            confusion = evaluation.confusion_matrix(scores, len(run.glosses))
+            confusion = confusion_matrix(scores, len(run.glosses))
             png = history.confusion_png(confusion, run.glosses)
             run.events.image("confusion", png, len(rows))
     run.say(_summary(row, phase, progress.num_skipped, improved))

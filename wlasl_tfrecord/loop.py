@@ -14,12 +14,13 @@ import keras
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from wlasl_tfrecord import evaluation, schedules, strategies
+from wlasl_tfrecord import schedules, strategies
 from wlasl_tfrecord.checkpoints import Checkpoint, save_checkpoint
 from wlasl_tfrecord.epochs import EpochBar, Phase, Run, end_epoch
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.progress import Progress
 from wlasl_tfrecord.replica_seeds import part_seeds
+from wlasl_tfrecord.scores import make_scorer
 from wlasl_tfrecord.steps import StepResult, make_training_step, read_variable
 from wlasl_tfrecord.stop_signals import stop
 from wlasl_tfrecord.workers import lost_worker
@@ -63,7 +64,7 @@ def run_phase(
         accumulate=config.accumulate,
         scale_loss=strategies.dtype_policy(config.precision) == "mixed_float16",
     )
-    score = evaluation.make_scorer(run.strategy, phase.scored_model)
+    score = make_scorer(run.strategy, phase.scored_model)
     state = [
         *((f"model/{i}", one) for i, one in enumerate(run.model.variables)),
         *((f"optimizer/{i}", one) for i, one in enumerate(optimizer.variables)),

@@ -14,13 +14,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from wlasl_tfrecord import augment, dataset, evaluation, features
+from wlasl_tfrecord import augment, dataset, features
 from wlasl_tfrecord.augment import AugmentConfig
 from wlasl_tfrecord.epochs import MakeBatches, Phase, Run
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.index import ShardFolder, load_records
 from wlasl_tfrecord.recipes import Recipe
 from wlasl_tfrecord.rematerialisation import rematerialised
+from wlasl_tfrecord.scores import logits_model
 from wlasl_tfrecord.steps import batches_of_clips
 from wlasl_tfrecord.train_config import TrainConfig
 
@@ -93,14 +94,14 @@ def make_phase(name: str, run: Run, recipe: Recipe, folder: ShardFolder) -> Phas
     validated = "val" in folder.splits
     if not validated:
         run.say("no validation split: the last epoch is kept")
-    whole = evaluation.logits_model(model)
+    whole = logits_model(model)
     trained, scored = whole, whole
     training_batches: Callable[[int], MakeBatches] = frame_batches
     validation_batches: MakeBatches | None = frame_validation if validated else None
     if name == "head":
         _freeze_backbone(model)
         backbone = keras.Model(model.input, model.get_layer("features").output)
-        trained = evaluation.logits_model(model, "features")
+        trained = logits_model(model, "features")
         if not config.feature_cache:
             prepare = partial(features.frame_features, backbone, prepare)
         else:
