@@ -30,8 +30,8 @@ GROUPS = {
     "inspection": "contact_sheet damage folder_check inspection record_check",
     "training": "checkpoints epochs evaluation feature_files features history loop "
     "parts phases progress recipes rematerialisation replica_seeds run_config runs "
-    "saving schedules scores steps stop_signals strategies train_config training "
-    "workers",
+    "saving schedules scores steps stop_signals strategies train_config train_report "
+    "training workers",
     "serving": "export prediction serving",
     "demonstration": "hand_backbone",
 }

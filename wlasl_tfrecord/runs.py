@@ -15,11 +15,12 @@ import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wlasl_tfrecord import locks
 from wlasl_tfrecord.clips import ClipSpec, Framing
 from wlasl_tfrecord.errors import OutputError, TrainingError
 
@@ -27,6 +28,7 @@ __all__ = [
     "ModelInfo",
     "find_run",
     "model_path",
+    "own_folder",
     "read_json",
     "read_model_info",
     "write_json",
@@ -124,6 +126,27 @@ def find_run(runs_dir: str | os.PathLike[str] = "runs") -> Path:
             "name its folder with --run"
         )
     return max(found, key=lambda path: path.stat().st_mtime).parent
+
+
+@contextlib.contextmanager
+def own_folder(run_dir: Path) -> Iterator[None]:
+    """Makes a run folder, and keeps other runs out of it.
+
+    Raises:
+        OutputError: If it cannot be made, or another run has it.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            run_dir.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locks.locked(run_dir))
+        except OSError as error:
+            raise OutputError(
+                f"cannot create {run_dir} ({error.strerror}); choose another --out"
+            ) from error
+        # What a run that was killed had begun to write; nobody else writes here now.
+        for path in run_dir.rglob(".*.part*"):
+            path.unlink(missing_ok=True)
+        yield
 
 
 def write_json(path: str | os.PathLike[str], value: object) -> None:

@@ -3,11 +3,9 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -16,14 +14,13 @@ from wlasl_tfrecord import (
     checkpoints,
     dataset,
     history,
-    locks,
     recipes,
     runs,
     saving,
     strategies,
 )
 from wlasl_tfrecord.epochs import Run
-from wlasl_tfrecord.errors import OutputError, TrainingError
+from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.index import ShardFolder, load_folder
 from wlasl_tfrecord.loop import run_phase
 from wlasl_tfrecord.phases import make_phase, phase_names
@@ -37,39 +34,10 @@ from wlasl_tfrecord.run_config import (
 )
 from wlasl_tfrecord.stop_signals import stop_signals
 from wlasl_tfrecord.train_config import TrainConfig
+from wlasl_tfrecord.train_report import TrainReport, report_run
 from wlasl_tfrecord.workers import differs, lost_worker, sum_over_replicas
 
-__all__ = ["TrainReport", "train"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainReport:
-    """What a training left behind.
-
-    Attributes:
-        run_dir: Where it lies.
-        best: The history's row of the epoch whose weights the model has.
-        num_epochs: How many epochs there were, over all phases.
-        seconds: What they took.
-    """
-
-    run_dir: Path
-    best: Mapping[str, Any]
-    num_epochs: int
-    seconds: float
-
-    def __str__(self) -> str:
-        """Writes the lines that bin/train prints."""
-        row = self.best
-        kind = "val_" if row.get("val_top1") is not None else ""
-        name = "validation" if kind else "training"
-        return (
-            f"best of {self.num_epochs} epochs in {self.seconds:.0f} s: {row['phase']} "
-            f"{row['epoch']:.0f}, {name} top-1 {row[kind + 'top1']:.1%}, "
-            f"top-5 {row[kind + 'top5']:.1%}\n"
-            f"model and curves in {self.run_dir}/: model.keras, model.json, "
-            "history.csv, history.png"
-        )
+__all__ = ["train"]
 
 
 def train(
@@ -132,7 +100,7 @@ def train(
         tf.config.experimental.enable_op_determinism()
     run_dir = Path(out)
     with (
-        _own_folder(run_dir) if chief else contextlib.nullcontext(),
+        runs.own_folder(run_dir) if chief else contextlib.nullcontext(),
         stop_signals() as stopped,
         _lost_workers_by_name(strategy),
     ):
@@ -253,13 +221,7 @@ def _train(
         saving.save_h5(run_dir, recipe, folder, options, say)
     # A worker that leaves while another works would be taken for dead.
     sum_over_replicas(strategy, [1])
-    rows = progress.rows
-    return TrainReport(
-        run_dir=run_dir,
-        best=_best_row(rows),
-        num_epochs=len(rows),
-        seconds=sum(row["seconds"] for row in rows),
-    )
+    return report_run(run_dir, progress.rows)
 
 
 def _next_phase(progress: Progress, number: int) -> Progress:
@@ -273,23 +235,6 @@ def _next_phase(progress: Progress, number: int) -> Progress:
 
 
 @contextlib.contextmanager
-def _own_folder(run_dir: Path) -> Iterator[None]:
-    """Makes the run folder, and keeps other runs out of it."""
-    with contextlib.ExitStack() as held:
-        try:
-            run_dir.mkdir(parents=True, exist_ok=True)
-            held.enter_context(locks.locked(run_dir))
-        except OSError as error:
-            raise OutputError(
-                f"cannot create {run_dir} ({error.strerror}); choose another --out"
-            ) from error
-        # What a run that was killed had begun to write; nobody else writes here now.
-        for path in run_dir.rglob(".*.part*"):
-            path.unlink(missing_ok=True)
-        yield
-
-
-@contextlib.contextmanager
 def _lost_workers_by_name(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """Turns what TensorFlow says of a worker that is gone into one line."""
     try:
@@ -299,13 +244,6 @@ def _lost_workers_by_name(strategy: tf.distribute.Strategy) -> Iterator[None]:
         if lost is None:
             raise
         raise TrainingError(lost) from error
-
-
-def _best_row(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Finds the epoch whose weights were kept."""
-    if "val_top1" not in rows[-1]:
-        return rows[-1]
-    return max(rows, key=lambda row: (row["val_top1"], -row["val_loss"]))
 
 
 def _say_nothing(line: str) -> None:
