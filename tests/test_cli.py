@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import CHECKOUT
 
 from wlasl_tfrecord import cli
 from wlasl_tfrecord.clips import ClipSpec
@@ -97,6 +98,11 @@ COMMANDS = (
 )
 
 
+PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+# Of benchmarks/ and TensorBoard, which the pages show too.
+OTHERS = {"--jpeg", "--logdir", "--raw", "--rounds", "--turns"}
+
+
 def explained_options(command, monkeypatch, capsys):
     """Gives the options of a command, each with what --help says of it."""
     monkeypatch.setenv("COLUMNS", "200")
@@ -114,6 +120,36 @@ def test_help_explains_every_option(command, monkeypatch, capsys):
     options = explained_options(command, monkeypatch, capsys)
     assert len(options) > 3
     assert [name for name, explanation in options.items() if not explanation] == []
+
+
+def test_the_pages_have_every_option_and_no_other(monkeypatch, capsys):
+    options = {
+        name
+        for command in COMMANDS
+        for name in explained_options(command, monkeypatch, capsys)
+    }
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    named = {
+        "--" + name.removeprefix("no-")
+        for name in re.findall(r"(?<![\w-])--([a-z][a-z0-9-]+)", text)
+    }
+    # absl has --helpfull in every command.
+    assert options - named == {"--helpfull"}
+    assert named - options == OTHERS
+
+
+def test_the_tests_that_are_named_as_examples_exist():
+    named = [
+        example
+        for page in ("CONTRIBUTING.md", "bin/test")
+        for example in re.findall(
+            r"bin/test (tests/\w+\.py) -k (\w+)", (CHECKOUT / page).read_text("utf-8")
+        )
+    ]
+    assert len(named) == 2
+    for file, word in named:
+        tests = (CHECKOUT / file).read_text(encoding="utf-8")
+        assert re.search(rf"def test_\w*{word}", tests), word
 
 
 PROGRAM = """
