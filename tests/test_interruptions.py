@@ -177,8 +177,29 @@ def test_every_moment_of_the_last_step_can_be_interrupted(
             patch.setattr(output_folders.os, "remove", step(real_remove))
             with contextlib.suppress(Died):
                 write_shards(manifest, out, options=OPTIONS, workers=2, src=src)
+        if (out / "index.json").exists():
+            # It is the last to come, and the first to go.
+            left = folder_bytes(out)
+            assert {name: left.get(name) for name in undisturbed} == undisturbed
     write_shards(manifest, out, options=OPTIONS, workers=2, src=src)
     assert folder_bytes(out) == undisturbed
+
+
+def test_a_shard_is_on_the_disk_before_it_is_noted(tmp_path, src, monkeypatch):
+    # Else a machine that loses its power could keep the note, and not the shard.
+    real_fsync = os.fsync
+    synced = []
+
+    def fsync(descriptor):
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        assert not path.with_name(f"{path.name}.json").exists()
+        synced.append(path.name)
+        real_fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    out = tmp_path / "s"
+    write_shards(read_manifest(src), out, options=OPTIONS, workers=2)
+    assert sorted(synced) == sorted(path.name for path in out.glob("*.tfrecord-*"))
 
 
 def test_ctrl_c_stops_at_once_and_says_how_to_continue(tmp_path, numbered_video):
@@ -197,11 +218,11 @@ def test_ctrl_c_stops_at_once_and_says_how_to_continue(tmp_path, numbered_video)
 
 
 def test_ctrl_c_stops_at_once_while_large_files_are_read(tmp_path):
-    # Each takes several seconds to read, and eight are read at the same time.
+    # Each takes many minutes to read, and eight are read at the same time.
     (tmp_path / "src" / "book").mkdir(parents=True)
     for n in range(8):
         with (tmp_path / "src" / "book" / f"{n}.mp4").open("wb") as file:
-            file.truncate(8 << 30)
+            file.truncate(1 << 40)
     process = start_in_group(tmp_path / "src", tmp_path / "s")
 
     def is_reading():
@@ -234,11 +255,9 @@ def start_in_group(src, out):
 
 
 def check_ctrl_c(process):
-    """Presses Ctrl-C, and waits for the end."""
+    """Presses Ctrl-C, and waits for the end; what is left to do takes minutes."""
     os.killpg(process.pid, signal.SIGINT)
-    began = time.monotonic()
     _, stderr = process.communicate(timeout=30)
-    assert time.monotonic() - began < 2
     assert process.returncode == 130
     assert "the same command continues where it was" in stderr
     assert "Traceback" not in stderr
