@@ -30,7 +30,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from wlasl_tfrecord import index, input_fn, load_folder, throughput
+from wlasl_tfrecord import index, input_fn, input_limit, load_folder
 from wlasl_tfrecord.clips import ClipSpec
 from wlasl_tfrecord.examples import FRAMES_KEY, ID_KEY, decode_frames, parse_clip
 from wlasl_tfrecord.folder_files import folder_files
@@ -73,8 +73,8 @@ def main() -> int:
             if not arguments.only or arguments.only in name
         }
         limits = {
-            "raw": [throughput.measure_limit(raw, arguments.split, seconds=1.0)],
-            "jpeg": [throughput.measure_limit(jpeg, arguments.split, seconds=1.0)],
+            "raw": [input_limit.measure_limit(raw, arguments.split, seconds=1.0)],
+            "jpeg": [input_limit.measure_limit(jpeg, arguments.split, seconds=1.0)],
         }
         best = {name: (0.0, float("inf")) for name in chosen}
         for _ in range(arguments.turns):
@@ -86,7 +86,7 @@ def main() -> int:
                 best[name] = (max(best[name][0], rate), min(best[name][1], cpu_ms))
             for codec, folder in (("raw", raw), ("jpeg", jpeg)):
                 limits[codec].append(
-                    throughput.measure_limit(folder, arguments.split, seconds=1.0)
+                    input_limit.measure_limit(folder, arguments.split, seconds=1.0)
                 )
         seconds = min(_first_batch(scratch) for _ in range(arguments.turns))
     _print_table(best, limits, raw.clip.num_bytes, arguments)
@@ -438,7 +438,7 @@ def _first_batch(scratch: str) -> float:
 
 def _print_table(
     best: dict[str, tuple[float, float]],
-    limits: dict[str, list[throughput.Rate]],
+    limits: dict[str, list[input_limit.Rate]],
     clip_bytes: int,
     arguments: argparse.Namespace,
 ) -> None:

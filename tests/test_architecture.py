@@ -25,8 +25,8 @@ GROUPS = {
     "digests finished_shards folder_files folder_plan gaps outcomes output_folders "
     "plan report shard_files shard_writer shards work_folder",
     "drawing": "canvas figure poses signers synthetic synthetic_video",
-    "reading": "augment dataset elements memory order reader records throughput "
-    "windows",
+    "reading": "augment dataset elements input_limit memory order reader records "
+    "throughput windows",
     "inspection": "contact_sheet damage folder_check inspection record_check",
     "training": "checkpoints epochs evaluation feature_files features history loop "
     "parts phases progress recipes rematerialisation replica_seeds run_config runs "
@@ -52,15 +52,15 @@ MAY_IMPORT = {
 # What costs seconds or hundreds of megabytes to import, and the modules that do so when
 # they are imported themselves. The others do it in the function that needs it.
 HEAVY = {
-    "cv2": "canvas captures decode decoder_process figure framing synthetic_video "
-    "throughput",
+    "cv2": "canvas captures decode decoder_process figure framing input_limit "
+    "synthetic_video",
     "keras": "epochs export features hand_backbone loop phases rematerialisation "
     "replica_seeds saving scores serving steps training",
     "matplotlib": "contact_sheet",
     "tensorflow": "augment contact_sheet dataset elements epochs evaluation examples "
-    "export features folder_check loop order parts phases reader record_check records "
-    "rematerialisation replica_seeds scores steps strategies throughput training "
-    "windows workers",
+    "export features folder_check input_limit loop order parts phases reader "
+    "record_check records rematerialisation replica_seeds scores steps strategies "
+    "throughput training windows workers",
 }
 
 

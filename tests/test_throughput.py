@@ -5,7 +5,8 @@ import pytest
 from wlasl_tfrecord.cli import bench
 from wlasl_tfrecord.errors import RecordError
 from wlasl_tfrecord.index import load_folder, load_records
-from wlasl_tfrecord.throughput import Rate, advise, measure_input, measure_limit
+from wlasl_tfrecord.input_limit import Rate, measure_limit
+from wlasl_tfrecord.throughput import advise, measure_input
 
 STAGES = ["read", "parse", "decode", "augment", "batch"]
 

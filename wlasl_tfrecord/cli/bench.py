@@ -52,10 +52,12 @@ def _bench(arguments: argparse.Namespace) -> int:
 
     # Only now TensorFlow: a wrong folder should be told at once.
     import_tensorflow()
-    from wlasl_tfrecord import throughput
+    from wlasl_tfrecord import input_limit, throughput
 
     print(f"{folder.directory}: {num_clips} {arguments.split} clips, {folder.codec}")
-    limit = throughput.measure_limit(folder, arguments.split, seconds=arguments.seconds)
+    limit = input_limit.measure_limit(
+        folder, arguments.split, seconds=arguments.seconds
+    )
     # Decoding limits no stage before it.
     before = ("read", "parse") if folder.codec != "raw" else ()
     rates = throughput.measure_input(
