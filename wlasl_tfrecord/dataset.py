@@ -16,7 +16,7 @@ from wlasl_tfrecord.elements import Features, describe, make_table, select
 from wlasl_tfrecord.examples import decode_encoded
 from wlasl_tfrecord.index import ShardFolder, load_folder, load_records
 from wlasl_tfrecord.memory import plan_buffers
-from wlasl_tfrecord.order import Order, clip_seed, locate
+from wlasl_tfrecord.order import Order, clip_seed, locate, numbered
 from wlasl_tfrecord.reader import check_ends, make_reader
 from wlasl_tfrecord.windows import Part, read_window, window_range
 
@@ -181,7 +181,7 @@ def input_fn(
     fresh = training and stop is not None
     if in_windows and features != "keys":
         clips = (
-            _numbered(window_range(clip_order, part), seed, fresh=fresh)
+            numbered(window_range(clip_order, part), seed, fresh=fresh)
             .flat_map(
                 lambda window, first_epoch: read_window(  # pyright: ignore
                     clip_order,
@@ -206,7 +206,7 @@ def input_fn(
             clip = read_clip(place)
             return clip if config is None else change(clip, config)
 
-        places = _numbered(part.positions, seed, fresh=fresh)
+        places = numbered(part.positions, seed, fresh=fresh)
         clips = places.map(make_clip, num_parallel_calls=calls)
 
     def finish(values: Mapping[str, tf.Tensor]):
@@ -300,42 +300,3 @@ def _division(
             f"{pipelines} workers; choose a multiple of {replicas}"
         )
     return pipelines, context.input_pipeline_id, replicas
-
-
-def _numbered(numbers: range, seed: int, *, fresh: bool) -> tf.data.Dataset:
-    """Pairs each position, or window, with the number to add to its epoch.
-
-    It is 0 in the first iteration of the dataset. With `fresh` it is another one in
-    each later iteration, because Keras iterates a dataset anew in each epoch and would
-    otherwise see the same order each time. The number comes from a random dataset that
-    is drawn anew in each iteration, the only iteration counter of tf.data that has no
-    variable, which tf.data service could not send to its workers.
-    """
-    counted = tf.data.Dataset.range(numbers.start, numbers.stop, numbers.step)
-    if not fresh:
-        return counted.map(lambda number: (number, tf.constant(0, tf.int64)))
-
-    def draw() -> tf.data.Dataset:
-        # As Dataset.random makes it where no tf.random.set_seed was called: with one,
-        # it would draw something else, and workers with different ones differ.
-        numbers = tf.raw_ops.RandomDatasetV2(
-            seed=87654321,
-            seed2=seed,
-            seed_generator=tf.raw_ops.DummySeedGenerator(),
-            output_types=[tf.int64],
-            output_shapes=[[]],
-            rerandomize_each_iteration=True,
-        )
-        spec = tf.TensorSpec([], tf.int64)
-        return tf.data.experimental.from_variant(numbers, spec).take(1)
-
-    # A twin gives away what the first iteration will draw.
-    first_draw = next(iter(draw()))
-
-    def numbered(drawn: tf.Tensor) -> tf.data.Dataset:
-        # 31 bits above the 32 that real epochs take.
-        other = (1 + tf.math.floormod(drawn, 2**31 - 1)) * 2**32
-        first_epoch = tf.where(drawn == first_draw, tf.constant(0, tf.int64), other)
-        return counted.map(lambda number: (number, first_epoch))
-
-    return draw().flat_map(numbered)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-__all__ = ["Order", "clip_seed", "locate"]
+__all__ = ["Order", "clip_seed", "locate", "numbered"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +120,45 @@ def clip_seed(seed: int, epoch: tf.Tensor, record: tf.Tensor) -> tf.Tensor:
     # Each half of the epoch beside one of the other numbers.
     low, high = tf.math.floormod(epoch, 2**32), epoch // 2**32
     return tf.stack([seed * 2**32 + low, record * 2**32 + high], axis=-1)
+
+
+def numbered(numbers: range, seed: int, *, fresh: bool) -> tf.data.Dataset:
+    """Pairs each position, or window, with the number to add to its epoch.
+
+    It is 0 in the first iteration of the dataset. With `fresh` it is another one in
+    each later iteration, because Keras iterates a dataset anew in each epoch and would
+    otherwise see the same order each time. The number comes from a random dataset that
+    is drawn anew in each iteration, the only iteration counter of tf.data that has no
+    variable, which tf.data service could not send to its workers.
+    """
+    counted = tf.data.Dataset.range(numbers.start, numbers.stop, numbers.step)
+    if not fresh:
+        return counted.map(lambda number: (number, tf.constant(0, tf.int64)))
+
+    def draw() -> tf.data.Dataset:
+        # As Dataset.random makes it where no tf.random.set_seed was called: with one,
+        # it would draw something else, and workers with different ones differ.
+        numbers = tf.raw_ops.RandomDatasetV2(
+            seed=87654321,
+            seed2=seed,
+            seed_generator=tf.raw_ops.DummySeedGenerator(),
+            output_types=[tf.int64],
+            output_shapes=[[]],
+            rerandomize_each_iteration=True,
+        )
+        spec = tf.TensorSpec([], tf.int64)
+        return tf.data.experimental.from_variant(numbers, spec).take(1)
+
+    # A twin gives away what the first iteration will draw.
+    first_draw = next(iter(draw()))
+
+    def add_number(drawn: tf.Tensor) -> tf.data.Dataset:
+        # 31 bits above the 32 that real epochs take.
+        other = (1 + tf.math.floormod(drawn, 2**31 - 1)) * 2**32
+        first_epoch = tf.where(drawn == first_draw, tf.constant(0, tf.int64), other)
+        return counted.map(lambda number: (number, first_epoch))
+
+    return draw().flat_map(add_number)
 
 
 def _shuffle(
