@@ -1,6 +1,7 @@
 """The sharder is killed and stopped, and comes out with the same bytes."""
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import random
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sharding import (
@@ -144,43 +146,72 @@ def test_killed_twenty_times_the_bytes_are_the_same(
     assert num_killed >= 18
 
 
+class Died(BaseException):
+    """Stands for the end of a process."""
+
+
+def dying_after(num_steps):
+    """Gives an `os` in which the next renaming or removal but so many is the last."""
+    left = iter([False] * num_steps)
+
+    def step(function):
+        def call(*args, **kwargs):
+            if next(left, True):
+                raise Died
+            return function(*args, **kwargs)
+
+        return call
+
+    changed = {"replace": step(os.replace), "remove": step(os.remove)}
+    return SimpleNamespace(**{**vars(os), **changed})
+
+
 def test_every_moment_of_the_last_step_can_be_interrupted(
     tmp_path, src, undisturbed, monkeypatch
 ):
     # The end of a run is a row of renamings; a process that dies between two of them is
-    # one in which the n-th raises.
+    # one in which the n-th raises. The folder was finished before, with a video less.
     manifest = read_manifest(src)
-    real_replace, real_remove = os.replace, os.remove
-
-    class Died(BaseException):
-        pass
-
-    def dying_after(steps):
-        left = [steps]
-
-        def step(function):
-            def call(*args, **kwargs):
-                if left[0] == 0:
-                    raise Died
-                left[0] -= 1
-                return function(*args, **kwargs)
-
-            return call
-
-        return step
-
+    fewer = dataclasses.replace(manifest, instances=manifest.instances[1:])
     out = tmp_path / "s"
-    for steps in (0, 1, 5, 20, 33, 34, 36, 38):
+    write_shards(fewer, out, options=OPTIONS, workers=2, src=src)
+    before = folder_bytes(out)
+    last = 0
+    # All shards are moved alike; what comes behind them is tried one by one.
+    for num_steps in (0, 1, NUM_SHARDS // 2, *range(NUM_SHARDS, 99)):
         with monkeypatch.context() as patch:
-            step = dying_after(steps)
-            patch.setattr(output_folders.os, "replace", step(real_replace))
-            patch.setattr(output_folders.os, "remove", step(real_remove))
-            with contextlib.suppress(Died):
+            patch.setattr(output_folders, "os", dying_after(num_steps))
+            try:
                 write_shards(manifest, out, options=OPTIONS, workers=2, src=src)
+                break
+            except Died:
+                last = num_steps
         if (out / "index.json").exists():
-            # It is the last to come, and the first to go.
+            # It is the first to go, and the last to come.
             left = folder_bytes(out)
-            assert {name: left.get(name) for name in undisturbed} == undisturbed
+            assert {name: left.get(name) for name in before} == before
+    assert last > NUM_SHARDS + 2
+    assert folder_bytes(out) == undisturbed
+
+
+def test_an_index_that_is_half_written_is_not_seen(
+    tmp_path, src, undisturbed, monkeypatch
+):
+    manifest = read_manifest(src)
+    out = tmp_path / "s"
+
+    def open_and_die(path, mode):
+        if mode == "wb" and "index.json" in os.path.basename(path):
+            Path(path).write_bytes(b"{")
+            raise Died
+        return open(path, mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(output_folders, "open", open_and_die, raising=False)
+        with pytest.raises(Died):
+            write_shards(manifest, out, options=OPTIONS, workers=2, src=src)
+    assert (out / "dataset_info.json").exists()
+    assert not (out / "index.json").exists()
     write_shards(manifest, out, options=OPTIONS, workers=2, src=src)
     assert folder_bytes(out) == undisturbed
 
