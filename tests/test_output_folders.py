@@ -108,6 +108,27 @@ def test_a_file_that_may_not_grow_is_one_clear_line(tmp_path, src, undisturbed):
     assert folder_bytes(out) == undisturbed
 
 
+def test_what_is_put_in_its_place_is_on_the_disk(tmp_path, src, monkeypatch):
+    out = tmp_path / "s"
+    on_disk, placed = set(), {}
+    fsync, replace = os.fsync, os.replace
+
+    def noted_fsync(descriptor):
+        fsync(descriptor)
+        on_disk.add(os.fstat(descriptor).st_ino)
+
+    def noted_replace(old, new):
+        if Path(new).parent == out:
+            placed[Path(new).name] = os.stat(old).st_ino in on_disk
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    write_shards(manifest_of(src), out, options=OPTIONS)
+    assert set(placed) == {path.name for path in out.iterdir()}
+    assert all(placed.values()), placed
+
+
 def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path, src, shard):
     (tmp_path / "file").write_text("not a folder")
     done = shard(src, tmp_path / "file" / "s")

@@ -1,5 +1,6 @@
 """The plan of a run: what a shard folder will hold, and what of it is there already."""
 
+import math
 import os
 import shutil
 from collections import Counter
@@ -226,10 +227,9 @@ def check_space(plan: FolderPlan) -> None:
 
 
 def _size(num_bytes: int) -> str:
-    mebibytes = num_bytes / 2**20
-    return (
-        f"{mebibytes / 1024:,.1f} GiB" if mebibytes >= 1024 else f"{mebibytes:.0f} MiB"
-    )
+    if num_bytes < 2**30:
+        return f"{math.ceil(num_bytes / 2**20)} MiB"
+    return f"{num_bytes / 2**30:,.1f} GiB"
 
 
 def _free_bytes(root: str) -> int:

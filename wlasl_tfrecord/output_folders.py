@@ -113,4 +113,7 @@ def _write_whole(path: str, work_dir: str, content: bytes) -> None:
     aside = os.path.join(work_dir, f"{os.path.basename(path)}.tmp")
     with open(aside, "wb") as file:
         file.write(content)
+        # The shards are on the disk; after a power cut, what says so must not be empty.
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(aside, path)
