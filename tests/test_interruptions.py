@@ -230,7 +230,7 @@ def test_a_shard_is_on_the_disk_before_it_is_noted(tmp_path, src, monkeypatch):
     monkeypatch.setattr(os, "fsync", fsync)
     out = tmp_path / "s"
     write_shards(read_manifest(src), out, options=OPTIONS, workers=2)
-    assert sorted(synced) == sorted(path.name for path in out.glob("*.tfrecord-*"))
+    assert {path.name for path in out.glob("*.tfrecord-*")} < set(synced)
 
 
 def test_ctrl_c_stops_at_once_and_says_how_to_continue(tmp_path, numbered_video):

@@ -35,6 +35,15 @@ def test_clips_become_probabilities(model, frames):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
 
+def test_the_backbone_sees_pixels_from_minus_one_to_one(model):
+    # As ImageNet's weights were trained.
+    extremes = np.zeros((1, *CLIP.shape), np.uint8)
+    extremes[..., 1] = 255
+    seen = np.asarray(model.get_layer("rescaling")(extremes))
+    assert seen[..., 0] == pytest.approx(-1)
+    assert seen[..., 1] == pytest.approx(1)
+
+
 def test_time_folded_into_the_batch_equals_time_distributed(model, frames):
     import keras
 

@@ -29,6 +29,7 @@ def train(
     inputs=None,
     policy="float32",
     remat=False,
+    epsilon=1e-7,
     **options,
 ):
     """Trains a small head and gives its weights, the results and the step."""
@@ -44,7 +45,7 @@ def train(
         features = keras.Input((5, 6))
         x = keras.layers.LSTM(7)(features)
         model = keras.Model(features, keras.layers.Dense(4, dtype="float32")(x))
-        optimizer = keras.optimizers.AdamW(0.01)
+        optimizer = keras.optimizers.AdamW(0.01, epsilon=epsilon)
     keras.config.set_dtype_policy(before)
     if remat:
         blocks = [[layer] for layer in model.layers[1:]]
@@ -143,6 +144,14 @@ def test_an_overflow_is_skipped_and_recovered_from(strategy_name):
     assert all(np.isfinite(weight).all() for weight in weights)
     losses = [float(r.sums[0]) for r in results if bool(r.finite)]
     assert losses[-1] < losses[0]
+
+
+def test_a_scaled_loss_gives_the_same_weights():
+    # With an epsilon so large that the size of a gradient counts, not its sign alone.
+    plain, _, _ = train(epsilon=1.0)
+    scaled, _, _ = train(epsilon=1.0, scale_loss=True)
+    assert_close(plain, scaled)
+    assert not np.allclose(plain[-1], train(epsilon=1.0, num_steps=0)[0][-1])
 
 
 def test_a_scale_that_holds_is_doubled(monkeypatch):
