@@ -59,11 +59,15 @@ def test_few_signers_still_fill_the_splits(tmp_path, num_signers, splits):
 
 def test_an_unknown_signer_is_left_out_of_splits_by_signer(tmp_path):
     touch(tmp_path, "1.mp4", "2.mp4")
-    rows = [wlasl_row("1"), wlasl_row("2", signer_id=-1)]
+    rows = [wlasl_row(str(n), signer_id=-1 if n > 1 else 3) for n in (1, 2, 3)]
     wlasl_json(tmp_path / "a.json", {"book": rows})
-    known, unknown = read_manifest(tmp_path, split_by="signer").instances
+    manifest = read_manifest(tmp_path, split_by="signer")
+    known, unknown, missing = manifest.instances
     assert known.problem is None
     assert unknown.problem == "its signer is unknown, splits are by signer"
+    # A video that is not there is missing, and has not failed.
+    assert (missing.path, missing.problem) == (None, None)
+    assert "; 2 instances of unknown signers are left out" in manifest.notes[-1]
     wlasl_json(tmp_path / "a.json", {"book": rows[1:]})
     with pytest.raises(ManifestError, match="names no signers, so splits by signer"):
         read_manifest(tmp_path, split_by="signer")
@@ -72,7 +76,9 @@ def test_an_unknown_signer_is_left_out_of_splits_by_signer(tmp_path):
 def test_splits_by_signer_of_the_real_annotations_are_pinned(wlasl_data):
     # Another value is another set of splits: results would no longer compare.
     manifest = read_manifest(wlasl_data / "wlasl-clips", split_by="signer")
-    assert "84 signers in train, 18 in val, 17 in test" in manifest.notes[-1]
+    assert manifest.notes[-1] == (
+        "splits by signer: 84 signers in train, 18 in val, 17 in test"
+    )
     assert Counter(i.split for i in manifest.instances) == {
         "train": 14_413,
         "val": 3_707,

@@ -78,15 +78,16 @@ def test_an_impossible_range_is_the_problem_of_that_instance(
     tmp_path, changes, message
 ):
     touch(tmp_path, "1.mp4", "2.mp4")
-    wlasl_json(
-        tmp_path / "a.json", {"book": [wlasl_row("1", **changes), wlasl_row("2")]}
-    )
-    bad, good = read_manifest(tmp_path).instances
+    rows = [wlasl_row("1", **changes), wlasl_row("2"), wlasl_row("3", **changes)]
+    wlasl_json(tmp_path / "a.json", {"book": rows})
+    bad, good, missing = read_manifest(tmp_path).instances
     assert bad.problem is not None
     assert message in bad.problem
     assert "\n" not in bad.problem
     assert len(bad.problem) < 250
     assert good.problem is None
+    # A video that is not there is missing, and has not failed.
+    assert missing.problem is None
 
 
 @pytest.mark.parametrize(

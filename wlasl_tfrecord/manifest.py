@@ -140,11 +140,10 @@ def _locate(manifest: Manifest, src: str) -> Manifest:
     instances: list[Instance] = []
     for instance in manifest.instances:
         path, problem = folder.find(instance.video_id)
-        instances.append(
-            dataclasses.replace(
-                instance, path=path, problem=instance.problem or problem
-            )
-        )
+        if path is not None:
+            # Of a video that is not there it would be no use to know.
+            problem = instance.problem or problem
+        instances.append(dataclasses.replace(instance, path=path, problem=problem))
     return manifest.replace(instances)
 
 
@@ -161,19 +160,22 @@ def _split_by_signer(manifest: Manifest) -> Manifest:
     for instance in manifest.instances:
         if instance.signer_id == UNKNOWN_SIGNER:
             # In whichever split it went, its signer might be in another one too.
-            reason = instance.problem or "its signer is unknown, splits are by signer"
+            reason = instance.problem
+            if instance.path is not None:
+                reason = reason or "its signer is unknown, splits are by signer"
             instances.append(dataclasses.replace(instance, problem=reason))
         else:
             split = splits[instance.signer_id]
             instances.append(dataclasses.replace(instance, split=split))
     counts = Counter(splits.values())
-    left_out = len(manifest.instances) - len(signers)
-    return manifest.replace(
-        instances,
+    note = (
         f"splits by signer: {counts['train']} signers in train, {counts['val']} in "
-        f"val, {counts['test']} in test; {left_out} instances of unknown signers are "
-        "left out",
+        f"val, {counts['test']} in test"
     )
+    left_out = len(manifest.instances) - len(signers)
+    if left_out:
+        note += f"; {left_out} instances of unknown signers are left out"
+    return manifest.replace(instances, note)
 
 
 def _first_glosses(manifest: Manifest, subset: int) -> Manifest:
