@@ -78,6 +78,8 @@ def test_the_example_of_another_network_trains(shards):
     assert "'accuracy'" in run(EXAMPLES[3], shards.parent)
 
 
+# Keras 3.9's own argmax, with NumPy 1.
+@pytest.mark.filterwarnings("ignore:NumPy will stop allowing:DeprecationWarning")
 @pytest.mark.parametrize("batch_size", [2, 4, 8])
 def test_keras_validates_pairs_exactly(shards, batch_size):
     # 5 clips, which fill none of these batches. "weighted" would not do: Keras divides
