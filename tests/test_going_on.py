@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from small_training import RECIPE, config, final_weights, run
 
+from wlasl_tfrecord import checkpoints
 from wlasl_tfrecord.errors import RecipeError, TrainingError
 
 FINISHED = {"epochs": 2}
@@ -98,6 +99,14 @@ def test_a_checkpoint_of_another_release_falls_back(shards, finished):
     assert "'what_is_new'); trying the one before" in lines[0]
     step = int(older.stem.split("-")[1])
     assert any(line.startswith(f"going on from step {step} ") for line in lines)
+    # And comes to the same end, by the same clips and with the same optimizer.
+    del arrays["progress.json"]
+    again = checkpoints.load_newest(folder / "checkpoints", print)
+    assert again is not None
+    assert again.arrays.keys() == arrays.keys()
+    assert any(name.startswith("optimizer/") for name in arrays)
+    for name, array in arrays.items():
+        np.testing.assert_allclose(again.arrays[name], array, atol=1e-6, err_msg=name)
 
 
 def test_damaged_features_are_computed_again_and_leftovers_go(shards, finished):
