@@ -11,10 +11,12 @@ import termios
 import threading
 from functools import partial
 
+import numpy as np
 import pytest
 import tqdm
-from small_training import RECIPE, config, run
+from small_training import RECIPE, config, final_weights, run
 
+from wlasl_tfrecord import checkpoints
 from wlasl_tfrecord.errors import TrainingError
 
 
@@ -31,6 +33,18 @@ def test_a_plateau_halves_the_rate_and_a_long_one_ends_the_phase(
     assert [rate * 1e12 for rate in rates] == pytest.approx([1, 1, 0.5, 0.25])
     assert report.num_epochs == 4
     assert lines[-1] == "no better validation for 3 epochs: phase ended early"
+
+
+def test_a_phase_ends_with_the_weights_of_its_best_epoch(shards, recipe, tmp_path):
+    # With such a rate an epoch is soon worse than the one before, and ends the phase.
+    wild = config(recipe, learning_rate=1.0, patience=1, epochs=30)
+    report, _ = run(shards, tmp_path, wild)
+    assert report.best["epoch"] == report.num_epochs - 1 < 29
+    newest = checkpoints.load_newest(tmp_path / "checkpoints", print)
+    assert newest is not None
+    left = [a for name, a in newest.arrays.items() if name.startswith("model/")]
+    for best in final_weights(tmp_path):
+        assert any(np.array_equal(best, one) for one in left)
 
 
 def test_callbacks_of_keras_are_told_and_may_stop(shards, recipe, tmp_path):
