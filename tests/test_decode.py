@@ -400,3 +400,20 @@ class TestRealClips:
         for path in paths:
             with pytest.raises(VideoError, match="not a video, or one that is cut off"):
                 decode(path)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_video_that_is_written_to_while_it_is_decoded_is_no_clip(
+    tmp_path, numbered_video, monkeypatch, fails
+):
+    path = numbered_video(tmp_path / "1.mp4", num_frames=9)
+
+    def write(*_, **__):
+        with path.open("ab") as file:
+            file.write(b"more")
+        if fails:
+            raise VideoError("unreadable: not a video")
+
+    monkeypatch.setattr("wlasl_tfrecord.decode.fit_frame", write)
+    with pytest.raises(VideoError, match=r"1\.mp4: changed: it was written to while"):
+        decode(path)

@@ -477,7 +477,10 @@ def test_a_split_of_which_nothing_can_be_decoded_is_no_split(tmp_path, manifest)
     assert write_shards(more, out, options=OPTIONS).num_shards_written == 0
 
 
-def test_unlucky_videos_are_tried_again_when_asked(tmp_path, manifest):
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_unlucky_videos_are_tried_again_when_asked(
+    tmp_path, manifest, monkeypatch, interrupted
+):
     # 36 megapixels: more than 250 MiB once they are decoded.
     path = str(tmp_path / "huge.avi")
     writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"MJPG"), 25, (6000, 6000))
@@ -486,15 +489,25 @@ def test_unlucky_videos_are_tried_again_when_asked(tmp_path, manifest):
     more = with_instances(manifest, instance("huge", path))
     out = tmp_path / "s"
     small = DecoderLimits(memory_mib=250)
-    report = write_shards(more, out, options=OPTIONS, limits=small, workers=2)
-    assert report.num_written == 24
-    assert failures(out)["huge"]["reason"] == (
-        "out of memory: its frames are too large"
-    )
-    report = write_shards(more, out, options=OPTIONS, workers=2)
-    assert report.num_shards_written == 0
+    if interrupted:
+        with monkeypatch.context() as patch:
+            patch.setattr("wlasl_tfrecord.shards.finish_folder", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                write_shards(more, out, options=OPTIONS, limits=small, workers=2)
+    else:
+        report = write_shards(more, out, options=OPTIONS, limits=small, workers=2)
+        assert report.num_written == 24
+        assert failures(out)["huge"]["reason"] == (
+            "out of memory: its frames are too large"
+        )
+        report = write_shards(more, out, options=OPTIONS, workers=2)
+        assert report.num_shards_written == 0
     report = write_shards(more, out, options=OPTIONS, workers=2, retry=True)
     assert (report.num_shards_written, report.num_written) == (1, 25)
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
 
 
 def test_workers_must_be_one_at_least(tmp_path, manifest):

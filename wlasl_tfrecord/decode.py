@@ -72,7 +72,7 @@ def decode_clip(
     Raises:
         VideoError: If this video does not become a clip. The message goes `name: kind:
             details`, where the kind is "unreadable", "too short", "range outside the
-            video" or "out of memory".
+            video", "out of memory" or "changed".
     """
     name = text_of(os.path.basename(os.path.normpath(os.fspath(path))))
     annotation = (start, stop, annotation_fps)
@@ -81,9 +81,15 @@ def decode_clip(
         if os.path.isdir(path):
             return frames, _decode_images(path, frames, framing, annotation)
         with open_file(path) as descriptor:
-            digest = sha256_of_file(descriptor)
-            location = _location(descriptor, path)
-            source = _decode_video(location, digest, frames, framing, annotation)
+            written = _last_written(descriptor)
+            try:
+                digest = sha256_of_file(descriptor)
+                location = _location(descriptor, path)
+                source = _decode_video(location, digest, frames, framing, annotation)
+            finally:
+                # What came of it would go under the digest of what it was before.
+                if _last_written(descriptor) != written:
+                    raise VideoError("changed: it was written to while it was decoded")
             return frames, source
     except VideoError as error:
         raise VideoError(f"{name}: {error}") from error
@@ -220,6 +226,11 @@ def _source(
         sha256=digest,
         num_promised_frames=promised,
     )
+
+
+def _last_written(descriptor: int) -> tuple[int, int]:
+    stat = os.fstat(descriptor)
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _location(descriptor: int, path: str | os.PathLike[str]) -> str:

@@ -128,7 +128,9 @@ _UNLUCKY = ("timeout", "crash", "out of memory")
 
 def _kinds(shard: WrittenShard) -> set[str]:
     """Gives the ways in which videos of a shard failed."""
-    return {reason.partition(": ")[0] for reason in shard.failures.values()}
+    # A decoder's own reasons begin with the name of the file.
+    starts = (reason.split(": ")[:2] for reason in shard.failures.values())
+    return {kind for start in starts for kind in start}
 
 
 def _previous_shards(root: str, options: ShardOptions) -> dict[str, WrittenShard]:
