@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from wlasl_tfrecord.clips import ClipSpec, frame_indices
+from wlasl_tfrecord.contents import sha256_of
 from wlasl_tfrecord.decode import decode_clip
 from wlasl_tfrecord.errors import VideoError
 
@@ -417,3 +418,18 @@ def test_a_video_that_is_written_to_while_it_is_decoded_is_no_clip(
     monkeypatch.setattr("wlasl_tfrecord.decode.fit_frame", write)
     with pytest.raises(VideoError, match=r"1\.mp4: changed: it was written to while"):
         decode(path)
+
+
+def test_images_that_change_while_they_are_decoded_have_another_digest(
+    tmp_path, monkeypatch
+):
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.zeros((8, 8, 3), np.uint8))
+    planned = sha256_of(tmp_path)
+
+    def write(*_, **__):
+        cv2.imwrite(str(tmp_path / "2.png"), np.ones((8, 8, 3), np.uint8))
+
+    monkeypatch.setattr("wlasl_tfrecord.decode.fit_frame", write)
+    _, source = decode(tmp_path)
+    assert source.sha256 != planned

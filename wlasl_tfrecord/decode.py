@@ -176,7 +176,6 @@ def _decode_images(
 ) -> ClipSource:
     """Decodes a clip of a folder of numbered images, which has no rate of its own."""
     paths = image_files(directory)
-    digest = sha256_of(directory)
     fps = annotation[2] or ANNOTATION_FPS
     sign = sign_range(len(paths), fps, *annotation)
     wanted = _wanted(sign, len(frames))
@@ -192,7 +191,8 @@ def _decode_images(
                 f"unreadable: {text_of(os.path.basename(paths[number]))} is no image"
             )
         _keep(image.astype(np.uint8, copy=False), number, wanted, framing, frames)
-    return _source(digest, fps, len(paths), sign, wanted)
+    # Last, so that it is none of what was planned if an image changed meanwhile.
+    return _source(sha256_of(directory), fps, len(paths), sign, wanted)
 
 
 def _wanted(sign: SignRange, num_frames: int) -> list[int]:
