@@ -37,6 +37,12 @@ def pytest_sessionstart() -> None:
     tf.config.set_logical_device_configuration(cpu, [half, half])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files with slow tests first: begun last, one would run on alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def wlasl_data() -> Path:
     """The folder with real WLASL clips and annotations; skips where there is none."""
