@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import hashlib
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
+from sharding import folder_bytes
 
 from wlasl_tfrecord import examples, index
 from wlasl_tfrecord.clips import ClipSpec, frame_indices
@@ -68,15 +68,6 @@ def manifest(videos):
 
 def with_instances(manifest, *more):
     return dataclasses.replace(manifest, instances=(*manifest.instances, *more))
-
-
-def folder_bytes(out):
-    """Every file of a folder, hidden ones too, with the digest of its content."""
-    return {
-        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(out.rglob("*"))
-        if path.is_file()
-    }
 
 
 def read_clips(out, split, keys=("clip/label/index", "clip/media_id")):

@@ -1,6 +1,5 @@
 """The working folder: what an interrupted run leaves, and what a later one takes."""
 
-import hashlib
 import itertools
 import os
 import shutil
@@ -11,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from sharding import folder_bytes
 
 from wlasl_tfrecord import index
 from wlasl_tfrecord.cli.shard import main
@@ -42,14 +42,6 @@ def src(tmp_path, videos):
 def arguments(src, out, *more):
     small = ("--num-frames", "6", "--size", "64", "--workers", "1")
     return ["--src", str(src), "--out", str(out), *small, *more]
-
-
-def folder_bytes(out):
-    return {
-        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(out.rglob("*"))
-        if path.is_file()
-    }
 
 
 def kill_when_a_shard_is_settled(src, out, *more):
