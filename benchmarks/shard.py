@@ -5,22 +5,28 @@ Everything is measured on the same clips, one after the other, in one run:
 - limit: OpenCV's `grab()` on every frame, one thread, nothing else;
 - guide: what tutorials do, every frame read and written as a JPEG file;
 - ours: `write_shards`, all processes counted, writing included; what it costs to start
-  (imports, decoder processes) is measured with a single tiny clip and taken off.
+  (imports, decoder processes) is measured with two tiny clips and taken off.
+
+The machine drifts, so every run has a limit of its own, measured right before it, and
+what is printed are medians of the ratios. A folder of thousands of clips is written for
+minutes, so a few clips are taken several times: in the first seconds the kernel still
+gathers the memory that it writes through.
 
     python benchmarks/shard.py path/to/wlasl-clips --annotations path/to/annotations
 """
 
 import argparse
-import contextlib
 import dataclasses
+import multiprocessing
 import os
 import resource
 import shutil
 import statistics
 import tempfile
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -28,9 +34,27 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import cv2
 import numpy as np
 
+from wlasl_tfrecord.index import Codec
 from wlasl_tfrecord.instances import Instance, Manifest
 from wlasl_tfrecord.manifest import read_manifest
 from wlasl_tfrecord.shards import ShardOptions, write_shards
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a run took.
+
+    Attributes:
+        cpu: CPU seconds of the process and its children.
+        wall: Seconds.
+        own_mib: Peak memory of the process in MiB.
+        child_mib: That of the largest of its children.
+    """
+
+    cpu: float
+    wall: float
+    own_mib: float
+    child_mib: float
 
 
 def main() -> None:
@@ -38,80 +62,122 @@ def main() -> None:
     parser.add_argument("src", type=Path)
     parser.add_argument("--annotations", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--copies", type=int, default=4, help="how often bin/shard takes each clip"
+    )
     arguments = parser.parse_args()
-    cv2.setNumThreads(1)
-    peaks = [0.0]
-    threading.Thread(target=_watch_children, args=(peaks,), daemon=True).start()
     manifest = read_manifest(arguments.src, annotations=arguments.annotations)
-    present = tuple(i for i in manifest.instances if i.path)
-    manifest = dataclasses.replace(manifest, instances=present)
+    present = [i for i in manifest.instances if i.path]
     paths = [i.path for i in present if i.path]
+    copies = tuple(
+        dataclasses.replace(instance, video_id=f"{instance.video_id}-{copy}")
+        for copy in range(arguments.copies)
+        for instance in present
+    )
+    manifest = dataclasses.replace(manifest, instances=copies)
+    print(f"{len(paths)} clips, medians of {arguments.rounds} rounds, OpenCV", end=" ")
+    print(f"{cv2.__version__}, {len(os.sched_getaffinity(0))} cores")
+    usages: dict[str, list[Usage]] = {name: [] for name in ("guide", *_OURS)}
+    limits: dict[str, list[float]] = {name: [] for name in usages}
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch)
         tiny = _tiny_manifest(out)
-        runs: dict[str, Callable[[], None]] = {
-            "limit": lambda: _grab_all(paths),
-            "guide": lambda: _extract_all(paths, out / "frames"),
-            "raw, 1 worker": lambda: _shard(manifest, out, ShardOptions(), 1),
-            "raw, 2 workers": lambda: _shard(manifest, out, ShardOptions(), 2),
-            "jpeg, 1 worker": lambda: _shard(
-                manifest, out, ShardOptions(codec="jpeg"), 1
-            ),
-            "jpeg, 2 workers": lambda: _shard(
-                manifest, out, ShardOptions(codec="jpeg"), 2
-            ),
-        }
-        start = {
-            workers: _measure(lambda n=workers: _shard(tiny, out, ShardOptions(), n))
-            for workers in (1, 2)
-        }
-        cpu: dict[str, list[float]] = {name: [] for name in runs}
-        wall: dict[str, list[float]] = {name: [] for name in runs}
+        _limit(paths)  # warms up
+        start = {n: _shard_usage(tiny, out, "raw", n) for n in (1, 2)}
         for _ in range(arguments.rounds):
-            for name, run in runs.items():
-                cpu_seconds, wall_seconds = _measure(run)
-                if "worker" in name:
-                    workers = int(name.split(", ")[1][0])
-                    cpu_seconds -= start[workers][0]
-                    wall_seconds -= start[workers][1]
-                cpu[name].append(cpu_seconds)
-                wall[name].append(wall_seconds)
-    print(f"{len(paths)} clips, medians of {arguments.rounds} rounds, OpenCV", end=" ")
-    print(f"{cv2.__version__}, {len(os.sched_getaffinity(0))} cores")
+            for name in usages:
+                limits[name].append(_limit(paths) / len(paths))
+                if name == "guide":
+                    usage = _each(_guide_usage(paths, out), len(paths))
+                else:
+                    codec, workers = _OURS[name]
+                    usage = _shard_usage(manifest, out, codec, workers)
+                    usage = _each(usage, len(copies), start[workers])
+                usages[name].append(usage)
+    _print(usages, limits)
+
+
+_OURS: dict[str, tuple[Codec, int]] = {
+    "raw, 1 worker": ("raw", 1),
+    "raw, 2 workers": ("raw", 2),
+    "jpeg, 1 worker": ("jpeg", 1),
+    "jpeg, 2 workers": ("jpeg", 2),
+}
+
+
+def _each(usage: Usage, num_clips: int, start: Usage | None = None) -> Usage:
+    """Gives what each clip took, without what every run takes."""
+    return dataclasses.replace(
+        usage,
+        cpu=(usage.cpu - (start.cpu if start else 0.0)) / num_clips,
+        wall=(usage.wall - (start.wall if start else 0.0)) / num_clips,
+    )
+
+
+def _print(usages: dict[str, list[Usage]], limits: dict[str, list[float]]) -> None:
+    middle = statistics.median
+    limit = middle([seconds for every in limits.values() for seconds in every])
     print(f"{'':<16}{'CPU ms/clip':>12}{'x limit':>9}{'clips/s':>9}")
-    limit = statistics.median(cpu["limit"])
-    for name in runs:
-        seconds = statistics.median(cpu[name])
-        rate = len(paths) / statistics.median(wall[name])
-        print(
-            f"{name:<16}{seconds / len(paths) * 1e3:>12.1f}{seconds / limit:>9.2f}"
-            f"{rate:>9.1f}"
-        )
+    print(f"{'limit':<16}{limit * 1e3:>12.1f}{1:>9.2f}{1 / limit:>9.1f}")
+    for name, every in usages.items():
+        ratio = middle([one.cpu / own for one, own in zip(every, limits[name])])
+        cpu, wall = middle([u.cpu for u in every]), middle([u.wall for u in every])
+        print(f"{name:<16}{cpu * 1e3:>12.1f}{ratio:>9.2f}{1 / wall:>9.1f}")
     for codec in ("raw", "jpeg"):
-        one = statistics.median(wall[f"{codec}, 1 worker"])
-        two = statistics.median(wall[f"{codec}, 2 workers"])
-        print(f"{codec}: two workers are {one / two:.2f} times as fast as one")
-    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"at most {usage:.0f} MiB in the parent, {max(peaks):.0f} in a worker")
+        pairs = zip(usages[f"{codec}, 1 worker"], usages[f"{codec}, 2 workers"])
+        ratio = middle([one.wall / two.wall for one, two in pairs])
+        print(f"{codec}: two workers are {ratio:.2f} times as fast as one")
+    ours = [usage for name in _OURS for usage in usages[name]]
+    print(f"at most {max(u.own_mib for u in ours):.0f} MiB in the parent,", end=" ")
+    print(f"{max(u.child_mib for u in ours):.0f} in a worker")
 
 
-def _watch_children(peaks: list[float]) -> None:
-    """Notes the peak memory of this process's children in MiB, again and again."""
-    while True:
-        for children in Path("/proc/self/task").glob("*/children"):
-            with contextlib.suppress(OSError, IndexError):
-                for child in children.read_text().split():
-                    text = Path(f"/proc/{child}/status").read_text()
-                    peaks.append(int(text.split("VmHWM:")[1].split()[0]) / 1024)
-        time.sleep(0.5)
+def _limit(paths: list[str]) -> float:
+    """Gives the CPU seconds of the bare decode loop."""
+    cv2.setNumThreads(1)
+    began = time.process_time()
+    _grab_all(paths)
+    return time.process_time() - began
 
 
-def _measure(run: Callable[[], None]) -> tuple[float, float]:
-    """Gives the CPU seconds of this process and its children, and wall seconds."""
+def _shard_usage(manifest: Manifest, out: Path, codec: Codec, workers: int) -> Usage:
+    usage = _usage(_shard, manifest, out / "shards", codec, workers)
+    shutil.rmtree(out / "shards")
+    return usage
+
+
+def _guide_usage(paths: list[str], out: Path) -> Usage:
+    usage = _usage(_extract_all, paths, out / "jpegs")
+    shutil.rmtree(out / "jpegs")
+    return usage
+
+
+def _usage(run: Callable[..., None], *arguments: object) -> Usage:
+    """Runs something in a process of its own, and gives what it took."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_measure, args=(sender, run, arguments))
+    process.start()
+    sender.close()
+    usage = receiver.recv()
+    process.join()
+    return usage
+
+
+def _measure(
+    sender: Connection, run: Callable[..., None], arguments: Sequence[object]
+) -> None:
+    cv2.setNumThreads(1)
     before, began = os.times(), time.perf_counter()
-    run()
+    run(*arguments)
     after = os.times()
-    return sum(after[:4]) - sum(before[:4]), time.perf_counter() - began
+    usage = Usage(
+        cpu=sum(after[:4]) - sum(before[:4]),
+        wall=time.perf_counter() - began,
+        own_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        child_mib=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
+    )
+    sender.send(usage)
 
 
 def _grab_all(paths: list[str]) -> None:
@@ -133,14 +199,10 @@ def _extract_all(paths: list[str], out: Path) -> None:
                 break
             cv2.imwrite(str(directory / f"{number:05d}.jpg"), frame)
             number += 1
-    shutil.rmtree(out)
 
 
-def _shard(
-    manifest: Manifest, out: Path, options: ShardOptions, num_workers: int
-) -> None:
-    write_shards(manifest, out / "shards", options=options, workers=num_workers)
-    shutil.rmtree(out / "shards")
+def _shard(manifest: Manifest, out: Path, codec: Codec, num_workers: int) -> None:
+    write_shards(manifest, out, options=ShardOptions(codec=codec), workers=num_workers)
 
 
 def _tiny_manifest(out: Path) -> Manifest:

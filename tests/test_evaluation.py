@@ -1,6 +1,8 @@
 """Evaluation: every clip once, ranks that no constant model can win, clear refusals."""
 
+import dataclasses
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -124,6 +126,12 @@ def test_a_model_for_other_clips_is_refused(shards, tmp_path):
     runs.write_model_info(run, info)
     with pytest.raises(TrainingError, match="trained with another glosses than"):
         evaluation.evaluate(shards, run)
+    longer = dataclasses.replace(CLIP, num_frames=CLIP.num_frames + 1)
+    runs.write_model_info(run, dataclasses.replace(info, clip=longer))
+    size = rf"frames of {CLIP.height}x{CLIP.width}"
+    frames = rf"\({CLIP.num_frames + 1} {size}, not {CLIP.num_frames} {size}\)"
+    with pytest.raises(TrainingError, match=f"another clip than .* {frames}"):
+        evaluation.evaluate(shards, run)
 
 
 def test_what_is_missing_is_named(shards, tmp_path):
@@ -144,3 +152,20 @@ def test_what_is_missing_is_named(shards, tmp_path):
             TrainingError, match=r"cannot load .*model.keras .*train again"
         ):
             evaluation.evaluate(shards, run)
+
+
+def test_a_model_of_a_newer_keras_says_what_it_wants(shards, tmp_path):
+    import keras
+
+    from wlasl_tfrecord import evaluation
+
+    run = write_run(tmp_path, right)
+    with zipfile.ZipFile(run / "model.keras", "w") as file:
+        file.writestr("metadata.json", json.dumps({"keras_version": "99.0.1"}))
+        file.writestr("config.json", "{}")
+    with pytest.raises(
+        TrainingError,
+        match=r"cannot load .*model.keras .*Keras 99.0.1 saved it and this is "
+        rf"{keras.__version__}; update Keras",
+    ):
+        evaluation.evaluate(shards, run)

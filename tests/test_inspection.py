@@ -42,7 +42,7 @@ def test_the_command_prints_a_table(tmp_path, write_folder, capsys):
     assert "codec raw, clips of 5 frames, 24 x 16, framing center" in out
     (row,) = [line.split() for line in out.splitlines() if line[:6] == "train "][:1]
     assert row[1:3] == ["8", "2"]
-    assert "val: no clip of 1 glosses: computer" in out
+    assert "val: glosses without a clip: 1, computer" in out
     assert "train and val share 2 signers" in out
 
 

@@ -238,14 +238,19 @@ def test_ctrl_c_stops_at_once_and_says_how_to_continue(tmp_path, numbered_video)
     first = numbered_video(src / "book" / "0.mp4", 300, height=480, width=640)
     for n in range(1, 4000):
         os.link(first, src / "book" / f"{n}.mp4")
-    out = tmp_path / "s"
-    process = start_in_group(src, out)
-    wait_for(lambda: (out / ".shard-work").exists())
-    workers = wait_for(lambda: children(process.pid))
-    check_ctrl_c(process)
-    # One that was just being started needs a moment to see that it is alone.
-    wait_for(lambda: not any(map(is_running, workers)), seconds=2)
-    assert not (out / "index.json").exists()
+
+    def press(out):
+        process = start_in_group(src, out)
+        wait_for(lambda: (out / ".shard-work").exists())
+        workers = wait_for(lambda: children(process.pid))
+        seconds = check_ctrl_c(process)
+        # One that was just being started needs a moment to see that it is alone.
+        wait_for(lambda: not any(map(is_running, workers)), seconds=2)
+        assert not (out / "index.json").exists()
+        return seconds
+
+    # What is promised is a time, of a machine that has one to give: the best of three.
+    assert any(press(tmp_path / f"{n}") < 2 for n in range(3))
 
 
 def test_ctrl_c_stops_at_once_while_large_files_are_read(tmp_path):
@@ -286,9 +291,12 @@ def start_in_group(src, out):
 
 
 def check_ctrl_c(process):
-    """Presses Ctrl-C, and waits for the end; what is left to do takes minutes."""
+    """Presses Ctrl-C where minutes of work are left, and gives the seconds it took."""
+    pressed = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
     _, stderr = process.communicate(timeout=30)
+    seconds = time.monotonic() - pressed
     assert process.returncode == 130
     assert "the same command continues where it was" in stderr
     assert "Traceback" not in stderr
+    return seconds

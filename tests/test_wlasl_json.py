@@ -168,3 +168,11 @@ def test_what_is_no_json_says_so(tmp_path, content):
     with pytest.raises(ManifestError, match=r"WLASL_v0\.3\.json is no JSON: .") as info:
         read_manifest(tmp_path)
     assert "\n" not in str(info.value)
+
+
+def test_videos_that_no_annotation_names_are_noted(tmp_path):
+    src = touch(tmp_path / "videos", "00001.mp4", "a1.mp4", "b2.mkv", "notes.txt")
+    path = tmp_path / "WLASL_v0.3.json"
+    wlasl_json(path, {"book": [wlasl_row("00001")]})
+    (note,) = read_manifest(src).notes
+    assert note == f"videos in {src} that {path} does not name: 2, such as a1.mp4"

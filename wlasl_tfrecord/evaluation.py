@@ -9,6 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from wlasl_tfrecord import dataset, runs, saving, strategies
+from wlasl_tfrecord.clips import ClipSpec
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.index import ShardFolder, load_folder, load_records
 from wlasl_tfrecord.reader import damaged_records_by_name
@@ -193,6 +194,8 @@ def report_scores(
 
 
 def _short(value: Any) -> str:
-    """Shows a value, or how long it is."""
+    """Shows a value as one types it, or how long it is."""
+    if isinstance(value, ClipSpec):
+        return f"{value.num_frames} frames of {value.height}x{value.width}"
     text = str(value)
     return text if len(text) <= 60 else f"{len(value)} of them"

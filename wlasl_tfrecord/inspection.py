@@ -144,21 +144,21 @@ def summary_text(summary: FolderSummary) -> str:
     for split, values in summary.splits.items():
         if values.num_repeating:
             notes.append(
-                f"{split}: {values.num_repeating:,} clips repeat frames, as their "
-                f"videos have fewer than {num_frames}; the shortest has "
+                f"{split}: clips that repeat frames, as their videos have fewer than "
+                f"{num_frames}: {values.num_repeating:,}; the shortest has "
                 f"{values.fewest_distinct_frames}"
             )
         if values.num_unknown_signers:
             notes.append(
-                f"{split}: the signers of {values.num_unknown_signers:,} clips are "
-                "unknown"
+                f"{split}: clips whose signer is unknown: "
+                f"{values.num_unknown_signers:,}"
             )
         without = summary.glosses_without[split]
         if without:
             shown = ", ".join(without[:5]) + (", …" if len(without) > 5 else "")
-            notes.append(f"{split}: no clip of {len(without)} glosses: {shown}")
+            notes.append(f"{split}: glosses without a clip: {len(without):,}, {shown}")
     notes += [
-        f"{pair} share {count} signers"
+        f"{pair} share {count} signer{'s' * (count > 1)}"
         for pair, count in summary.shared_signers.items()
         if count
     ]

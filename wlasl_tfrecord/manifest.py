@@ -144,7 +144,19 @@ def _locate(manifest: Manifest, src: str) -> Manifest:
             # Of a video that is not there it would be no use to know.
             problem = instance.problem or problem
         instances.append(dataclasses.replace(instance, path=path, problem=problem))
-    return manifest.replace(instances)
+    known = {instance.video_id for instance in instances}
+    others = [
+        entry.name
+        for video_id, entry in folder.entries.items()
+        if video_id not in known and is_video_name(entry.name)
+    ]
+    if not others:
+        return manifest.replace(instances)
+    note = (
+        f"videos in {text_of(folder.directory)} that {text_of(manifest.annotations)} "
+        f"does not name: {len(others):,}, such as {text_of(others[0])}"
+    )
+    return manifest.replace(instances, note)
 
 
 def _split_by_signer(manifest: Manifest) -> Manifest:

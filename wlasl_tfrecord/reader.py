@@ -60,8 +60,8 @@ def make_reader(
     # At least one record has to be whole, or there is nothing to put in its place.
     budget = min(max_bad_records, len(records) - 1)
     way_out = (
-        f"more than max_bad_records={max_bad_records}: run bin/shard again, copy the "
-        "file again, or allow more"
+        f"more than max_bad_records={max_bad_records}: delete the file and run "
+        "bin/shard again, copy it again, or allow more"
     )
     names = tf.constant(_names(folder, split, records))
     failures = tf.strings.join([names, f"; {way_out}"])

@@ -1,6 +1,8 @@
 """The network of a run: built in a precision, and saved for any machine."""
 
+import json
 import os
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -73,7 +75,24 @@ def load_network(path: Path) -> Any:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # a zip, HDF5 or JSON error, or one of a layer
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise TrainingError(f"cannot load {path} ({reason}); train again") from error
+        way_out = _newer_keras(path) or "train again"
+        raise TrainingError(f"cannot load {path} ({reason}); {way_out}") from error
+
+
+def _newer_keras(path: Path) -> str | None:
+    """Says which Keras a model wants, if it was saved by a newer one than this."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            saved_by = json.loads(file.read("metadata.json"))["keras_version"]
+        numbers = [
+            [int(number) for number in version.split(".")[:2]]
+            for version in (saved_by, keras.__version__)
+        ]
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return None
+    if numbers[0] <= numbers[1]:
+        return None
+    return f"Keras {saved_by} saved it and this is {keras.__version__}; update Keras"
 
 
 def save_h5(
