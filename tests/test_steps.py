@@ -184,6 +184,8 @@ import keras, tensorflow as tf
 from wlasl_tfrecord import steps
 from wlasl_tfrecord.rematerialisation import rematerialised
 
+# As on one core, and as a GPU is given its work: what is not ordered may come last.
+tf.config.threading.set_inter_op_parallelism_threads(1)
 accumulate, remat = int(sys.argv[1]), sys.argv[2] == "remat"
 inputs = keras.Input((96, 96, 4))
 x, blocks = inputs, []
