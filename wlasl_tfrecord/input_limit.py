@@ -15,6 +15,7 @@ from wlasl_tfrecord.index import Records, ShardFolder, load_records
 from wlasl_tfrecord.memory import available_cores
 from wlasl_tfrecord.reader import parse_frames
 from wlasl_tfrecord.records import read_record
+from wlasl_tfrecord.tfrecords import HEADER_BYTES
 
 __all__ = ["Rate", "measure_limit"]
 
@@ -94,7 +95,7 @@ def _bare_reads(
             record = step % len(records)
             view = memoryview(buffer)[: int(records.num_bytes[record])]
             file = files[records.shard_indices[record]]
-            os.preadv(file, [view], int(records.offsets[record]) + 12)
+            os.preadv(file, [view], int(records.offsets[record]) + HEADER_BYTES)
 
         return read
 
