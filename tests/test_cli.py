@@ -98,11 +98,6 @@ COMMANDS = (
 )
 
 
-PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
-# Of benchmarks/ and TensorBoard, which the pages show too.
-OTHERS = {"--jpeg", "--logdir", "--raw", "--rounds", "--turns"}
-
-
 def explained_options(command, monkeypatch, capsys):
     """Gives the options of a command, each with what --help says of it."""
     monkeypatch.setenv("COLUMNS", "200")
@@ -120,22 +115,6 @@ def test_help_explains_every_option(command, monkeypatch, capsys):
     options = explained_options(command, monkeypatch, capsys)
     assert len(options) > 3
     assert [name for name, explanation in options.items() if not explanation] == []
-
-
-def test_the_pages_have_every_option_and_no_other(monkeypatch, capsys):
-    options = {
-        name
-        for command in COMMANDS
-        for name in explained_options(command, monkeypatch, capsys)
-    }
-    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
-    named = {
-        "--" + name.removeprefix("no-")
-        for name in re.findall(r"(?<![\w-])--([a-z][a-z0-9-]+)", text)
-    }
-    # absl has --helpfull in every command.
-    assert options - named == {"--helpfull"}
-    assert named - options == OTHERS
 
 
 def test_the_tests_that_are_named_as_examples_exist():
