@@ -7,10 +7,13 @@ from tqdm import tqdm
 
 from wlasl_tfrecord.decoder_jobs import Decoded, Undecoded
 from wlasl_tfrecord.plan import PlannedShard, Task
-from wlasl_tfrecord.shard_files import Record, WrittenShard
+from wlasl_tfrecord.shard_files import Record, WrittenShard, save_state, state_name
 from wlasl_tfrecord.tfrecords import FRAME_BYTES
 
-__all__ = ["write_shard"]
+__all__ = ["settle_shard", "write_shard"]
+
+# A raw record, or a dozen of JPEG: enough for a disk to be busy with.
+_BYTES_ON_THEIR_WAY = 4 * 2**20
 
 
 def write_shard(
@@ -33,7 +36,7 @@ def write_shard(
     aside = f"{path}.tmp"
     records: list[Record] = []
     failures: dict[str, str] = {}
-    num_bytes = 0
+    num_bytes = num_sent = 0
     # Without a buffer: a record goes from the decoder's memory to the kernel at once.
     with open(aside, "wb", buffering=0) as file:
         for _ in shard.tasks:
@@ -59,6 +62,9 @@ def write_shard(
                 )
             )
             num_bytes += len(result.record)
+            if num_bytes - num_sent >= _BYTES_ON_THEIR_WAY:
+                _send_to_disk(file.fileno())
+                num_sent = num_bytes
     os.replace(aside, path)
     return WrittenShard(
         name=shard.name,
@@ -76,3 +82,25 @@ def _write_all(descriptor: int, record: memoryview) -> None:
         # At the end of a disk a part fits; the next turn then says that it is full.
         with record[written:] as left:
             written += os.write(descriptor, left)
+
+
+def settle_shard(shard: WrittenShard, path: str) -> None:
+    """Waits until a shard is on the disk, and notes beside it that it is finished.
+
+    Raises:
+        OSError: If the disk does not take it.
+    """
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        _send_to_disk(file.fileno())
+    save_state(shard, os.path.join(os.path.dirname(path), state_name(shard.name)))
+
+
+def _send_to_disk(descriptor: int) -> None:
+    """Has the system write a file, without waiting, and drop what it has written.
+
+    This run reads the videos again, not the shards; and memory that is given back at
+    once is what the next record is written through (decision 0213).
+    """
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)

@@ -34,7 +34,7 @@ from wlasl_tfrecord.shard_files import (
     shard_outcomes,
     state_name,
 )
-from wlasl_tfrecord.shard_writer import write_shard
+from wlasl_tfrecord.shard_writer import settle_shard, write_shard
 from wlasl_tfrecord.storage import read_bytes
 from wlasl_tfrecord.work_folder import WORK_DIR, open_work_folder
 
@@ -142,7 +142,7 @@ def _write_unwritten(
             path = os.path.join(work_dir, shard.name)
             finished = write_shard(shard, decoded, path, progress)
             written[shard.name] = finished
-            settling.append(settler.submit(_settle, finished, path, work_dir))
+            settling.append(settler.submit(settle_shard, finished, path))
         for future in settling:
             future.result()
     return written
@@ -155,17 +155,6 @@ def _cancelled_at_end(pool: ThreadPoolExecutor) -> Iterator[None]:
         yield
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _settle(shard: WrittenShard, path: str, work_dir: str) -> None:
-    """Waits until a shard is on the disk, and notes that it is finished."""
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
-        if hasattr(os, "posix_fadvise"):
-            # This run reads the videos again, not the shards, so these give back the
-            # memory that the system keeps them in (decision 0213).
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    save_state(shard, os.path.join(work_dir, state_name(shard.name)))
 
 
 def _report(
