@@ -117,16 +117,18 @@ def _each(usage: Usage, num_clips: int, start: Usage | None = None) -> Usage:
 def _print(usages: dict[str, list[Usage]], limits: dict[str, list[float]]) -> None:
     middle = statistics.median
     limit = middle([seconds for every in limits.values() for seconds in every])
-    print(f"{'':<16}{'CPU ms/clip':>12}{'x limit':>9}{'clips/s':>9}")
+    print(f"{'':<16}{'CPU ms/clip':>12}{'x limit':>9}{'clips/s':>9}  x limit in all")
     print(f"{'limit':<16}{limit * 1e3:>12.1f}{1:>9.2f}{1 / limit:>9.1f}")
     for name, every in usages.items():
-        ratio = middle([one.cpu / own for one, own in zip(every, limits[name])])
+        ratios = sorted(one.cpu / own for one, own in zip(every, limits[name]))
+        ratio, spread = middle(ratios), f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
         cpu, wall = middle([u.cpu for u in every]), middle([u.wall for u in every])
-        print(f"{name:<16}{cpu * 1e3:>12.1f}{ratio:>9.2f}{1 / wall:>9.1f}")
+        print(f"{name:<16}{cpu * 1e3:>12.1f}{ratio:>9.2f}{1 / wall:>9.1f}  {spread}")
     for codec in ("raw", "jpeg"):
         pairs = zip(usages[f"{codec}, 1 worker"], usages[f"{codec}, 2 workers"])
-        ratio = middle([one.wall / two.wall for one, two in pairs])
-        print(f"{codec}: two workers are {ratio:.2f} times as fast as one")
+        ratios = sorted(one.wall / two.wall for one, two in pairs)
+        print(f"{codec}: two workers are {middle(ratios):.2f} times as fast", end=" ")
+        print(f"as one ({ratios[0]:.2f} to {ratios[-1]:.2f})")
     ours = [usage for name in _OURS for usage in usages[name]]
     print(f"at most {max(u.own_mib for u in ours):.0f} MiB in the parent,", end=" ")
     print(f"{max(u.child_mib for u in ours):.0f} in a worker")
