@@ -19,6 +19,7 @@ from sharding import (
 
 from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.manifest import read_manifest
+from wlasl_tfrecord.output_folders import check_ours
 from wlasl_tfrecord.shards import write_shards
 
 
@@ -162,3 +163,59 @@ def test_an_out_that_is_no_local_folder_is_refused(
     assert done.returncode == 2
     assert done.stderr == f"wlasl-shard: {message}\n"
     assert not list(tmp_path.iterdir())
+
+
+THEIRS = (
+    "clip.label.index.labels.txt",
+    "dataset_info.json",
+    "failures.csv",
+    "features.json",
+    "index.json",
+    "report.json",
+    "wlasl-train.tfrecord-00000-of-00001",
+)
+
+
+@pytest.mark.parametrize("name", THEIRS)
+def test_files_of_others_are_not_replaced(tmp_path, src, shard, name):
+    out = tmp_path / "s"
+    out.mkdir()
+    # JSON of another kind, as TFDS writes it.
+    (out / name).write_text('{"name": "wlasl", "splits": []}')
+    for more in ((), ("--dry-run",), ("--overwrite",)):
+        done = shard(src, out, *more)
+        assert done.returncode == 1
+        assert done.stderr == (
+            f"wlasl-shard: {out} holds {name}, which no run of bin/shard has put "
+            "there, and which this one would replace; choose another --out, or move "
+            "it away\n"
+        )
+        assert [path.name for path in out.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("content", ["[]", "{", None])
+def test_what_is_no_file_of_ours_at_all_is_not_replaced(tmp_path, content):
+    # A pipe would keep whoever reads it waiting.
+    report = tmp_path / "report.json"
+    os.mkfifo(report) if content is None else report.write_text(content)
+    with pytest.raises(OutputError, match=r"holds report\.json, which no run of"):
+        check_ours(str(tmp_path))
+
+
+def test_a_run_without_a_clip_is_followed_by_one_with_clips(tmp_path, src, shard):
+    out = tmp_path / "s"
+    (tmp_path / "src" / "book").mkdir(parents=True)
+    (tmp_path / "src" / "book" / "x.mp4").write_bytes(b"<html>")
+    for _ in range(2):
+        assert shard(tmp_path / "src", out).returncode == 1
+        assert {path.name for path in out.iterdir()} == {"report.json", "failures.csv"}
+    assert shard(src, out).returncode == 0
+
+
+def test_a_folder_whose_index_is_gone_is_written_anew(tmp_path, src, shard):
+    out = tmp_path / "s"
+    assert shard(src, out).returncode == 0
+    before = folder_bytes(out)
+    (out / "index.json").unlink()
+    assert shard(src, out).returncode == 0
+    assert folder_bytes(out) == before

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import os
 import re
 import shutil
@@ -9,13 +10,28 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from wlasl_tfrecord import index, locks
 from wlasl_tfrecord.errors import OutputError
+from wlasl_tfrecord.report import FAILURES_FILE, REPORT_FILE
+from wlasl_tfrecord.storage import read_bytes
+from wlasl_tfrecord.work_folder import WORK_DIR
 
-__all__ = ["finish_folder", "local_folder", "locked_folder", "output_errors"]
+__all__ = [
+    "check_ours",
+    "finish_folder",
+    "local_folder",
+    "locked_folder",
+    "output_errors",
+]
 
 _OUR_FILE = re.compile(
     rf"{index.DATASET_NAME}-[a-z]+\.(tfrecord-\d+-of-\d+|index\.csv)"
     rf"|{index.INFO_FILE}|{index.FEATURES_FILE}|{index.LABELS_FILE}"
+    rf"|{index.INDEX_FILE}|{REPORT_FILE}|{FAILURES_FILE}"
 )
+# By these a file of a name as common as theirs is known to be ours.
+_KEYS = {
+    index.INDEX_FILE: {"clip", "codec", "glosses", "splits"},
+    REPORT_FILE: {"format_version", "options", "shards", "instances"},
+}
 
 
 def local_folder(out: str | os.PathLike[str]) -> str:
@@ -68,6 +84,39 @@ def locked_folder(out: str) -> Iterator[None]:
             os.makedirs(out, exist_ok=True)
             held.enter_context(locks.locked(out))
         yield
+
+
+def check_ours(out: str) -> None:
+    """Refuses a folder in which others have files of the names that we write.
+
+    One of ours says so by its index; one without a clip, or without a good index, by
+    its report; and an interrupted run by its working folder.
+
+    Raises:
+        OutputError: If there is such a file, or the folder cannot be read.
+    """
+    with output_errors(out):
+        names = sorted(filter(_OUR_FILE.fullmatch, os.listdir(out)))
+    if (
+        names
+        and not os.path.isdir(os.path.join(out, WORK_DIR))
+        and not any(_has_keys(os.path.join(out, name), _KEYS[name]) for name in _KEYS)
+    ):
+        raise OutputError(
+            f"{out} holds {names[0]}, which no run of bin/shard has put there, and "
+            "which this one would replace; choose another --out, or move it away"
+        )
+
+
+def _has_keys(path: str, keys: set[str]) -> bool:
+    """Says whether a file is a JSON object that has these keys."""
+    if not os.path.isfile(path):
+        return False
+    try:
+        values = json.loads(read_bytes(path))
+    except (OSError, ValueError):
+        return False
+    return isinstance(values, dict) and keys <= values.keys()
 
 
 def finish_folder(
