@@ -36,6 +36,7 @@ from wlasl_tfrecord.examples import FRAMES_KEY, ID_KEY, decode_frames, parse_cli
 from wlasl_tfrecord.folder_files import folder_files
 from wlasl_tfrecord.index import ShardFolder, load_records
 from wlasl_tfrecord.reader import parse_frames
+from wlasl_tfrecord.record_table import Records
 from wlasl_tfrecord.records import read_record
 from wlasl_tfrecord.tfrecords import FRAME_BYTES, masked_crc
 
@@ -397,7 +398,7 @@ def _write_many_clips(directory: Path) -> None:
         name=name, num_bytes=WLASL_CLIPS * record_bytes, num_records=WLASL_CLIPS
     )
     numbers = np.arange(WLASL_CLIPS)
-    records = index.Records(
+    records = Records(
         shard_indices=np.zeros(WLASL_CLIPS, np.int32),
         offsets=numbers * record_bytes,
         num_bytes=np.full(WLASL_CLIPS, len(protos[0])),

@@ -22,12 +22,12 @@ def write_folder(
     """Writes a folder of drawn clips."""
     import tensorflow as tf
 
-    from wlasl_tfrecord import clips, example_protos, folder_files, index
+    from wlasl_tfrecord import clips, example_protos, folder_files, index, record_table
 
     spec = clips.ClipSpec(num_frames=num_frames, height=height, width=width)
     directory.mkdir(parents=True, exist_ok=True)
     shards: dict[str, tuple[index.Shard, ...]] = {}
-    records: dict[str, index.Records] = {}
+    records: dict[str, record_table.Records] = {}
     for split, count in (num_clips or {"train": 7, "val": 3}).items():
         rows, files = [], []
         for shard_index in range(num_shards):
@@ -52,7 +52,7 @@ def write_folder(
                 )
             )
         shards[split] = tuple(files)
-        records[split] = index.Records(
+        records[split] = record_table.Records(
             shard_indices=np.array([row[0] for row in rows], np.int32),
             offsets=np.array([row[1] for row in rows], np.int64),
             num_bytes=np.array([row[2] for row in rows], np.int64),

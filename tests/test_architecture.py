@@ -15,8 +15,8 @@ LIBRARY = CHECKOUT / "wlasl_tfrecord"
 # Every module stands in one group. A group imports from itself and from those named
 # behind it: the two sides, writing and reading, meet in the format alone.
 GROUPS = {
-    "format": "errors storage clips index locks protos example_protos tfrecords "
-    "examples",
+    "format": "errors storage clips record_table index locks protos example_protos "
+    "tfrecords examples",
     "manifest": "annotation_files class_folders class_list instances manifest "
     "nslt_json splits video_csv video_files wlasl_json",
     "decoding": "captures contents decode decoder_process edit_lists framing "

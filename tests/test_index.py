@@ -8,7 +8,7 @@ import pytest
 from wlasl_tfrecord import index
 from wlasl_tfrecord.clips import ClipSpec
 from wlasl_tfrecord.errors import ShardFolderError
-from wlasl_tfrecord.folder_files import records_to_csv
+from wlasl_tfrecord.record_table import records_to_csv
 
 
 def edit_json(path, change):

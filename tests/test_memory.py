@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from wlasl_tfrecord import dataset, input_fn
-from wlasl_tfrecord.index import Records
 from wlasl_tfrecord.memory import Buffers, plan_buffers
+from wlasl_tfrecord.record_table import Records
 
 MIB = 2**20
 

@@ -5,8 +5,9 @@ from typing import Literal
 
 import tensorflow as tf
 
-from wlasl_tfrecord.index import Records, ShardFolder
+from wlasl_tfrecord.index import ShardFolder
 from wlasl_tfrecord.order import clip_seed
+from wlasl_tfrecord.record_table import Records
 
 __all__ = ["Features", "describe", "make_table", "select"]
 

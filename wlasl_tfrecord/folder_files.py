@@ -1,9 +1,7 @@
 """The files of a shard folder besides its shards, as `bin/shard` writes them."""
 
-import csv
 import dataclasses
 import hashlib
-import io
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -15,14 +13,13 @@ from wlasl_tfrecord.index import (
     INDEX_FILE,
     INFO_FILE,
     LABELS_FILE,
-    RECORD_COLUMNS,
     SPLITS,
-    Records,
     ShardFolder,
     records_file,
 )
+from wlasl_tfrecord.record_table import Records, records_to_csv
 
-__all__ = ["folder_files", "records_to_csv"]
+__all__ = ["folder_files"]
 
 
 def folder_files(
@@ -70,15 +67,6 @@ def folder_files(
         files[FEATURES_FILE] = _json_bytes(tfds_features)
     files[INDEX_FILE] = _json_bytes(index)
     return files
-
-
-def records_to_csv(records: Records) -> bytes:
-    """Writes a table of records, the same bytes for the same records."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(column for column, _, _ in RECORD_COLUMNS)
-    writer.writerows(zip(*(getattr(records, name) for _, name, _ in RECORD_COLUMNS)))
-    return text.getvalue().encode()
 
 
 def _dataset_info(folder: ShardFolder) -> dict[str, Any]:

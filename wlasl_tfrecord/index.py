@@ -5,20 +5,16 @@ writers of other readers in docs/shard-format.md. Plain JSON and CSV, so that no
 TensorFlow is needed to ask what a folder holds.
 """
 
-import csv
 import hashlib
-import io
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
 from wlasl_tfrecord.clips import FRAMINGS, ClipSpec, Framing
 from wlasl_tfrecord.errors import ShardFolderError
+from wlasl_tfrecord.record_table import Records, records_from_csv
 from wlasl_tfrecord.storage import file_sizes, join_path, read_bytes
 
 __all__ = [
@@ -30,10 +26,8 @@ __all__ = [
     "INDEX_FILE",
     "INFO_FILE",
     "LABELS_FILE",
-    "RECORD_COLUMNS",
     "SPLITS",
     "Codec",
-    "Records",
     "Shard",
     "ShardFolder",
     "load_folder",
@@ -160,48 +154,6 @@ class ShardFolder:
         return join_path(self.directory, shard.name)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Records:
-    """The table of all records of one split, in the order of its shards.
-
-    Attributes:
-        shard_indices: int32 [N], which shard of the split.
-        offsets: int64 [N], where the record starts in its file (at its length field).
-        num_bytes: int64 [N], bytes of the proto alone; the record has 16 more.
-        crcs: uint32 [N], the masked CRC-32C of the proto, as the shard stores it.
-        labels: int64 [N].
-        video_ids: N names, unique within the split.
-        signer_ids: int64 [N], -1 where unknown.
-        num_distinct_frames: int32 [N].
-    """
-
-    shard_indices: NDArray[np.int32]
-    offsets: NDArray[np.int64]
-    num_bytes: NDArray[np.int64]
-    crcs: NDArray[np.uint32]
-    labels: NDArray[np.int64]
-    video_ids: tuple[str, ...]
-    signer_ids: NDArray[np.int64]
-    num_distinct_frames: NDArray[np.int32]
-
-    def __len__(self) -> int:
-        """Counts the records."""
-        return len(self.video_ids)
-
-
-# Column name in the CSV, field of Records, type.
-RECORD_COLUMNS: tuple[tuple[str, str, type], ...] = (
-    ("shard_index", "shard_indices", np.int32),
-    ("offset_bytes", "offsets", np.int64),
-    ("num_bytes", "num_bytes", np.int64),
-    ("crc32c", "crcs", np.uint32),
-    ("label", "labels", np.int64),
-    ("video_id", "video_ids", str),
-    ("signer_id", "signer_ids", np.int64),
-    ("num_distinct_frames", "num_distinct_frames", np.int32),
-)
-
-
 def records_file(split: str) -> str:
     """Names the table of records of a split."""
     return f"{DATASET_NAME}-{split}.index.csv"
@@ -294,12 +246,7 @@ def load_records(folder: ShardFolder, split: str) -> Records:
             f"{where} is not the index that was written with these shards; run "
             "bin/shard again, or copy the folder again"
         )
-    rows = list(csv.reader(io.StringIO(table.decode())))
-    columns = list(zip(*rows[1:])) or [()] * len(RECORD_COLUMNS)
-    values: dict[str, Any] = {}
-    for (_, name, kind), column in zip(RECORD_COLUMNS, columns, strict=True):
-        values[name] = column if kind is str else np.array(column, dtype=kind)
-    records = Records(**values)
+    records = records_from_csv(table)
     if len(records) != sum(shard.num_records for shard in shards):
         raise ShardFolderError(
             f"{where} lists {len(records)} records, {INDEX_FILE} "

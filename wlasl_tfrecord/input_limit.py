@@ -11,9 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from wlasl_tfrecord.errors import RecordError
-from wlasl_tfrecord.index import Records, ShardFolder, load_records
+from wlasl_tfrecord.index import ShardFolder, load_records
 from wlasl_tfrecord.memory import available_cores
 from wlasl_tfrecord.reader import parse_frames
+from wlasl_tfrecord.record_table import Records
 from wlasl_tfrecord.records import read_record
 from wlasl_tfrecord.tfrecords import HEADER_BYTES
 

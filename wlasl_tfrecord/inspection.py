@@ -11,10 +11,10 @@ import numpy as np
 
 from wlasl_tfrecord.index import (
     INFO_FILE,
-    Records,
     ShardFolder,
     load_records,
 )
+from wlasl_tfrecord.record_table import Records
 from wlasl_tfrecord.storage import join_path, read_bytes
 
 __all__ = [

@@ -4,7 +4,7 @@ import math
 import os
 from dataclasses import dataclass
 
-from wlasl_tfrecord.index import Records
+from wlasl_tfrecord.record_table import Records
 
 __all__ = ["Buffers", "available_cores", "plan_buffers"]
 

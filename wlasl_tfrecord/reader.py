@@ -16,7 +16,8 @@ from absl import logging
 from wlasl_tfrecord.clips import ClipSpec
 from wlasl_tfrecord.errors import RecordError, ShardFolderError
 from wlasl_tfrecord.examples import FRAMES_KEY, ID_KEY, IMAGES_KEY, encode_black
-from wlasl_tfrecord.index import Codec, Records, ShardFolder
+from wlasl_tfrecord.index import Codec, ShardFolder
+from wlasl_tfrecord.record_table import Records
 from wlasl_tfrecord.records import read_record
 from wlasl_tfrecord.storage import read_bytes
 from wlasl_tfrecord.tfrecords import CRC_BYTES, footer

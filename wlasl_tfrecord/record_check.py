@@ -9,7 +9,8 @@ import tensorflow as tf
 from wlasl_tfrecord import examples, index
 from wlasl_tfrecord.damage import Damage
 from wlasl_tfrecord.errors import ShardFolderError
-from wlasl_tfrecord.index import Records, ShardFolder
+from wlasl_tfrecord.index import ShardFolder
+from wlasl_tfrecord.record_table import Records
 from wlasl_tfrecord.records import read_record
 from wlasl_tfrecord.tfrecords import CRC_BYTES, FRAME_BYTES, HEADER_BYTES
 

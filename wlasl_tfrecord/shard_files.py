@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wlasl_tfrecord.index import Records, Shard
+from wlasl_tfrecord.index import Shard
 from wlasl_tfrecord.outcomes import Outcome, decoding_failure
 from wlasl_tfrecord.plan import PlannedShard
+from wlasl_tfrecord.record_table import Records
 from wlasl_tfrecord.tfrecords import stored_crc
 
 __all__ = [
@@ -27,7 +28,7 @@ __all__ = [
 
 
 class Record(NamedTuple):
-    """One record of a shard; see `index.Records` for the first seven fields."""
+    """One record of a shard; see `record_table.Records` for the first seven fields."""
 
     offset: int
     num_bytes: int

@@ -1,0 +1,76 @@
+"""The table of all records of a split, and its CSV, which any language reads.
+
+Reference:
+    docs/shard-format.md section 6.
+"""
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["RECORD_COLUMNS", "Records", "records_from_csv", "records_to_csv"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Records:
+    """The table of all records of one split, in the order of its shards.
+
+    Attributes:
+        shard_indices: int32 [N], which shard of the split.
+        offsets: int64 [N], where the record starts in its file (at its length field).
+        num_bytes: int64 [N], bytes of the proto alone; the record has 16 more.
+        crcs: uint32 [N], the masked CRC-32C of the proto, as the shard stores it.
+        labels: int64 [N].
+        video_ids: N names, unique within the split.
+        signer_ids: int64 [N], -1 where unknown.
+        num_distinct_frames: int32 [N].
+    """
+
+    shard_indices: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    num_bytes: NDArray[np.int64]
+    crcs: NDArray[np.uint32]
+    labels: NDArray[np.int64]
+    video_ids: tuple[str, ...]
+    signer_ids: NDArray[np.int64]
+    num_distinct_frames: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        """Counts the records."""
+        return len(self.video_ids)
+
+
+# Column name in the CSV, field of Records, type.
+RECORD_COLUMNS: tuple[tuple[str, str, type], ...] = (
+    ("shard_index", "shard_indices", np.int32),
+    ("offset_bytes", "offsets", np.int64),
+    ("num_bytes", "num_bytes", np.int64),
+    ("crc32c", "crcs", np.uint32),
+    ("label", "labels", np.int64),
+    ("video_id", "video_ids", str),
+    ("signer_id", "signer_ids", np.int64),
+    ("num_distinct_frames", "num_distinct_frames", np.int32),
+)
+
+
+def records_to_csv(records: Records) -> bytes:
+    """Writes a table of records, the same bytes for the same records."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(column for column, _, _ in RECORD_COLUMNS)
+    writer.writerows(zip(*(getattr(records, name) for _, name, _ in RECORD_COLUMNS)))
+    return text.getvalue().encode()
+
+
+def records_from_csv(table: bytes) -> Records:
+    """Reads what `records_to_csv` wrote."""
+    rows = list(csv.reader(io.StringIO(table.decode())))
+    columns = list(zip(*rows[1:])) or [()] * len(RECORD_COLUMNS)
+    values: dict[str, Any] = {}
+    for (_, name, kind), column in zip(RECORD_COLUMNS, columns, strict=True):
+        values[name] = column if kind is str else np.array(column, dtype=kind)
+    return Records(**values)
