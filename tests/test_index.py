@@ -1,3 +1,4 @@
+import hashlib
 import json
 import subprocess
 import sys
@@ -113,10 +114,72 @@ def test_a_newer_format_is_refused(write_folder, tmp_path):
         index.load_folder(directory)
 
 
+def write_table(directory, split, lines):
+    """Puts another table in place, as if it had been written with the shards."""
+    table = "".join(f"{line}\n" for line in lines).encode()
+    (directory / index.records_file(split)).write_bytes(table)
+    digest = hashlib.sha256(table).hexdigest()
+    edit_json(
+        directory / index.INDEX_FILE,
+        lambda content: content["splits"][split].update(index_sha256=digest),
+    )
+
+
 def test_a_newer_minor_format_is_read(write_folder, tmp_path):
     directory = write_folder(tmp_path / "shards")
+    before = index.load_records(index.load_folder(directory), "train")
     edit_json(directory / index.INFO_FILE, lambda info: info.update(version="1.9.0"))
-    assert index.load_folder(directory).num_clips("train") == 7
+
+    def say_more(content):
+        content["licence"] = "C-UDA"
+        content["clip"]["fps"] = 25
+        content["splits"]["train"]["seconds"] = 9
+        content["splits"]["train"]["shards"][0]["sha256"] = "0"
+
+    # What docs/shard-format.md section 2 lets a minor version add: keys and columns,
+    # the columns in any place.
+    edit_json(directory / index.INDEX_FILE, say_more)
+    lines = (directory / index.records_file("train")).read_text().splitlines()
+    write_table(
+        directory,
+        "train",
+        [f"variation,{lines[0]}", *[f"0,{line}" for line in lines[1:]]],
+    )
+    folder = index.load_folder(directory)
+    assert folder.num_clips("train") == 7
+    records = index.load_records(folder, "train")
+    assert records.video_ids == before.video_ids
+    assert records.offsets.tolist() == before.offsets.tolist()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("crc32c", "crc", "no column 'crc32c'"),
+        (",train00003,", ',"train00003,', "no table: "),
+        ("train00006,", "train00006\n", "line 8 has 6 values, line 1 8"),
+        ("\n1,0,", "\n1,x,", "column 'offset_bytes': invalid literal .* 'x'"),
+    ],
+)
+def test_a_damaged_table_is_named(write_folder, tmp_path, old, new, message):
+    directory = write_folder(tmp_path / "shards")
+    table = (directory / index.records_file("train")).read_text()
+    assert table.count(old) == 1
+    write_table(directory, "train", table.replace(old, new).splitlines())
+    folder = index.load_folder(directory)
+    with pytest.raises(
+        ShardFolderError,
+        match=rf"wlasl-train\.index\.csv is damaged \({message}.*; run bin/shard again",
+    ):
+        index.load_records(folder, "train")
+
+
+def test_a_table_of_other_length_than_the_index_is_refused(write_folder, tmp_path):
+    directory = write_folder(tmp_path / "shards")
+    lines = (directory / index.records_file("train")).read_text().splitlines()
+    write_table(directory, "train", lines[:-1])
+    with pytest.raises(ShardFolderError, match=r"lists 6 records, index\.json 7; run"):
+        index.load_records(index.load_folder(directory), "train")
 
 
 @pytest.mark.parametrize(

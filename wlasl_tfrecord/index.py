@@ -5,6 +5,7 @@ writers of other readers in docs/shard-format.md. Plain JSON and CSV, so that no
 TensorFlow is needed to ask what a folder holds.
 """
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -193,12 +194,14 @@ def load_folder(
         raw = json.loads(read_bytes(where))
         folder = ShardFolder(
             directory=root,
-            clip=ClipSpec(**raw["clip"]),
+            clip=ClipSpec(**_known_keys(ClipSpec, raw["clip"])),
             codec=raw["codec"],
             framing=raw["framing"],
             glosses=tuple(raw["glosses"]),
             shards={
-                split: tuple(Shard(**shard) for shard in value["shards"])
+                split: tuple(
+                    Shard(**_known_keys(Shard, shard)) for shard in value["shards"]
+                )
                 for split, value in raw["splits"].items()
             },
             options=raw["options"],
@@ -231,9 +234,9 @@ def load_records(folder: ShardFolder, split: str) -> Records:
 
     Raises:
         ShardFolderError: If the split or its table is missing, or the table is not the
-            one that was written with these shards.
+            one that was written with these shards, or damaged.
     """
-    shards = folder.split_shards(split)
+    num_clips = folder.num_clips(split)
     where = join_path(folder.directory, records_file(split))
     try:
         table = read_bytes(where)
@@ -246,13 +249,26 @@ def load_records(folder: ShardFolder, split: str) -> Records:
             f"{where} is not the index that was written with these shards; run "
             "bin/shard again, or copy the folder again"
         )
-    records = records_from_csv(table)
-    if len(records) != sum(shard.num_records for shard in shards):
+    try:
+        records = records_from_csv(table)
+    except ValueError as error:
         raise ShardFolderError(
-            f"{where} lists {len(records)} records, {INDEX_FILE} "
-            f"{folder.num_clips(split)}; run bin/shard again"
+            f"{where} is damaged ({error}); run bin/shard again"
+        ) from error
+    if len(records) != num_clips:
+        raise ShardFolderError(
+            f"{where} lists {len(records)} records, {INDEX_FILE} {num_clips}; run "
+            "bin/shard again"
         )
     return records
+
+
+def _known_keys(kind: type, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Gives what a value takes of an object of the index.
+
+    A newer minor version of the format may say more of it.
+    """
+    return {known.name: raw[known.name] for known in dataclasses.fields(kind)}
 
 
 def _check_version(version: str, directory: str) -> None:

@@ -67,10 +67,36 @@ def records_to_csv(records: Records) -> bytes:
 
 
 def records_from_csv(table: bytes) -> Records:
-    """Reads what `records_to_csv` wrote."""
-    rows = list(csv.reader(io.StringIO(table.decode())))
-    columns = list(zip(*rows[1:])) or [()] * len(RECORD_COLUMNS)
-    values: dict[str, Any] = {}
-    for (_, name, kind), column in zip(RECORD_COLUMNS, columns, strict=True):
-        values[name] = column if kind is str else np.array(column, dtype=kind)
-    return Records(**values)
+    """Reads a table of records by the names of its columns.
+
+    Columns that this release does not know are passed over: a newer minor version of
+    the format may have more of them.
+
+    Args:
+        table: The bytes of the CSV; its first line names the columns.
+
+    Returns:
+        The records, in the order of the lines.
+
+    Raises:
+        ValueError: If it is no such table, or a value is not of its column's type.
+    """
+    try:
+        rows = list(csv.reader(io.StringIO(table.decode(), newline=""), strict=True))
+    except csv.Error as error:
+        raise ValueError(f"no table: {error}") from error
+    names = rows[0] if rows else []
+    for line, row in enumerate(rows, start=1):
+        if len(row) != len(names):
+            raise ValueError(f"line {line} has {len(row)} values, line 1 {len(names)}")
+    fields: dict[str, Any] = {}
+    for column, name, kind in RECORD_COLUMNS:
+        if column not in names:
+            raise ValueError(f"no column {column!r}")
+        at = names.index(column)
+        try:
+            values = tuple(row[at] for row in rows[1:])
+            fields[name] = values if kind is str else np.array(values, dtype=kind)
+        except (ValueError, OverflowError) as error:
+            raise ValueError(f"column {column!r}: {error}") from error
+    return Records(**fields)
