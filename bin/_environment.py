@@ -2,15 +2,34 @@
 
 Only the standard library: this runs before anything is installed.
 """
+# ruff: noqa: E402
+
+import os
+import signal
+import sys
+
+
+def _stop(*_: object) -> None:
+    """Ends a command that has only begun to import: there is nothing to tidy up."""
+    try:
+        os.write(2, f"\nbin/{os.path.basename(sys.argv[0])}: stopped\n".encode())
+    finally:
+        os._exit(130)
+
+
+# Before the other imports, in which Ctrl-C would be a traceback, or be lost: they take
+# much longer than these. A shell's background job is deaf to it, and stays so.
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, _stop)
+# The program that started this one in its place has left it to us.
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 import configparser
 import fcntl
 import importlib.metadata
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 __all__ = ["enter"]
@@ -41,6 +60,8 @@ def enter(*extras: str) -> None:
     if not settled and not all(_is_met(line) for line in wanted):
         if not _stamped(wanted):
             _set_up(wanted)
+        # While Python starts, Ctrl-C waits.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         os.execv(python, [str(python), *sys.argv])
     sys.path.insert(0, str(CHECKOUT))
 
@@ -106,6 +127,8 @@ def _set_up(wanted: list[str]) -> None:
         done = set(STAMP.read_text().splitlines()) if STAMP.is_file() else set()
         STAMP.unlink(missing_ok=True)
         python = VENV / "bin" / "python"
+        # So that what it has started ends with it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             if not python.exists():
                 subprocess.run(
@@ -121,6 +144,8 @@ def _set_up(wanted: list[str]) -> None:
                 "(Debian: apt install python3-venv) and access to a package index. "
                 "Run the command again to go on"
             )
+        except KeyboardInterrupt:
+            _stop()
         STAMP.write_text("".join(f"{line}\n" for line in sorted({*done, *wanted})))
         print(f"bin/{command}: {VENV} is ready", file=sys.stderr, flush=True)
 

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -67,6 +68,44 @@ def test_ctrl_c_is_one_line_and_exit_code_130(capsys):
 
     assert run(body) == 130
     assert capsys.readouterr().err == "\nwlasl-shard: stopped\n"
+
+
+# As pip writes it.
+INSTALLED = """
+import sys
+from wlasl_tfrecord.cli.shard import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("moment", ["import", "start anew"])
+@pytest.mark.parametrize("program", ["bin/shard", "wlasl-shard"])
+def test_ctrl_c_is_one_line_before_a_command_has_begun(tmp_path, program, moment):
+    # A module that is imported on the way presses it.
+    press = "import os; os.kill(os.getpid(), 2)\n"
+    if moment == "import":
+        (tmp_path / "tqdm.py").write_text(press)
+    else:
+        (tmp_path / "sitecustomize.py").write_text(
+            f"import os\nif 'MALLOC_TOP_PAD_' in os.environ: {press}"
+        )
+    path = CHECKOUT / program
+    if program == "wlasl-shard":
+        path = tmp_path / program
+        path.write_text(INSTALLED)
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+    # A shell's background job, such as these tests perhaps, passes on that it is deaf.
+    deaf_or_not = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        done = subprocess.run(
+            [sys.executable, str(path), "--src", "x"],
+            env={**clean, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, deaf_or_not)
+    assert (done.returncode, done.stderr) == (130, f"\n{program}: stopped\n")
 
 
 def test_help_shows_defaults_that_are_values(capsys):

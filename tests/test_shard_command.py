@@ -2,10 +2,12 @@
 
 import json
 import os
+import shlex
 import shutil
+import subprocess
 
 import pytest
-from sharding import run
+from sharding import CHECKOUT, command, folder_bytes, run
 
 from wlasl_tfrecord import index
 from wlasl_tfrecord.clips import ClipSpec
@@ -89,3 +91,15 @@ class TestCommand:
         assert done.returncode == 1
         assert "no videos" in done.stderr
         assert len(done.stderr.splitlines()) == 1
+
+    # What is closed would be the next file that is opened: a shard, or a decoder's.
+    @pytest.mark.parametrize("redirected", ["<&- >&- 2>&-", ">/dev/full"])
+    def test_the_work_is_done_where_nobody_can_read_of_it(
+        self, tmp_path, src, undisturbed, redirected
+    ):
+        words = shlex.join(map(str, command(src, tmp_path / "s")))
+        done = subprocess.run(
+            f"{words} {redirected}", cwd=CHECKOUT, shell=True, capture_output=True
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert folder_bytes(tmp_path / "s") == undisturbed

@@ -3,17 +3,35 @@
 import argparse
 import io
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from absl import logging
-from absl.flags import argparse_flags
 
-from wlasl_tfrecord.errors import WlaslError
+def _stop(*_: object) -> None:
+    """Ends a command that has only begun to import: there is nothing to tidy up."""
+    try:
+        os.write(2, f"\n{Path(sys.argv[0]).name}: stopped\n".encode())
+    finally:
+        os._exit(130)
 
-__all__ = ["import_tensorflow", "make_parser", "run"]
+
+# In the imports to come, Ctrl-C would be a traceback, or be lost. This is for commands
+# that are installed: in a checkout bin/_environment.py has done it before.
+if Path(sys.argv[0]).name.startswith("wlasl-"):
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _stop)
+    # `_keep_freed_memory` has left it to us.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+from absl import logging  # noqa: E402
+from absl.flags import argparse_flags  # noqa: E402
+
+from wlasl_tfrecord.errors import WlaslError  # noqa: E402
+
+__all__ = ["import_tensorflow", "make_parser", "mute", "run"]
 
 
 def make_parser(command: str, description: str) -> argparse.ArgumentParser:
@@ -49,6 +67,8 @@ def run(
         The exit code: what `body` returned, 1 for an error of the data, 2 for one of
         the arguments, 130 after Ctrl-C, 141 when nobody reads the output any more.
     """
+    if argv is None:
+        _open_closed_streams()
     logging.use_absl_handler()
     arguments = parser.parse_args(sys.argv[1:] if argv is None else list(argv))
     if argv is None:
@@ -57,6 +77,8 @@ def run(
         # A path, or a word, that the terminal's encoding lacks is no reason to stop.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        if argv is None:
+            _hear_ctrl_c()
         return body(arguments)
     except WlaslError as error:
         print(f"{_program(command)}: {error}", file=sys.stderr)
@@ -71,9 +93,13 @@ def run(
         print(f"\n{_program(command)}: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Python would complain once more when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        mute()
         return 141
+
+
+def mute() -> None:
+    """Prints nothing any more: what cannot be written would come up again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def import_tensorflow() -> None:
@@ -136,7 +162,31 @@ def _keep_freed_memory() -> None:
     """Starts the process anew with `_MALLOC`, which glibc reads only at its start."""
     if sys.platform == "linux" and not _MALLOC.keys() & os.environ.keys():
         os.environ.update(_MALLOC)
+        # While Python starts, Ctrl-C waits.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _open_closed_streams() -> None:
+    """Opens what the caller closed of stdin, stdout and stderr (`2>&-`) on nothing.
+
+    Else the next file that is opened has its number, and what is printed is in it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free is this one. Decoders shall have it too.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r"))  # noqa: SIM115
+
+
+def _hear_ctrl_c() -> None:
+    """Makes Ctrl-C a KeyboardInterrupt again: from here on there is work to tidy up."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _program(command: str) -> str:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from wlasl_tfrecord.cli import make_parser, run
+from wlasl_tfrecord.cli import make_parser, mute, run
 from wlasl_tfrecord.clips import FRAMINGS, ClipSpec
 from wlasl_tfrecord.decoders import DecoderLimits, num_cores
 from wlasl_tfrecord.folder_plan import FolderPlan, check_space, plan_folder
@@ -124,9 +124,8 @@ def _write(arguments: argparse.Namespace) -> int:
         subset=arguments.subset,
         split_by=arguments.split_by,
     )
-    print(f"{len(manifest.instances):,} instances in {manifest.annotations}")
-    for note in manifest.notes:
-        print(note)
+    _say(f"{len(manifest.instances):,} instances in {manifest.annotations}")
+    _say(*manifest.notes)
     if arguments.dry_run:
         plan = plan_folder(
             manifest,
@@ -137,7 +136,7 @@ def _write(arguments: argparse.Namespace) -> int:
             retry=arguments.retry,
             show_progress=sys.stderr.isatty(),
         )
-        print(plan.summary(), *plan.gaps(), sep="\n")
+        _say(plan.summary(), *plan.gaps())
         check_space(plan)
         return 0
     report = write_shards(
@@ -152,14 +151,23 @@ def _write(arguments: argparse.Namespace) -> int:
         show_progress=sys.stderr.isatty(),
         on_plan=_announce,
     )
-    print(report.summary())
+    _say(report.summary())
     return 1 if arguments.strict and report.num_failed else 0
 
 
 def _announce(plan: FolderPlan) -> None:
     """Says what is to come; of a folder with nothing to come the report says all."""
     if plan.unwritten:
-        print(plan.summary(), flush=True)
+        _say(plan.summary())
+
+
+def _say(*lines: str) -> None:
+    """Prints lines; where a terminal or a reader is gone, the work goes on without."""
+    try:
+        for line in lines:
+            print(line, flush=True)
+    except OSError:
+        mute()
 
 
 def _jpeg_quality(arguments: argparse.Namespace) -> int:
