@@ -11,7 +11,7 @@ import sys
 import pytest
 from conftest import CHECKOUT
 
-from wlasl_tfrecord import cli
+from wlasl_tfrecord import cli, runs
 from wlasl_tfrecord.clips import ClipSpec
 from wlasl_tfrecord.errors import WlaslError
 
@@ -154,6 +154,54 @@ def test_help_explains_every_option(command, monkeypatch, capsys):
     options = explained_options(command, monkeypatch, capsys)
     assert len(options) > 3
     assert [name for name, explanation in options.items() if not explanation] == []
+
+
+AT_ONCE = (
+    *((command, ["--help"], "") for command in COMMANDS),
+    ("bench", ["input", "none"], "cannot read the shard folder none"),
+    ("bench", ["input", "s", "--batch-size", "0"], "--batch-size must be above 0"),
+    ("evaluate", ["--run", "none"], "no trained model in none"),
+    ("evaluate", ["--run", "r", "--data", "none"], "cannot read the shard folder none"),
+    ("evaluate", ["--run", "r", "--data", "s", "--split", "test"], "no 'test' shards"),
+    ("export", ["--run", "none"], "no trained model in none"),
+    (
+        "export",
+        ["--run", "r", "--quantize", "float16"],
+        "--quantize is for --format tflite, got --format saved_model",
+    ),
+    ("inspect", ["none", "--verify"], "cannot read the shard folder none"),
+    ("inspect", ["s", "--verify", "--contact-sheet", "none/a.png"], "there is no"),
+    ("predict", ["a.mp4", "--run", "none"], "no trained model in none"),
+    ("predict", ["a.mp4", "b.mp4", "--run", "r"], "b.mp4: unreadable: No such file"),
+    ("predict", ["s", "--run", "r"], "no videos in s"),
+    ("predict", ["a.mp4", "--run", "r", "--top", "0"], "top must be at least 1, got 0"),
+    ("train", ["--data", "none"], "cannot read the shard folder none"),
+)
+
+
+def test_what_can_be_told_at_once_does_not_wait_for_tensorflow(tmp_path, write_folder):
+    write_folder(tmp_path / "s")
+    info = runs.ModelInfo(glosses=("book",), clip=ClipSpec(), framing="center")
+    runs.write_model_info(tmp_path / "r", info)
+    code = (
+        "import contextlib, importlib, sys\n"
+        f"for command, arguments, message in {AT_ONCE}:\n"
+        "    main = importlib.import_module(f'wlasl_tfrecord.cli.{command}').main\n"
+        "    with contextlib.suppress(SystemExit):\n"
+        "        main(arguments)\n"
+        "    for heavy in {'tensorflow', 'keras'} & sys.modules.keys():\n"
+        "        sys.exit(f'{command} {arguments} imported {heavy}')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    for command, arguments, message in AT_ONCE:
+        assert message in done.stderr, (command, arguments)
 
 
 def test_the_tests_that_are_named_as_examples_exist():

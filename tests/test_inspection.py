@@ -134,7 +134,10 @@ def test_a_sheet_that_cannot_be_written_is_one_line(tmp_path, write_folder, caps
     sheet = tmp_path / "nowhere" / "sheet.png"
     code, _, err = run(capsys, directory, "--contact-sheet", sheet, "--clips", "1")
     assert code == 1
-    assert f"cannot write {sheet}: No such file or directory; choose another" in err
+    assert f"cannot write {sheet}: there is no folder {sheet.parent}; choose" in err
+    code, _, err = run(capsys, directory, "--contact-sheet", tmp_path, "--clips", "1")
+    assert code == 1
+    assert f"cannot write {tmp_path}: Is a directory; choose another place" in err
 
 
 def test_a_damaged_record_of_the_sheet_is_one_line(tmp_path, write_folder, capsys):

@@ -10,13 +10,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wlasl_tfrecord import decode, serving
+from wlasl_tfrecord import decode
 from wlasl_tfrecord.errors import ManifestError, VideoError
-from wlasl_tfrecord.serving import TrainedModel
 from wlasl_tfrecord.video_files import (
     VIDEO_SUFFIXES,
     is_image_folder,
@@ -24,7 +24,18 @@ from wlasl_tfrecord.video_files import (
     list_folder,
 )
 
-__all__ = ["Failure", "Prediction", "find_videos", "predict_videos", "rank"]
+if TYPE_CHECKING:
+    from wlasl_tfrecord.serving import TrainedModel
+
+__all__ = [
+    "Failure",
+    "Prediction",
+    "check_options",
+    "find_videos",
+    "missing_videos",
+    "predict_videos",
+    "rank",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +102,33 @@ def find_videos(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     return videos
 
 
+def missing_videos(videos: Iterable[Path]) -> list[Failure]:
+    """Gives the failures that show without a model: of videos that are not there."""
+    return [failure for failure in map(_out_of_reach, videos) if failure is not None]
+
+
+def check_options(
+    *, top: int, batch_size: int, start: int | None, stop: int | None
+) -> None:
+    """Refuses options of `predict_videos` that no video could make right.
+
+    Raises:
+        ValueError: If `top` or `batch_size` is below 1, `start` is below 0, or `stop`
+            is not behind it.
+    """
+    for name, value, least in (
+        ("top", top, 1),
+        ("batch_size", batch_size, 1),
+        ("start", start or 0, 0),
+    ):
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
+    if stop is not None and stop <= (start or 0):
+        raise ValueError(f"stop must be behind start, got {start or 0} and {stop}")
+
+
 def predict_videos(
-    model: TrainedModel,
+    model: "TrainedModel",
     videos: Sequence[Path],
     *,
     top: int = 5,
@@ -114,14 +150,9 @@ def predict_videos(
         One result a video, in the order of `videos`.
 
     Raises:
-        ValueError: If `top` or `batch_size` is below 1, or `stop` is not behind
-            `start`.
+        ValueError: If `check_options` refuses one.
     """
-    for name, value in (("top", top), ("batch_size", batch_size)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
-    if stop is not None and stop <= (start or 0):
-        raise ValueError(f"stop must be behind start, got {start or 0} and {stop}")
+    check_options(top=top, batch_size=batch_size, start=start, stop=stop)
 
     def read(path: Path) -> tuple[NDArray[np.uint8], int] | Failure:
         try:
@@ -155,12 +186,24 @@ def predict_videos(
             yield from _predict_batch(model, batch, top)
 
 
+def _out_of_reach(path: Path) -> Failure | None:
+    """Gives the failure of a path that leads nowhere, in the words of the decoder."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return Failure(path=path, reason=f"{path.name}: unreadable: {error.strerror}")
+    return None
+
+
 def _predict_batch(
-    model: TrainedModel,
+    model: "TrainedModel",
     batch: Sequence[tuple[Path, Future[tuple[NDArray[np.uint8], int] | Failure]]],
     top: int,
 ) -> Iterator[Prediction | Failure]:
     """Runs the network once for all videos of a batch that could be decoded."""
+    # Whoever has a model has Keras; to find videos, nobody should wait for it.
+    from wlasl_tfrecord import serving
+
     decoded = [(path, job.result()) for path, job in batch]
     clips = [result[0] for _, result in decoded if not isinstance(result, Failure)]
     rows = iter(serving.probabilities(model, np.stack(clips)) if clips else ())

@@ -44,7 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _bench(arguments: argparse.Namespace) -> int:
     step_ms = getattr(arguments, "step_ms", None)
-    for name, value in (("--step-ms", step_ms), ("--seconds", arguments.seconds)):
+    for name, value in (
+        ("--batch-size", arguments.batch_size),
+        ("--step-ms", step_ms),
+        ("--seconds", arguments.seconds),
+    ):
         if value is not None and not 0 < value < math.inf:
             raise ValueError(f"{name} must be above 0 and finite, got {value}")
     folder = load_folder(arguments.data)
@@ -52,8 +56,12 @@ def _bench(arguments: argparse.Namespace) -> int:
 
     # Only now TensorFlow: a wrong folder should be told at once.
     import_tensorflow()
-    from wlasl_tfrecord import input_limit, throughput
+    from wlasl_tfrecord import dataset, input_limit, throughput
 
+    # A batch that is too large should not first wait for the measurement of the limit.
+    dataset.steps_per_epoch(
+        folder, arguments.split, arguments.batch_size, training=True
+    )
     print(f"{folder.directory}: {num_clips} {arguments.split} clips, {folder.codec}")
     limit = input_limit.measure_limit(
         folder, arguments.split, seconds=arguments.seconds

@@ -45,11 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _evaluate(arguments: argparse.Namespace) -> int:
     run = arguments.run or runs.find_run()
     runs.read_model_info(run)
-    split = arguments.split
-    if split is None:
-        folder = load_folder(arguments.data, check_shards=False)
-        has_test = "test" in folder.splits
-        split = "test" if has_test else "val"
+    folder = load_folder(arguments.data, check_shards=arguments.max_bad_records == 0)
+    split = arguments.split or ("test" if "test" in folder.splits else "val")
+    folder.split_shards(split)
 
     # Only now TensorFlow: `--help` and a typing mistake should answer at once.
     cli.import_tensorflow()

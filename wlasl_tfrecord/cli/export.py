@@ -41,6 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _export(arguments: argparse.Namespace) -> int:
     from wlasl_tfrecord import runs
 
+    if arguments.quantize != "none" and arguments.format != "tflite":
+        raise ValueError(
+            f"--quantize is for --format tflite, got --format {arguments.format}"
+        )
     run_dir = arguments.run or runs.find_run()
     runs.read_model_info(run_dir)
 

@@ -4,8 +4,10 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from wlasl_tfrecord.cli import import_tensorflow, make_parser, run
+from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.index import SPLITS, ShardFolder, load_folder
 
 __all__ = ["main"]
@@ -54,6 +56,13 @@ def _inspect(arguments: argparse.Namespace) -> int:
     splits = folder.splits if arguments.split is None else (arguments.split,)
     for split in splits:
         folder.split_shards(split)
+    if arguments.contact_sheet:
+        sheet_dir = Path(arguments.contact_sheet).absolute().parent
+        if not sheet_dir.is_dir():
+            raise OutputError(
+                f"cannot write {arguments.contact_sheet}: there is no folder "
+                f"{sheet_dir}; choose another place"
+            )
     if arguments.verify or arguments.contact_sheet:
         import_tensorflow()
     if arguments.verify and not _verify(folder, splits):

@@ -3,13 +3,13 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from wlasl_tfrecord.cli import import_tensorflow, make_parser, run
 
 if TYPE_CHECKING:
-    from wlasl_tfrecord.prediction import Prediction
+    from wlasl_tfrecord.prediction import Failure, Prediction
 
 __all__ = ["main"]
 
@@ -53,27 +53,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from wlasl_tfrecord import runs
+    from wlasl_tfrecord import prediction, runs
 
     run_dir = arguments.run or runs.find_run()
     runs.read_model_info(run_dir)
-
-    # Only now TensorFlow: a mistyped option should answer at once.
-    import_tensorflow()
-    from wlasl_tfrecord import prediction, serving
-
+    options = {
+        name: getattr(arguments, name)
+        for name in ("top", "batch_size", "start", "stop")
+    }
+    prediction.check_options(**options)
     videos = prediction.find_videos(arguments.videos)
-    model = serving.load_model(run_dir)
-    if arguments.run is None:
-        print(f"with {model.path}", file=sys.stderr)
-    results = prediction.predict_videos(
-        model,
-        videos,
-        top=arguments.top,
-        batch_size=arguments.batch_size,
-        start=arguments.start,
-        stop=arguments.stop,
-    )
+    results: Iterable[Prediction | Failure] = prediction.missing_videos(videos)
+    if len(results) < len(videos):
+        # Only now TensorFlow: a mistyped name or option should answer at once.
+        import_tensorflow()
+        from wlasl_tfrecord import serving
+
+        model = serving.load_model(run_dir)
+        if arguments.run is None:
+            print(f"with {model.path}", file=sys.stderr)
+        results = prediction.predict_videos(model, videos, **options)
     num_failed = 0
     for result in results:
         if isinstance(result, prediction.Failure):

@@ -13,6 +13,7 @@ from typing import Any
 
 from wlasl_tfrecord import cli, recipes
 from wlasl_tfrecord.errors import OutputError, TrainingError
+from wlasl_tfrecord.index import load_folder
 from wlasl_tfrecord.run_config import read_run_config
 from wlasl_tfrecord.schedules import SCHEDULES
 from wlasl_tfrecord.train_config import CROPS, PRECISIONS, TrainConfig, changed_options
@@ -43,6 +44,7 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
             "--checkpoint-minutes must be at least 0, got "
             f"{arguments.checkpoint_minutes}"
         )
+    load_folder(data, check_shards=config.max_bad_records == 0)
 
     # Only now TensorFlow: `--help` and a typing mistake should answer at once.
     cli.import_tensorflow()
