@@ -78,6 +78,19 @@ sys.exit(main())
 """
 
 
+def run_hearing_ctrl_c(command, **variables):
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+    clean["PYTHONPATH"] = os.pathsep.join(sys.path)
+    # A shell's background job, such as these tests perhaps, passes on that it is deaf.
+    deaf_or_not = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.run(
+            command, env={**clean, **variables}, capture_output=True, text=True
+        )
+    finally:
+        signal.signal(signal.SIGINT, deaf_or_not)
+
+
 @pytest.mark.parametrize("moment", ["import", "start anew"])
 @pytest.mark.parametrize("program", ["bin/shard", "wlasl-shard"])
 def test_ctrl_c_is_one_line_before_a_command_has_begun(tmp_path, program, moment):
@@ -93,19 +106,23 @@ def test_ctrl_c_is_one_line_before_a_command_has_begun(tmp_path, program, moment
     if program == "wlasl-shard":
         path = tmp_path / program
         path.write_text(INSTALLED)
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
-    # A shell's background job, such as these tests perhaps, passes on that it is deaf.
-    deaf_or_not = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        done = subprocess.run(
-            [sys.executable, str(path), "--src", "x"],
-            env={**clean, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
-            capture_output=True,
-            text=True,
-        )
-    finally:
-        signal.signal(signal.SIGINT, deaf_or_not)
+    done = run_hearing_ctrl_c(
+        [sys.executable, str(path), "--src", "x"],
+        PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]),
+    )
     assert (done.returncode, done.stderr) == (130, f"\n{program}: stopped\n")
+
+
+def test_a_second_ctrl_c_is_no_traceback(tmp_path):
+    # It comes behind the first one's line, while Python tidies up at its end.
+    ends = "import atexit, os; atexit.register(os.kill, os.getpid(), 2)\n"
+    program = tmp_path / "program.py"
+    program.write_text(
+        ends + PROGRAM.replace("import os\n", "raise KeyboardInterrupt\n")
+    )
+    done = run_hearing_ctrl_c([sys.executable, str(program)])
+    # As a shell sees it, this is 130 as well.
+    assert (done.returncode, done.stderr) == (-2, "\nwlasl-shard: stopped\n")
 
 
 def test_help_shows_defaults_that_are_values(capsys):

@@ -78,7 +78,8 @@ def run(
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if argv is None:
-            _hear_ctrl_c()
+            # From here on there is work to tidy up.
+            _on_ctrl_c(signal.default_int_handler)
         return body(arguments)
     except WlaslError as error:
         print(f"{_program(command)}: {error}", file=sys.stderr)
@@ -95,6 +96,10 @@ def run(
     except BrokenPipeError:
         mute()
         return 141
+    finally:
+        if argv is None:
+            # And now no more: a second Ctrl-C ends what Python does at its end.
+            _on_ctrl_c(signal.SIG_DFL)
 
 
 def mute() -> None:
@@ -182,10 +187,11 @@ def _open_closed_streams() -> None:
             setattr(sys, name, open(number, "w" if number else "r"))  # noqa: SIM115
 
 
-def _hear_ctrl_c() -> None:
-    """Makes Ctrl-C a KeyboardInterrupt again: from here on there is work to tidy up."""
+def _on_ctrl_c(handler: Callable[..., object] | signal.Handlers) -> None:
+    """Sets what Ctrl-C does, where this process is not deaf to it."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, handler)
+    # `_keep_freed_memory` has left one to us that came meanwhile.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
