@@ -266,6 +266,11 @@ def test_steps_per_epoch_counts_the_batches(shards, split, batch_size, steps):
             {"augment": "none"},
             "augment must be True, False or an AugmentConfig: 'none'",
         ),
+        ({"batch_size": 8 / 2}, "batch_size must be a whole number, got 4.0"),
+        ({"seed": None}, "seed must be a whole number, got None"),
+        ({"num_epochs": "2"}, "num_epochs must be a whole number, got '2'"),
+        ({"start_step": tf.Variable(1)}, "start_step must be a whole number, got <tf"),
+        ({"max_bad_records": -1}, "max_bad_records must be at least 0, got -1"),
         ({"num_epochs": 0}, "num_epochs must be at least 1 or None, got 0"),
         ({"start_step": 4}, r"start_step must be in \[0, 3\], got 4"),
         ({"start_step": -1, "num_epochs": None}, r"start_step must be in \[0, …\]"),
@@ -282,6 +287,17 @@ def test_steps_per_epoch_counts_the_batches(shards, split, batch_size, steps):
 def test_an_impossible_argument_is_named(shards, options, message):
     with pytest.raises(ValueError, match=message):
         input_fn(shards, **{"split": "train", "batch_size": 4} | options)
+
+
+def test_numbers_of_numpy_are_as_good_as_python_s(shards):
+    def records(**options):
+        batches = input_fn(shards, **options, features="keys")
+        return [batch["record"].numpy().tolist() for batch in batches]
+
+    small = {"batch_size": np.int8(4), "start_step": np.int32(1), "seed": np.int8(1)}
+    assert records(**small) == records(batch_size=4, start_step=1, seed=1)
+    with pytest.raises(ValueError, match="batch_size must be a whole number"):
+        steps_per_epoch(shards, batch_size=4.0)
 
 
 def test_a_split_that_is_not_there_is_named(shards):

@@ -4,6 +4,7 @@ A clip is addressed by its position in the run, so the state of the input is one
 See docs/input_fn.md for what follows from that.
 """
 
+import operator
 import os
 from collections.abc import Mapping
 from typing import Literal, get_args
@@ -71,8 +72,10 @@ def input_fn(
             The dataset then gives this worker's part in batches for one replica.
         features: What an element is.
             "pair": (frames uint8 [B, T, H, W, 3], labels int64 [B]).
-            "weighted": the pair and weights float32 [B], which Keras takes.
-            "dict": frames, label, weight, video_id, gloss, signer_id,
+            "weighted": the pair and weights float32 [B], which Keras takes. Clips of
+            weight 0 lower its `loss` all the same, and count in `metrics`; only
+            `weighted_metrics` are right.
+            "dict": frames, label, weight, video_id, gloss, signer_id (-1 if unknown),
             num_distinct_frames, record, epoch and seed (int64 [B, 2], for
             `augment.jitter_colours`).
             "keys": "dict" without frames, for which no shard is read.
@@ -99,7 +102,14 @@ def input_fn(
         ValueError: If an argument is out of its range, or the batch cannot be divided.
         tf.errors.InvalidArgumentError: From the iterator, at a damaged record.
     """
-    _check_choices(features, order, max_bad_records)
+    _check_choices(features, order)
+    batch_size = _whole("batch_size", batch_size)
+    seed = _whole("seed", seed)
+    num_epochs = None if num_epochs is None else _whole("num_epochs", num_epochs)
+    start_step = _whole("start_step", start_step)
+    max_bad_records = _whole("max_bad_records", max_bad_records)
+    if max_bad_records < 0:
+        raise ValueError(f"max_bad_records must be at least 0, got {max_bad_records}")
     # Who goes on over damaged records goes on over a file that was cut off, too.
     folder = (
         data
@@ -242,13 +252,13 @@ def steps_per_epoch(
     training = split == "train" if training is None else training
     return Order(
         num_clips=folder.num_clips(split),
-        batch_size=batch_size,
+        batch_size=_whole("batch_size", batch_size),
         shuffled=training,
         drop_remainder=training,
     ).steps_per_epoch
 
 
-def _check_choices(features: str, order: str, max_bad_records: int) -> None:
+def _check_choices(features: str, order: str) -> None:
     """Refuses what no folder could make right."""
     for name, value, known in (
         ("features", features, get_args(Features)),
@@ -256,8 +266,17 @@ def _check_choices(features: str, order: str, max_bad_records: int) -> None:
     ):
         if value not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-    if max_bad_records < 0:
-        raise ValueError(f"max_bad_records must be at least 0, got {max_bad_records}")
+
+
+def _whole(name: str, value: int) -> int:
+    """Gives a whole number as Python's own, which no product overflows.
+
+    Far below, 64 / 4 would be a TypeError that does not name the argument.
+    """
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ValueError(f"{name} must be a whole number, got {value!r}") from None
 
 
 def _augment_config(
