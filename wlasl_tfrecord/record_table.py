@@ -7,6 +7,7 @@ Reference:
 import csv
 import io
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,7 @@ def records_from_csv(table: bytes) -> Records:
             raise ValueError(f"no column {column!r}")
         at = names.index(column)
         try:
-            values = tuple(row[at] for row in rows[1:])
+            values = tuple(map(itemgetter(at), rows[1:]))
             fields[name] = values if kind is str else np.array(values, dtype=kind)
         except (ValueError, OverflowError) as error:
             raise ValueError(f"column {column!r}: {error}") from error
