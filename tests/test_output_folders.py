@@ -19,7 +19,7 @@ from sharding import (
 
 from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.manifest import read_manifest
-from wlasl_tfrecord.output_folders import check_ours
+from wlasl_tfrecord.output_folders import check_place
 from wlasl_tfrecord.shards import write_shards
 
 
@@ -137,6 +137,14 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path, src, shard):
     assert "cannot write" in done.stderr
     assert "check --out" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    for name in ("file", "file/s", "gone/s"):
+        done = shard(src, tmp_path / name, "--dry-run")
+        assert done.returncode == 1
+        assert done.stderr == (
+            f"wlasl-shard: cannot write {tmp_path / name}: "
+            f"{(tmp_path / name.split('/')[0])} is no folder; check --out\n"
+        )
     read_only = Path("/proc/s")
     done = shard(src, read_only)
     assert done.returncode == 1
@@ -199,7 +207,7 @@ def test_what_is_no_file_of_ours_at_all_is_not_replaced(tmp_path, content):
     report = tmp_path / "report.json"
     os.mkfifo(report) if content is None else report.write_text(content)
     with pytest.raises(OutputError, match=r"holds report\.json, which no run of"):
-        check_ours(str(tmp_path))
+        check_place(str(tmp_path))
 
 
 def test_a_run_without_a_clip_is_followed_by_one_with_clips(tmp_path, src, shard):

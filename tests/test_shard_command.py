@@ -103,3 +103,17 @@ class TestCommand:
         )
         assert (done.returncode, done.stderr) == (0, b"")
         assert folder_bytes(tmp_path / "s") == undisturbed
+
+    def test_a_system_that_starts_no_thread_is_one_line(
+        self, tmp_path, src, shard, monkeypatch
+    ):
+        def refuse(_):
+            # Python's own words, where a user may have no further process (ulimit -u).
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr("threading.Thread.start", refuse)
+        done = shard(src, tmp_path / "s")
+        assert (done.returncode, done.stderr) == (
+            1,
+            "wlasl-shard: can't start new thread; allow more processes (ulimit -u)\n",
+        )

@@ -29,7 +29,7 @@ from wlasl_tfrecord.outcomes import (
     missing,
     unusable,
 )
-from wlasl_tfrecord.output_folders import check_ours, local_folder
+from wlasl_tfrecord.output_folders import check_place, local_folder
 from wlasl_tfrecord.plan import (
     PlannedShard,
     ShardOptions,
@@ -145,13 +145,12 @@ def plan_folder(
 
     Raises:
         OutputError: If the folder, or what an interrupted run has finished of it, was
-            written with other options, and `overwrite` is not set; or if somebody
-            else's files are in it.
+            written with other options, and `overwrite` is not set; or if it is no
+            folder, or one with somebody else's files.
         ValueError: If `out` is no local folder.
     """
     root = local_folder(out)
-    if os.path.isdir(root):
-        check_ours(root)
+    check_place(root)
     outcomes: dict[str, Outcome] = {}
     present: list[Instance] = []
     for instance in manifest.instances:

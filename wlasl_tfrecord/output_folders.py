@@ -15,7 +15,7 @@ from wlasl_tfrecord.storage import read_bytes
 from wlasl_tfrecord.work_folder import WORK_DIR
 
 __all__ = [
-    "check_ours",
+    "check_place",
     "finish_folder",
     "local_folder",
     "locked_folder",
@@ -86,15 +86,22 @@ def locked_folder(out: str) -> Iterator[None]:
         yield
 
 
-def check_ours(out: str) -> None:
-    """Refuses a folder in which others have files of the names that we write.
+def check_place(out: str) -> None:
+    """Refuses what can be no folder, or has files of others of the names we write.
 
-    One of ours says so by its index; one without a clip, or without a good index, by
-    its report; and an interrupted run by its working folder.
+    A folder of ours says so by its index; one without a clip, or without a good index,
+    by its report; and an interrupted run by its working folder.
 
     Raises:
-        OutputError: If there is such a file, or the folder cannot be read.
+        OutputError: If it is such a place, or cannot be read.
     """
+    path = os.path.abspath(out)
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    if not os.path.isdir(path):
+        raise OutputError(f"cannot write {out}: {path} is no folder; check --out")
+    if not os.path.isdir(out):
+        return
     with output_errors(out):
         names = sorted(filter(_OUR_FILE.fullmatch, os.listdir(out)))
     if (

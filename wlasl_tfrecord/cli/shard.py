@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from wlasl_tfrecord.cli import make_parser, mute, run
 from wlasl_tfrecord.clips import FRAMINGS, ClipSpec
 from wlasl_tfrecord.decoders import DecoderLimits, num_cores
+from wlasl_tfrecord.errors import WlaslError
 from wlasl_tfrecord.folder_plan import FolderPlan, check_space, plan_folder
 from wlasl_tfrecord.index import CODECS
 from wlasl_tfrecord.manifest import SPLIT_SOURCES, read_manifest
@@ -101,6 +102,11 @@ def _shard(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("\nstopped; the same command continues where it was", file=sys.stderr)
         return 130
+    except RuntimeError as error:
+        # Python's own words for it; a traceback of them is no help.
+        if "start new thread" not in str(error):
+            raise
+        raise WlaslError(f"{error}; allow more processes (ulimit -u)") from error
 
 
 def _write(arguments: argparse.Namespace) -> int:
