@@ -31,6 +31,14 @@ def test_a_folder_says_what_it_holds(write_folder, tmp_path):
     ]
 
 
+def test_a_notebook_shows_a_folder_in_one_line(write_folder, tmp_path):
+    directory = write_folder(tmp_path / "shards", num_shards=20)
+    assert repr(index.load_folder(directory)) == (
+        f"<ShardFolder {directory}: 3 glosses, 7 train, 3 val clips of 5 frames, "
+        "24 x 16, raw, center>"
+    )
+
+
 def test_the_table_of_records_finds_every_record(write_folder, tmp_path):
     folder = index.load_folder(write_folder(tmp_path / "shards"))
     records = index.load_records(folder, "train")

@@ -119,6 +119,16 @@ class ShardFolder:
             if value not in known:
                 raise ValueError(f"no {name} {value!r}; known: {', '.join(known)}")
 
+    def __repr__(self) -> str:
+        """One line: a notebook would show thousands of glosses and shards."""
+        num_frames, height, width, _ = self.clip.shape
+        counts = ", ".join(f"{self.num_clips(split)} {split}" for split in self.splits)
+        return (
+            f"<ShardFolder {self.directory}: {self.num_classes} glosses, {counts} "
+            f"clips of {num_frames} frames, {width} x {height}, {self.codec}, "
+            f"{self.framing}>"
+        )
+
     @property
     def num_classes(self) -> int:
         """How many glosses there are."""
