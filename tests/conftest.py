@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import drawn_manifests
 import drawn_runs
 import drawn_shards
 import drawn_videos
 import pytest
 import sharding
 import small_training
+
+from wlasl_tfrecord.instances import Manifest
 
 # Before TensorFlow is imported anywhere: its start-up lines are no warnings of ours.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -107,6 +110,23 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, src: Path) -> dict[str
     out = tmp_path_factory.mktemp("undisturbed") / "s"
     assert sharding.shard_here(src, out) == 0
     return sharding.folder_bytes(out)
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 videos, whose lengths and first numbers all differ."""
+    directory = tmp_path_factory.mktemp("videos")
+    for n in range(24):
+        drawn_videos.write_numbered_video(
+            directory / f"{n:05d}.mp4", num_frames=4 + n, first_number=50 * n
+        )
+    return directory
+
+
+@pytest.fixture
+def manifest(videos: Path) -> Manifest:
+    """The manifest of these videos, and of two that are missing."""
+    return drawn_manifests.drawn_manifest(videos)
 
 
 @pytest.fixture

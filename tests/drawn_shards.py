@@ -1,5 +1,6 @@
 """A small, valid shard folder, written with no sharder at all, for tests."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -77,6 +78,61 @@ def write_folder(
     for name, content in folder_files.folder_files(folder, records, features).items():
         (directory / name).write_bytes(content)
     return directory
+
+
+def rewrite(directory, change, split="train"):
+    """Changes the protos of a split, and all that says where they are.
+
+    Args:
+        directory: A shard folder.
+        change: Called with the number of a record and its SequenceExample or Example.
+        split: Which split.
+    """
+    import tensorflow as tf
+
+    from wlasl_tfrecord import example_protos, folder_files, index
+
+    folder = index.load_folder(directory, check_shards=False)
+    records = index.load_records(folder, split)
+    offsets, sizes, crcs, shards = [], [], [], []
+    number = 0
+    for shard in folder.split_shards(split):
+        path = directory / shard.name
+        protos = [p.numpy() for p in tf.data.TFRecordDataset(str(path))]
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            offset = 0
+            for serialized in protos:
+                kind = tf.train.Example if folder.codec == "raw" else None
+                proto = (kind or tf.train.SequenceExample).FromString(serialized)
+                change(number, proto)
+                changed = proto.SerializeToString(deterministic=True)
+                writer.write(changed)
+                offsets.append(offset)
+                sizes.append(len(changed))
+                offset += len(changed) + 16
+                number += 1
+        data = path.read_bytes()
+        for offset, size in list(zip(offsets, sizes))[-len(protos) :]:
+            crc = data[offset + 12 + size : offset + 16 + size]
+            crcs.append(int.from_bytes(crc, "little"))
+        shards.append(dataclasses.replace(shard, num_bytes=len(data)))
+    tables = {s: index.load_records(folder, s) for s in folder.splits}
+    tables[split] = dataclasses.replace(
+        records,
+        offsets=np.array(offsets, np.int64),
+        num_bytes=np.array(sizes, np.int64),
+        crcs=np.array(crcs, np.uint32),
+    )
+    folder = dataclasses.replace(folder, shards={**folder.shards, split: tuple(shards)})
+    features = example_protos.tfds_features(
+        folder.clip, folder.codec, folder.num_classes
+    )
+    for name, content in folder_files.folder_files(folder, tables, features).items():
+        (directory / name).write_bytes(content)
+
+
+def context_of(proto):
+    return getattr(proto, "context", None) or proto.features
 
 
 def drawn_frames(number: int, shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:

@@ -1,3 +1,5 @@
+"""The records of a folder, checked one by one and against the index."""
+
 import dataclasses
 import json
 import random
@@ -5,6 +7,7 @@ import random
 import numpy as np
 import pytest
 import tensorflow as tf
+from drawn_shards import context_of, rewrite
 
 from wlasl_tfrecord import example_protos, index
 from wlasl_tfrecord.damage import Damage
@@ -21,57 +24,6 @@ def faults(directory, split="train"):
     folder = load(directory)
     found = [damage for damage in verify_split(folder, split) if damage is not None]
     return [str(damage) for damage in [*verify_files(folder), *found]]
-
-
-def rewrite(directory, change, split="train"):
-    """Changes the protos of a split, and all that says where they are.
-
-    Args:
-        directory: A shard folder.
-        change: Called with the number of a record and its SequenceExample or Example.
-        split: Which split.
-    """
-    folder = load(directory)
-    records = index.load_records(folder, split)
-    offsets, sizes, crcs, shards = [], [], [], []
-    number = 0
-    for shard in folder.split_shards(split):
-        path = directory / shard.name
-        protos = [p.numpy() for p in tf.data.TFRecordDataset(str(path))]
-        with tf.io.TFRecordWriter(str(path)) as writer:
-            offset = 0
-            for serialized in protos:
-                kind = tf.train.Example if folder.codec == "raw" else None
-                proto = (kind or tf.train.SequenceExample).FromString(serialized)
-                change(number, proto)
-                changed = proto.SerializeToString(deterministic=True)
-                writer.write(changed)
-                offsets.append(offset)
-                sizes.append(len(changed))
-                offset += len(changed) + 16
-                number += 1
-        data = path.read_bytes()
-        for offset, size in list(zip(offsets, sizes))[-len(protos) :]:
-            crc = data[offset + 12 + size : offset + 16 + size]
-            crcs.append(int.from_bytes(crc, "little"))
-        shards.append(dataclasses.replace(shard, num_bytes=len(data)))
-    tables = {s: index.load_records(folder, s) for s in folder.splits}
-    tables[split] = dataclasses.replace(
-        records,
-        offsets=np.array(offsets, np.int64),
-        num_bytes=np.array(sizes, np.int64),
-        crcs=np.array(crcs, np.uint32),
-    )
-    folder = dataclasses.replace(folder, shards={**folder.shards, split: tuple(shards)})
-    features = example_protos.tfds_features(
-        folder.clip, folder.codec, folder.num_classes
-    )
-    for name, content in folder_files(folder, tables, features).items():
-        (directory / name).write_bytes(content)
-
-
-def context_of(proto):
-    return getattr(proto, "context", None) or proto.features
 
 
 @pytest.mark.parametrize("codec", ["raw", "jpeg", "png"])
@@ -153,15 +105,6 @@ def test_a_missing_shard_is_one_fault(tmp_path, write_folder):
     ]
 
 
-def test_a_file_that_no_split_names_is_a_fault(tmp_path, write_folder):
-    directory = write_folder(tmp_path / "shards")
-    (directory / index.shard_name("train", 2, 3)).touch()
-    (directory / "notes.txt").touch()
-    assert faults(directory) == [
-        "wlasl-train.tfrecord-00002-of-00003: no split names this file"
-    ]
-
-
 def test_damaged_tables_are_named(tmp_path, write_folder):
     directory = write_folder(tmp_path / "shards")
     table = directory / "wlasl-train.index.csv"
@@ -190,42 +133,6 @@ def test_an_index_that_leaves_gaps_or_repeats_ids_is_named(tmp_path, write_folde
     assert faults(directory)[:2] == [
         "wlasl-train.index.csv: a video_id occurs twice",
         f"wlasl-train.index.csv: its records do not fill {shard}",
-    ]
-
-
-def test_dataset_info_and_labels_are_held_against_the_index(tmp_path, write_folder):
-    directory = write_folder(tmp_path / "shards")
-    path = directory / "dataset_info.json"
-    info = json.loads(path.read_text())
-    info["splits"][0]["shardLengths"][0] = "99"
-    path.write_text(json.dumps(info))
-    (directory / index.LABELS_FILE).write_text("book\n")
-    (directory / "features.json").write_text("{}")
-    assert faults(directory) == [
-        "dataset_info.json: its numbers of train are not those of index.json",
-        "clip.label.index.labels.txt: it does not say the index's glosses",
-        "features.json: it does not describe the records of this format",
-    ]
-    del info["splits"][0]
-    path.write_text(json.dumps(info))
-    assert faults(directory)[0] == (
-        "dataset_info.json: it has the splits ['val'], the index ['train', 'val']"
-    )
-    path.write_text('{"version": "1.0.0"}')
-    assert faults(directory)[0] == (
-        "dataset_info.json: it is damaged (KeyError: 'splits')"
-    )
-    (directory / index.LABELS_FILE).unlink()
-    (directory / "features.json").write_text("{")
-    assert "clip.label.index.labels.txt: cannot be read: " in faults(directory)[1]
-    assert "features.json: cannot be read: " in faults(directory)[2]
-
-
-def test_a_features_json_beside_sequence_examples_is_a_fault(tmp_path, write_folder):
-    directory = write_folder(tmp_path / "shards", codec="jpeg")
-    (directory / "features.json").write_text("{}")
-    assert faults(directory) == [
-        "features.json: TFDS cannot read jpeg records, this says it can"
     ]
 
 
