@@ -79,6 +79,9 @@ def test_no_clip_comes_from_no_frames():
         (60, 25.0, 0, 57, SignRange(0, 60, "trimmed")),
         # A range that ends two frames behind the file, but is far shorter than it.
         (600, 25.0, 500, 602, SignRange(500, 600, "cut")),
+        # "A few" are frames at 25 a second: here twice as many of the file's.
+        (209, 50.0, 0, 108, SignRange(0, 209, "trimmed")),
+        (209, 50.0, 0, 110, SignRange(0, 209, "trimmed")),
         # From a frame to the end, inside and behind the file.
         (600, 25.0, 500, None, SignRange(500, 600, "cut")),
         (60, 25.0, 500, None, SignRange(0, 60, "trimmed")),
@@ -121,6 +124,9 @@ def test_times_are_those_of_the_video():
     times = frame_times_us(SignRange(25, 76, "cut"), 3, 25.0)
     assert times == (1_000_000, 2_000_000, 3_000_000)
     assert frame_times_us(SignRange(0, 51, "whole"), 1, 25.0) == (1_000_000,)
+    # To the nearest microsecond: 33,366.7 and 66,733.4 of them.
+    times = frame_times_us(SignRange(0, 3, "whole"), 3, 29.97)
+    assert times == (0, 33_367, 66_733)
 
 
 def test_a_source_counts_its_distinct_frames():

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import os
 import shutil
+import struct
 
 import cv2
 import numpy as np
@@ -99,7 +100,8 @@ def test_a_trimmed_video_is_taken_whole(tmp_path, numbered_video, frame_number):
     assert source.sign == (0, 40, "trimmed")
 
 
-@pytest.mark.parametrize("container", ["a.avi", "a.mkv"])
+# The header of the MPEG stream promises 38 frames.
+@pytest.mark.parametrize("container", ["a.avi", "a.mkv", "a.mov", "a.ts", "a.mpg"])
 def test_other_containers_decode_alike(
     tmp_path, numbered_video, frame_number, container
 ):
@@ -121,6 +123,49 @@ def test_what_can_be_decoded_is_what_there_is(
     assert 5 < source.num_video_frames < 60
     read = numbers(frames, frame_number)
     assert read == frame_indices(source.num_video_frames, 8).tolist()
+    # As many as that also where the end is not looked at.
+    _, cut = decode(path, start=2, stop=5)
+    assert cut.sign == (2, 5, "cut")
+    assert cut.num_video_frames == source.num_video_frames
+
+
+def test_a_last_frame_that_cannot_be_decoded_is_none(
+    tmp_path, numbered_video, frame_number
+):
+    path = numbered_video(tmp_path / "a.mp4", num_frames=40)
+    data = bytearray(path.read_bytes())
+    # The sizes of the samples: version, one size for all (0: none), how many, each.
+    sizes = np.frombuffer(data, ">u4", 40, data.index(b"stsz") + 16)
+    at = data.index(b"mdat")
+    stop = at - 4 + int.from_bytes(data[at - 4 : at], "big")
+    data[stop - int(sizes[-1]) : stop] = bytes(int(sizes[-1]))
+    path.write_bytes(data)
+    frames, source = decode(path)
+    assert (source.num_video_frames, source.num_promised_frames) == (39, 40)
+    assert numbers(frames, frame_number) == frame_indices(39, 8).tolist()
+
+
+def test_an_absurd_length_is_no_promise(tmp_path, numbered_video, frame_number):
+    path = numbered_video(tmp_path / "a.mkv", num_frames=40)
+    data = bytearray(path.read_bytes())
+    # Matroska's Duration: its id, its size (8), a double.
+    at = data.index(b"\x44\x89\x88") + 3
+    data[at : at + 8] = struct.pack(">d", 1e12)
+    path.write_bytes(data)
+    frames, source = decode(path)
+    assert (source.num_video_frames, source.num_promised_frames) == (40, 0)
+    assert numbers(frames, frame_number) == frame_indices(40, 8).tolist()
+
+
+def test_a_rate_that_no_camera_has_is_that_of_wlasl(tmp_path, numbered_video):
+    path = numbered_video(tmp_path / "a.mp4")
+    data = bytearray(path.read_bytes())
+    # The one run of the table of times: 40 frames of 512 units of 1/12800 second.
+    at = data.index(b"stts") + 12
+    assert data[at : at + 8] == struct.pack(">II", 40, 512)
+    data[at + 4 : at + 8] = struct.pack(">I", 1)
+    path.write_bytes(data)
+    assert decode(path)[1].video_fps == 25.0
 
 
 def test_a_rotated_video_stands_upright(tmp_path, numbered_video):

@@ -2,10 +2,12 @@
 
 import csv
 import random
+import struct
 
 import cv2
 import pytest
 
+from wlasl_tfrecord import captures
 from wlasl_tfrecord.clips import ClipSpec
 from wlasl_tfrecord.decode import decode_clip
 from wlasl_tfrecord.edit_lists import count_shown_frames
@@ -46,6 +48,97 @@ def test_frames_behind_the_edit_are_not_shown(video, frame_number, duration_ms, 
     frames, source = decode_clip(video, clip=CLIP, framing="center")
     assert source.num_video_frames == shown
     assert frame_number(frames[-1]) == shown - 1
+
+
+def test_frames_before_the_edit_are_not_shown(video, frame_number):
+    # From the fourth frame on, each 512 units of the track's clock.
+    with_edit(video, 1200, 3 * 512)
+    assert count_shown_frames(str(video)) == 30
+    frames, source = decode_clip(video, clip=CLIP, framing="center")
+    assert source.num_video_frames == 30
+    assert (frame_number(frames[0]), frame_number(frames[-1])) == (3, 32)
+
+
+def test_a_range_is_one_of_the_frames_that_are_shown(video, frame_number):
+    with_edit(video, 1200, 3 * 512)
+    frames, source = decode_clip(video, clip=CLIP, framing="center", start=5, stop=20)
+    assert source.sign == (5, 20, "cut")
+    assert source.num_video_frames == 30
+    assert (frame_number(frames[0]), frame_number(frames[-1])) == (8, 22)
+
+
+def test_an_edit_list_saves_decoding_twice(video, monkeypatch):
+    turns = []
+
+    def grab_frames(*args):
+        turns.append(captures.grab_frames(*args))
+        return turns[-1]
+
+    monkeypatch.setattr("wlasl_tfrecord.decode.grab_frames", grab_frames)
+    decode_clip(with_edit(video, 1200), clip=CLIP, framing="center")
+    assert turns == [30]
+
+
+def box(name, *content):
+    content = b"".join(content)
+    return struct.pack(">I", 8 + len(content)) + name + content
+
+
+def movie(tmp_path, *, version=0, kind=b"vide", edits=((480, 0),), delays=(), large=0):
+    """Writes the boxes of a movie of 24 frames, and no frame of it.
+
+    Its own clock has 1,000 units a second, that of its track 50: two a frame.
+    """
+    word = ">Q" if version else ">I"
+    start = bytes([version, 0, 0, 0])
+
+    def header(rate):
+        return start + 2 * struct.pack(word, 0) + struct.pack(">I", rate) + bytes(80)
+
+    rows = [struct.pack(">QqI" if version else ">IiI", *edit, 1) for edit in edits]
+    tables = [box(b"stts", bytes(4), struct.pack(">III", 1, 24, 2))]
+    if delays:
+        runs = [struct.pack(">Ii", *run) for run in delays]
+        tables.append(box(b"ctts", bytes(4), struct.pack(">I", len(runs)), *runs))
+    track = box(
+        b"trak",
+        box(b"edts", box(b"elst", start, struct.pack(">I", len(rows)), *rows)),
+        box(
+            b"mdia",
+            box(b"mdhd", header(50)),
+            box(b"hdlr", bytes(8), kind, bytes(13)),
+            box(b"minf", box(b"stbl", *tables)),
+        ),
+    )
+    sound = track.replace(kind, b"soun")
+    path = tmp_path / "a.mp4"
+    # A box whose size does not fit 32 bits tells it in 64.
+    data = struct.pack(">I4sQ", 1, b"mdat", 16 + large) + bytes(large)
+    path.write_bytes(data + box(b"moov", box(b"mvhd", header(1000)), sound, track))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        # 480 ms are 24 units, or 12 frames; 481 ms are a bit of the next one, too.
+        ({}, 12),
+        ({"edits": ((481, 0),)}, 13),
+        ({"version": 1}, 12),
+        ({"version": 1, "edits": ((481, 0),)}, 13),
+        ({"large": 100}, 12),
+        # A pause first; then two parts.
+        ({"edits": ((900, -1), (480, 0))}, 12),
+        ({"edits": ((480, 0), (480, 30))}, None),
+        # From the sixth frame on, of which the last ones are not there.
+        ({"edits": ((900, 10),)}, 19),
+        # All frames but the first two are shown ten units later.
+        ({"delays": ((2, 0), (22, 10))}, 7),
+        ({"kind": b"text"}, None),
+    ],
+)
+def test_boxes_are_read_as_the_standard_has_them(tmp_path, options, shown):
+    assert count_shown_frames(movie(tmp_path, **options)) == shown
 
 
 def test_what_the_edit_promises_is_not_believed(video, frame_number):

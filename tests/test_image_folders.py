@@ -40,6 +40,14 @@ class TestImages:
         )
         assert [int(frame[0, 0, 0]) for frame in frames] == list(range(30, 110, 10))
 
+    def test_images_have_the_rate_at_which_their_annotation_counts(self, tmp_path):
+        frames, source = decode(
+            self.write(tmp_path / "a"), start=1, stop=4, annotation_fps=50.0
+        )
+        assert source.sign == (1, 4, "cut")
+        assert source.video_fps == 50.0
+        assert [int(frame[0, 0, 0]) for frame in frames[[0, -1]]] == [10, 30]
+
     def test_the_digest_is_of_all_images(self, tmp_path):
         directory = self.write(tmp_path / "a")
         before = decode(directory)[1].sha256

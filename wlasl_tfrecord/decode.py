@@ -121,14 +121,17 @@ def _decode_video(
     """
     capture = open_capture(location)
     fps = frames_per_second(capture)
-    promised = _promised_frames(capture, location)
+    shown = count_shown_frames(location)
+    promised = _promised_frames(capture) if shown is None else shown
     num_frames = promised or count_packets(location)
     seen_to_end = False
     while num_frames > 0:
         sign = sign_range(num_frames, fps, *annotation)
         if sign.stop < num_frames and not seen_to_end:
-            # The end will not be seen, so the packets stand in for it.
-            num_frames = max(count_packets(location), 1)
+            # The end will not be seen, so the packets stand in for it, but for those
+            # that the edit list hides.
+            packets = count_packets(location)
+            num_frames = max(1, packets if shown is None else min(packets, shown))
             sign = sign_range(num_frames, fps, *annotation)
         wanted = _wanted(sign, len(frames))
         # Once the end is known, not beyond it: so each turn has fewer frames than the
@@ -144,11 +147,8 @@ def _decode_video(
     raise VideoError("too short: no frame of it can be decoded")
 
 
-def _promised_frames(capture: cv2.VideoCapture, location: str) -> int:
-    """Gives how many frames a video says it has; 0 if it says nothing of use."""
-    shown = count_shown_frames(location)
-    if shown is not None:
-        return shown
+def _promised_frames(capture: cv2.VideoCapture) -> int:
+    """Gives how many frames a header says there are; 0 if it says nothing of use."""
     promised = capture.get(cv2.CAP_PROP_FRAME_COUNT)
     return int(promised) if 0 < promised < _MAX_FRAMES else 0
 
