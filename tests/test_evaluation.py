@@ -124,13 +124,23 @@ def test_a_model_for_other_clips_is_refused(shards, tmp_path):
     run = write_run(tmp_path, right)
     info = runs.ModelInfo(glosses=("a", "b"), clip=CLIP, framing="center")
     runs.write_model_info(run, info)
-    with pytest.raises(TrainingError, match="trained with another glosses than"):
+    with pytest.raises(TrainingError, match=r"the glosses of .*: 2 of them and 3 of"):
+        evaluation.evaluate(shards, run)
+    glosses = ("book", "computer", "drink")
+    runs.write_model_info(run, dataclasses.replace(info, glosses=glosses))
+    labels = "label 1 is 'computer' and label 1 is 'drink'; shard again"
+    with pytest.raises(TrainingError, match=f"the glosses of .* differ: {labels}"):
+        evaluation.evaluate(shards, run)
+    runs.write_model_info(run, dataclasses.replace(info, framing="pad"))
+    with pytest.raises(
+        TrainingError, match=r"the framing of .*: pad and center; shard"
+    ):
         evaluation.evaluate(shards, run)
     longer = dataclasses.replace(CLIP, num_frames=CLIP.num_frames + 1)
     runs.write_model_info(run, dataclasses.replace(info, clip=longer))
-    size = rf"frames of {CLIP.height}x{CLIP.width}"
-    frames = rf"\({CLIP.num_frames + 1} {size}, not {CLIP.num_frames} {size}\)"
-    with pytest.raises(TrainingError, match=f"another clip than .* {frames}"):
+    size = f"frames of {CLIP.height}x{CLIP.width}"
+    frames = f"{CLIP.num_frames + 1} {size} and {CLIP.num_frames} {size};"
+    with pytest.raises(TrainingError, match=f"the clip of .* differ: {frames}"):
         evaluation.evaluate(shards, run)
 
 

@@ -154,9 +154,10 @@ def evaluate(
         trained, found = getattr(info, name), getattr(folder, name)
         if trained != found:
             raise TrainingError(
-                f"the model in {os.fspath(run)} was trained with another {name} than "
-                f"{folder.directory} has ({_short(trained)}, not {_short(found)}); "
-                "shard again with the same options, or name the run with --run"
+                f"the {name} of the model in {os.fspath(run)} and of the shards in "
+                f"{folder.directory} differ: {_short(trained, found)} and "
+                f"{_short(found, trained)}; shard again with the same options, or name "
+                "the run with --run"
             )
     with strategy.scope():
         model = saving.load_network(runs.model_path(run))
@@ -193,9 +194,13 @@ def report_scores(
     )
 
 
-def _short(value: Any) -> str:
-    """Shows a value as one types it, or how long it is."""
+def _short(value: Any, other: Any) -> str:
+    """Shows a value as one types it; of many words the first that another lacks."""
     if isinstance(value, ClipSpec):
         return f"{value.num_frames} frames of {value.height}x{value.width}"
-    text = str(value)
-    return text if len(text) <= 60 else f"{len(value)} of them"
+    if not isinstance(value, tuple):
+        return str(value)
+    if len(value) != len(other):
+        return f"{len(value)} of them"
+    label = next(k for k, gloss in enumerate(value) if gloss != other[k])
+    return f"label {label} is {value[label]!r}"
