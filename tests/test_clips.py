@@ -80,8 +80,8 @@ def test_no_clip_comes_from_no_frames():
         # A range that ends two frames behind the file, but is far shorter than it.
         (600, 25.0, 500, 602, SignRange(500, 600, "cut")),
         # "A few" are frames at 25 a second: here twice as many of the file's.
-        (209, 50.0, 0, 108, SignRange(0, 209, "trimmed")),
-        (209, 50.0, 0, 110, SignRange(0, 209, "trimmed")),
+        (216, 50.0, 0, 104, SignRange(0, 216, "trimmed")),
+        (600, 50.0, 250, 304, SignRange(500, 600, "cut")),
         # From a frame to the end, inside and behind the file.
         (600, 25.0, 500, None, SignRange(500, 600, "cut")),
         (60, 25.0, 500, None, SignRange(0, 60, "trimmed")),
@@ -102,6 +102,20 @@ def test_a_sign_has_a_frame_whatever_the_annotation_says():
         for stop in (start + length, None):
             found = sign_range(num, fps, start, stop)
             assert 0 <= found.start < found.stop <= num
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "fps", "message"),
+    [
+        (-30, 10, 25.0, "start must be at least 0 and .*, got start=-30 and stop=10"),
+        (40, 20, 25.0, "stop above it, got start=40 and stop=20"),
+        (None, 0, 25.0, "stop above it, got start=None and stop=0"),
+        (5, 10, 0.0, "annotation_fps must be above 0, got 0.0"),
+    ],
+)
+def test_a_range_that_no_video_has_is_refused(start, stop, fps, message):
+    with pytest.raises(ValueError, match=message):
+        sign_range(60, 50.0, start, stop, fps)
 
 
 def test_a_range_in_the_files_own_frames_is_taken_to_the_letter():

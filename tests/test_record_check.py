@@ -186,6 +186,8 @@ def test_a_record_that_contradicts_itself_is_named(tmp_path, write_folder):
             feature["image/timestamp"].int64_list.value[1] = 0
         if number == 3:
             del feature["clip/media_id"]
+        if number == 4:
+            feature["wlasl/frame_indices"].int64_list.value[:] = [-1, 0, 1, 2, 3]
 
     rewrite(directory, change)
     reasons = [fault.split(": ", 2)[-1] for fault in faults(directory)]
@@ -195,7 +197,7 @@ def test_a_record_that_contradicts_itself_is_named(tmp_path, write_folder):
         "image/timestamp does not grow",
     ]
     assert "clip/media_id" in reasons[3]
-    assert len(reasons) == 4
+    assert reasons[4:] == reasons[:1]
 
 
 def test_a_record_of_another_run_is_named(tmp_path, write_folder):

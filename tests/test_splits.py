@@ -1,4 +1,4 @@
-"""Splits by signer: nobody is in two, and they stay as they are."""
+"""Splits that nobody gave: by the hash of a name, and by signer."""
 
 from collections import Counter
 
@@ -7,6 +7,7 @@ from annotations import by_id, touch, wlasl_json, wlasl_row
 
 from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.manifest import read_manifest
+from wlasl_tfrecord.splits import SPLIT_SHARES, split_by_name
 
 
 def signer_json(path, num_signers, num_clips=6):
@@ -16,6 +17,17 @@ def signer_json(path, num_signers, num_clips=6):
         for k in range(num_clips)
     ]
     wlasl_json(path, {"book": rows[::2], "drink": rows[1::2]})
+
+
+@pytest.mark.parametrize(
+    # So many of a gloss, so many in train, val and test: never none in train.
+    ("num_names", "counts"),
+    [(1, (1, 0, 0)), (2, (1, 1, 0)), (3, (1, 1, 1)), (4, (2, 1, 1)), (50, (34, 9, 7))],
+)
+def test_few_videos_of_a_gloss_stay_in_train(num_names, counts):
+    names = [f"{n}.mp4" for n in range(num_names)]
+    found = Counter(split_by_name(names, SPLIT_SHARES).values())
+    assert tuple(found[split] for split in SPLIT_SHARES) == counts
 
 
 def test_splits_by_signer_share_nobody(tmp_path):

@@ -26,7 +26,18 @@ AnnotationFormat = Literal["wlasl", "nslt", "csv"]
 
 
 def find_annotations(src: str, subset: int | None) -> str | None:
-    """Looks for annotations in and beside a folder; the nearest place wins."""
+    """Looks for annotations in and beside a folder; the nearest place wins.
+
+    Args:
+        src: The folder of videos.
+        subset: Which of several nslt_K.json is meant; None if nobody said.
+
+    Returns:
+        The path of the file; None if there is none.
+
+    Raises:
+        ManifestError: If several files of one folder could be meant.
+    """
     for place in (src, *folders_beside(src)):
         for directory in (place, os.path.join(place, "annotations")):
             found = _only_candidate(directory, subset)
@@ -36,7 +47,11 @@ def find_annotations(src: str, subset: int | None) -> str | None:
 
 
 def annotation_file(path: str, subset: int | None) -> str:
-    """Gives the annotation file that a user named, perhaps by its folder."""
+    """Gives the annotation file that a user named, perhaps by its folder.
+
+    Raises:
+        ManifestError: If there is none, or several files of the folder could be meant.
+    """
     if os.path.isdir(path):
         found = _only_candidate(path, subset)
         if found is None:

@@ -45,7 +45,6 @@ _TS_PACKET_BYTES, _TS_SYNC = 188, b"G"
 # (1000 in WebM, 90000 in MPEG).
 _MAX_FPS = 960.0
 
-
 _NO_VIDEO = "unreadable: not a video, or one that is cut off or damaged"
 
 
@@ -140,6 +139,10 @@ def count_packets(location: str) -> int:
 
     Some of them may never be shown, so that this is a better guess than the header's
     count, not the truth.
+
+    Raises:
+        OSError: If the file cannot be read.
+        VideoError: If it is no video that FFmpeg knows, or holds none.
     """
     capture = open_capture(location, packets_only=True)
     count = 0

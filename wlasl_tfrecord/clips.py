@@ -212,6 +212,7 @@ def sign_range(
         The frames that hold the sign, and the rule that found them. At least one frame.
 
     Raises:
+        ValueError: If the range has no frame, starts before 0 or has no rate.
         VideoError: If `annotation_fps` is None and the range is not inside the file.
 
     >>> sign_range(121, 25.0, start=551, stop=672)  # trimmed by whoever downloaded it
@@ -233,6 +234,12 @@ def sign_range(
                 f"decoded {num_video_frames} frames"
             )
         return SignRange(first, last, "cut")
+    if first < 0 or (stop is not None and stop <= first):
+        raise ValueError(
+            f"start must be at least 0 and stop above it, got {start=} and {stop=}"
+        )
+    if annotation_fps <= 0:
+        raise ValueError(f"annotation_fps must be above 0, got {annotation_fps}")
     scale = video_fps / annotation_fps
     native_start = round(first * scale)
     if stop is None:

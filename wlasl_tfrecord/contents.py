@@ -14,7 +14,7 @@ from wlasl_tfrecord.video_files import IMAGE_SUFFIXES
 
 __all__ = ["image_files", "open_file", "sha256_of", "sha256_of_file"]
 
-_CHUNK_BYTES = 1 << 20
+_READ_BYTES = 1 << 20
 
 
 def sha256_of(
@@ -44,7 +44,7 @@ def sha256_of(
 def sha256_of_file(descriptor: int, given_up: threading.Event | None = None) -> str:
     """Gives the digest of an open file, in hex; see `sha256_of`."""
     digest = hashlib.sha256()
-    while data := os.read(descriptor, _CHUNK_BYTES):
+    while data := os.read(descriptor, _READ_BYTES):
         if given_up is not None and given_up.is_set():
             raise CancelledError
         digest.update(data)

@@ -70,6 +70,7 @@ def decode_clip(
         uint8 [T, H, W, 3], RGB, and where these frames lie in the video.
 
     Raises:
+        ValueError: If `start` and `stop` name no frames; see `clips.sign_range`.
         VideoError: If this video does not become a clip. The message goes `name: kind:
             details`, where the kind is "unreadable", "too short", "range outside the
             video", "out of memory" or "changed".

@@ -56,6 +56,10 @@ def parse_clip(
     Returns:
         The context under its keys, and the still encoded frames: string [] under
         `clip/frames` for `raw`, string [T] under `image/encoded` otherwise.
+
+    Raises:
+        KeyError: If a key is none of the context.
+        tf.errors.InvalidArgumentError: If the record lacks a key, or is no such proto.
     """
     known = context_features(clip)
     wanted = {key: known[key] for key in context_keys}
@@ -99,6 +103,10 @@ def decode_encoded(encoded: tf.Tensor, clip: ClipSpec, codec: Codec) -> tf.Tenso
 
     Returns:
         uint8 [T, H, W, 3] or [B, T, H, W, 3], RGB.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If an image cannot be decoded, or the frames are
+            not of that shape.
     """
     if codec == "raw":
         frames = tf.io.decode_raw(encoded, tf.uint8)

@@ -49,6 +49,10 @@ def measure_limit(folder: ShardFolder, split: str, *, seconds: float) -> Rate:
 
     Returns:
         The rate, of one thread a core.
+
+    Raises:
+        RecordError: If no record is whole that could be decoded.
+        ShardFolderError: If the split is not there or its table cannot be read.
     """
     records = load_records(folder, split)
     num_threads = available_cores()
@@ -108,7 +112,8 @@ def _bare_decoding(
 ) -> Callable[[], Callable[[int], None]]:
     """Makes what decodes the n-th of some clips, for each thread its own."""
     clips = []
-    for record in range(min(len(records), 32)):
+    num_records = min(len(records), 32)
+    for record in range(num_records):
         shard = folder.split_shards(split)[records.shard_indices[record]]
         data = read_record(
             tf.constant(folder.shard_path(shard)),
@@ -119,7 +124,10 @@ def _bare_decoding(
         if whole:
             clips.append([np.frombuffer(image, np.uint8) for image in images.numpy()])
     if not clips:
-        raise RecordError(f"none of the first {len(records)} {split} records is whole")
+        raise RecordError(
+            f"none of the first {num_records} {split} records is whole; bin/inspect "
+            "--verify says why"
+        )
     # One thread a core is ours to start.
     cv2.setNumThreads(1)
 

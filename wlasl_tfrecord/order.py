@@ -138,7 +138,7 @@ def numbered(numbers: range, seed: int, *, fresh: bool) -> tf.data.Dataset:
     def draw() -> tf.data.Dataset:
         # As Dataset.random makes it where no tf.random.set_seed was called: with one,
         # it would draw something else, and workers with different ones differ.
-        numbers = tf.raw_ops.RandomDatasetV2(
+        random_numbers = tf.raw_ops.RandomDatasetV2(
             seed=87654321,
             seed2=seed,
             seed_generator=tf.raw_ops.DummySeedGenerator(),
@@ -147,7 +147,7 @@ def numbered(numbers: range, seed: int, *, fresh: bool) -> tf.data.Dataset:
             rerandomize_each_iteration=True,
         )
         spec = tf.TensorSpec([], tf.int64)
-        return tf.data.experimental.from_variant(numbers, spec).take(1)
+        return tf.data.experimental.from_variant(random_numbers, spec).take(1)
 
     # A twin gives away what the first iteration will draw.
     first_draw = next(iter(draw()))

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from wlasl_tfrecord import examples, index
 from wlasl_tfrecord.damage import Damage
@@ -49,9 +50,8 @@ def verify_split(folder: ShardFolder, split: str) -> Iterator[Damage | None]:
             continue
         if isinstance(found, str):
             reason = found
-        elif (
-            _stored_crc(folder.shard_path(shards[shard_index]), records, k)
-            != (records.crcs[k])
+        elif _stored_crc(folder.shard_path(shards[shard_index]), records, k) != int(
+            records.crcs[k]
         ):
             reason = "it is not the record that the index was written with"
         else:
@@ -185,7 +185,7 @@ def _disagreement(
     return None
 
 
-def _numbers_in_shard(records: Records) -> np.ndarray:
+def _numbers_in_shard(records: Records) -> NDArray[np.int64]:
     """Numbers the records of each shard from 0: int64 [N]."""
     numbers = np.zeros(len(records), np.int64)
     for shard_index in np.unique(records.shard_indices):
