@@ -80,6 +80,7 @@ def test_the_demo_learns_signs_of_signers_it_has_never_seen(tmp_path):
     out = tmp_path / "demo"
     done = run_demo("--quick", "--out", out, timeout_seconds=300)
     assert done.returncode == 0, done.stderr
+    assert "--quick learns next to nothing" in done.stdout
     for name in ("run/model.keras", "run/history.png", "evaluation.json"):
         assert (out / name).stat().st_size > 0
 
@@ -95,3 +96,4 @@ def test_the_demo_learns_signs_of_signers_it_has_never_seen(tmp_path):
     told_apart = [report["glosses"][gloss]["top1"] for gloss in pairs]
     assert sum(told_apart) / len(pairs) >= 0.8
     assert "[6/6]" in done.stdout
+    assert "--quick" not in done.stdout

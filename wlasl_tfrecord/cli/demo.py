@@ -101,6 +101,10 @@ def _demo(arguments: argparse.Namespace) -> int:
     _command("predict", path, "--run", out / "run", "--top", 3)
     print(f"(it is {held_out.gloss!r})")
     _finish(out, report, time.monotonic() - started)
+    if arguments.quick:
+        print(
+            "\n--quick learns next to nothing; without it the demo takes minutes more"
+        )
     return 0
 
 
