@@ -26,9 +26,13 @@ class TestImages:
             cv2.imwrite(str(directory / pattern.format(number)), image)
         return directory
 
-    def test_a_folder_of_images_is_a_video_in_the_order_of_numbers(self, tmp_path):
+    # The last number of a name counts.
+    @pytest.mark.parametrize("pattern", ["frame_{:d}.png", "cam2_{:d}.png"])
+    def test_a_folder_of_images_is_a_video_in_the_order_of_numbers(
+        self, tmp_path, pattern
+    ):
         # Without leading zeros, so that the order of names is another one.
-        frames, source = decode(self.write(tmp_path / "a"))
+        frames, source = decode(self.write(tmp_path / "a", pattern=pattern))
         expected = frame_indices(12, 8).tolist()
         assert [int(frame[0, 0, 0]) for frame in frames] == [10 * n for n in expected]
         assert source.num_video_frames == 12
