@@ -194,9 +194,9 @@ def test_files_of_others_are_not_replaced(tmp_path, src, shard, name):
         done = shard(src, out, *more)
         assert done.returncode == 1
         assert done.stderr == (
-            f"wlasl-shard: {out} holds {name}, which no run of bin/shard has put "
-            "there, and which this one would replace; choose another --out, or move "
-            "it away\n"
+            f"wlasl-shard: {out} holds {name}, but no index.json or report.json of "
+            "bin/shard: it may be somebody else's; choose another --out, or move it "
+            "away\n"
         )
         assert [path.name for path in out.iterdir()] == [name]
 
@@ -206,7 +206,7 @@ def test_what_is_no_file_of_ours_at_all_is_not_replaced(tmp_path, content):
     # A pipe would keep whoever reads it waiting.
     report = tmp_path / "report.json"
     os.mkfifo(report) if content is None else report.write_text(content)
-    with pytest.raises(OutputError, match=r"holds report\.json, which no run of"):
+    with pytest.raises(OutputError, match=r"holds report\.json, but no index\.json"):
         check_place(str(tmp_path))
 
 
@@ -225,5 +225,22 @@ def test_a_folder_whose_index_is_gone_is_written_anew(tmp_path, src, shard):
     assert shard(src, out).returncode == 0
     before = folder_bytes(out)
     (out / "index.json").unlink()
+    assert shard(src, out).returncode == 0
+    assert folder_bytes(out) == before
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path, src, shard):
+    out = tmp_path / "s"
+    assert shard(src, out).returncode == 0
+    before = folder_bytes(out)
+    first = min(out.glob("wlasl-train.tfrecord-*"))
+    first.unlink()
+    first.mkdir()
+    done = shard(src, out)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"wlasl-shard: cannot write {first}: Is a directory; check --out\n"
+    )
+    first.rmdir()
     assert shard(src, out).returncode == 0
     assert folder_bytes(out) == before

@@ -67,8 +67,10 @@ def output_errors(path: str) -> Iterator[None]:
                 f"no space left to write {path}; free some and run the same command "
                 "again: it continues"
             ) from error
+        # Of two, where something was to go: a folder is in its place, perhaps.
+        where = error.filename2 or error.filename or path
         raise OutputError(
-            f"cannot write {path}: {error.strerror or error}; check --out"
+            f"cannot write {where}: {error.strerror or error}; check --out"
         ) from error
 
 
@@ -110,8 +112,8 @@ def check_place(out: str) -> None:
         and not any(_has_keys(os.path.join(out, name), _KEYS[name]) for name in _KEYS)
     ):
         raise OutputError(
-            f"{out} holds {names[0]}, which no run of bin/shard has put there, and "
-            "which this one would replace; choose another --out, or move it away"
+            f"{out} holds {names[0]}, but no index.json or report.json of bin/shard: "
+            "it may be somebody else's; choose another --out, or move it away"
         )
 
 
