@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import CHECKOUT
-from test_resume import RECIPE
+from training_processes import RECIPE
 
 from wlasl_tfrecord import locks
 from wlasl_tfrecord.cli import evaluate, train
