@@ -39,6 +39,30 @@ def test_center_cuts_off_the_top_and_bottom_of_a_high_frame():
     assert (out[10, :7] == GREEN).all()
 
 
+@pytest.mark.parametrize(
+    # A frame and a clip, wider and higher than each other; rows and columns that stay.
+    ("frame", "clip", "rows", "columns"),
+    [
+        ((100, 400), (50, 100), slice(0, 100), slice(100, 300)),
+        ((400, 100), (100, 50), slice(100, 300), slice(0, 100)),
+        ((100, 100), (50, 100), slice(25, 75), slice(0, 100)),
+        ((100, 100), (100, 50), slice(0, 100), slice(25, 75)),
+    ],
+)
+def test_center_keeps_the_largest_part_of_the_clips_aspect(frame, clip, rows, columns):
+    drawing = np.zeros((*frame, 3), np.uint8)
+    drawing[rows, columns] = RED
+    assert (fit(drawing, "center", *clip) == RED).all()
+    # And no less of it: a frame around that part shows at all four edges.
+    drawing[:] = RED
+    inner = drawing[rows, columns]
+    inner[4:-4, 4:-4] = BLUE
+    out = fit(drawing, "center", *clip)
+    edges = (out[0], out[-1], out[:, 0], out[:, -1])
+    assert all((edge == RED).all() for edge in edges)
+    assert (out[clip[0] // 2, clip[1] // 2] == BLUE).all()
+
+
 def test_squash_keeps_everything_and_changes_the_aspect():
     out = fit(drawn(120, 240), "squash")
     assert (out[20, 3] == GREEN).all()
