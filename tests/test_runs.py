@@ -1,5 +1,6 @@
 """The run folder's files: whole, versioned, and found again."""
 
+import contextlib
 import os
 import subprocess
 
@@ -49,6 +50,18 @@ def test_the_newest_run_is_found(tmp_path):
         TrainingError, match=r"no trained model under .*; run bin/train"
     ):
         runs.find_run(tmp_path / "a")
+
+
+def test_a_folder_that_a_run_wrote_nothing_into_is_taken_away(tmp_path):
+    for name, is_kept in (("new", False), ("filled", True), ("old", True)):
+        run_dir = tmp_path / name
+        if name == "old":
+            run_dir.mkdir()
+        with contextlib.suppress(KeyError), runs.own_folder(run_dir):
+            if name == "filled":
+                (run_dir / "config.json").write_text("{}")
+            raise KeyError
+        assert run_dir.exists() == is_kept
 
 
 def test_a_place_that_cannot_be_written_to_is_named(tmp_path):

@@ -132,9 +132,12 @@ def find_run(runs_dir: str | os.PathLike[str] = "runs") -> Path:
 def own_folder(run_dir: Path) -> Iterator[None]:
     """Makes a run folder, and keeps other runs out of it.
 
+    It is taken away again if the run wrote nothing into it.
+
     Raises:
         OutputError: If it cannot be made, or another run has it.
     """
+    is_new = not run_dir.exists()
     with contextlib.ExitStack() as held:
         try:
             run_dir.mkdir(parents=True, exist_ok=True)
@@ -146,7 +149,12 @@ def own_folder(run_dir: Path) -> Iterator[None]:
         # What a run that was killed had begun to write; nobody else writes here now.
         for path in run_dir.rglob(".*.part*"):
             path.unlink(missing_ok=True)
-        yield
+        try:
+            yield
+        finally:
+            if is_new:
+                with contextlib.suppress(OSError):
+                    run_dir.rmdir()
 
 
 def write_json(path: str | os.PathLike[str], value: object) -> None:
