@@ -54,6 +54,28 @@ def test_an_address_that_cannot_be_is_named(address):
         strategies.make_strategy("multi_worker", ["a:1", address], 0)
 
 
+def test_a_host_that_does_not_exist_is_named(monkeypatch):
+    from wlasl_tfrecord import strategies
+
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    addresses = ["127.0.0.1:1", "no-such-host.invalid:7"]
+    with pytest.raises(
+        TrainingError,
+        match=r"--workers: no host 'no-such-host.invalid' of the worker "
+        r"no-such-host.invalid:7 \(.+\); check the name",
+    ):
+        strategies.make_strategy("multi_worker", addresses, 0)
+
+
+def test_a_strategy_of_the_same_devices_is_the_same():
+    # A second one would number its collective operations like the first: a training of
+    # other shapes in the same process failed with "Shape mismatch".
+    from wlasl_tfrecord import strategies
+
+    first = strategies.make_strategy("mirrored")
+    assert strategies.make_strategy("mirrored") is first
+
+
 @pytest.mark.parametrize("device", ["/device:CPU:1", None])
 def test_input_is_brought_to_the_device(device):
     import tensorflow as tf

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal, get_args
 
 import tensorflow as tf
@@ -55,9 +55,17 @@ def make_strategy(
     if name == "mirrored":
         devices = tf.config.list_logical_devices("GPU")
         devices = devices or tf.config.list_logical_devices("CPU")
-        return tf.distribute.MirroredStrategy([device.name for device in devices])
+        return _mirrored(tuple(device.name for device in devices))
     say = say or partial(print, file=sys.stderr, flush=True)
     return join_workers(workers, worker_index, say)
+
+
+# TensorFlow tells collective operations apart by numbers that each strategy counts from
+# the same start, in one space for the process: those of a second strategy on the same
+# devices met the first one's, and a training failed with "Shape mismatch".
+@cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    return tf.distribute.MirroredStrategy(list(devices))
 
 
 def distributed(

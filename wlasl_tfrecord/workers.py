@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -44,6 +45,7 @@ def join_workers(
                 f"--worker-index must be from 0 to {len(workers) - 1} for "
                 f"{len(workers)} workers, got {worker_index}"
             )
+        _check_names(workers)
         task = {"type": "worker", "index": worker_index}
         os.environ["TF_CONFIG"] = json.dumps(
             {"cluster": {"worker": list(workers)}, "task": task}
@@ -55,9 +57,11 @@ def join_workers(
         )
     own, others = _read_tf_config(os.environ["TF_CONFIG"])
     if others:
+        # TensorFlow waits longer than anybody would without a word.
         say(
             f"waiting for {len(others)} worker(s) at {', '.join(others)}; "
-            f"this one is {own}"
+            f"this one is {own}; if they run and this goes on, check their addresses "
+            "and that no firewall closes their ports"
         )
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
@@ -149,6 +153,22 @@ def _check_addresses(addresses: Sequence[str], where: str) -> None:
         raise TrainingError(
             f"{where}: two workers have one address in {', '.join(addresses)}"
         )
+
+
+def _check_names(addresses: Sequence[str]) -> None:
+    """Refuses hosts that do not exist; only typed ones.
+
+    A scheduler that sets TF_CONFIG may give a name its address when its worker starts.
+    """
+    for address in addresses:
+        host = address.rpartition(":")[0].strip("[]")
+        try:
+            socket.getaddrinfo(host, None)
+        except OSError as error:
+            raise TrainingError(
+                f"--workers: no host {host!r} of the worker {address} "
+                f"({error.strerror}); check the name, or give its number"
+            ) from error
 
 
 def _reason(error: Exception) -> str:
