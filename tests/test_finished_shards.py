@@ -130,14 +130,16 @@ def test_a_damaged_shard_is_written_again(tmp_path, videos, undisturbed, damage)
     assert folder_bytes(out) == undisturbed
 
 
-def test_other_options_are_refused_and_named(tmp_path, manifest):
+def test_other_options_are_refused_and_named(tmp_path, manifest, capsys):
     write_shards(manifest, tmp_path / "s", options=OPTIONS, workers=2)
     before = folder_bytes(tmp_path / "s")
     other = ShardOptions(clip=ClipSpec(num_frames=6, height=32, width=64), codec="png")
     with pytest.raises(
         OutputError, match=r"height was 64 and is 32.*--overwrite"
     ) as caught:
-        write_shards(manifest, tmp_path / "s", options=other)
+        write_shards(manifest, tmp_path / "s", options=other, show_progress=True)
+    # Of thousands of videos that would have taken minutes.
+    assert "reading" not in capsys.readouterr().err
     assert "codec was 'raw' and is 'png'" in str(caught.value)
     assert "width" not in str(caught.value)
     assert folder_bytes(tmp_path / "s") == before

@@ -21,7 +21,7 @@ from wlasl_tfrecord.shard_files import (
 from wlasl_tfrecord.storage import read_bytes
 from wlasl_tfrecord.work_folder import WORK_DIR, unfinished_options
 
-__all__ = ["FinishedShards", "check_interrupted_run", "finished_shards"]
+__all__ = ["FinishedShards", "finished_shards", "known_shards"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +38,35 @@ class FinishedShards:
     work_files: frozenset[str]
 
 
-def check_interrupted_run(
+def known_shards(
+    root: str, options: ShardOptions, *, overwrite: bool
+) -> dict[str, WrittenShard]:
+    """Reads what a finished folder says of its shards.
+
+    Args:
+        root: The folder, which need not exist.
+        options: What decides the bytes.
+        overwrite: Whether it shall be written anew, whatever it holds.
+
+    Returns:
+        Name -> shard; none if the folder is not finished, or `overwrite` is set.
+
+    Raises:
+        OutputError: If the folder, or what an interrupted run has finished of it, was
+            written with other options; they are named. Or if it does not say with
+            which.
+    """
+    if overwrite:
+        return {}
+    is_finished = os.path.exists(os.path.join(root, index.INDEX_FILE))
+    _check_interrupted_run(root, options, is_finished=is_finished)
+    return _previous_shards(root, options) if is_finished else {}
+
+
+def _check_interrupted_run(
     root: str, options: ShardOptions, *, is_finished: bool
 ) -> None:
     """Refuses to drop what an interrupted run with other options has finished.
-
-    Args:
-        root: The folder.
-        options: What decides the bytes.
-        is_finished: Whether the folder itself is finished, by a run before that one.
 
     Raises:
         OutputError: If there is such work; the options that differ are named.
@@ -68,9 +88,8 @@ def check_interrupted_run(
 def finished_shards(
     root: str,
     planned: Sequence[PlannedShard],
-    options: ShardOptions,
+    known: Mapping[str, WrittenShard],
     *,
-    overwrite: bool,
     retry: bool,
 ) -> FinishedShards:
     """Finds the shards of a plan that an earlier run has finished.
@@ -81,17 +100,11 @@ def finished_shards(
     Args:
         root: The folder.
         planned: All shards that it shall have.
-        options: What decides the bytes.
-        overwrite: Ask only what an interrupted run noted, not the folder itself.
+        known: What the folder itself says of its shards; see `known_shards`.
         retry: Leave out shards in which a video failed in a way that need not repeat
             itself.
-
-    Raises:
-        OutputError: If the folder was written with other options, or does not say with
-            which.
     """
     again = {"changed", *(_UNLUCKY if retry else ())}
-    known = {} if overwrite else _previous_shards(root, options)
     work_dir = os.path.join(root, WORK_DIR)
     finished: dict[str, WrittenShard] = {}
     work_files: set[str] = set()

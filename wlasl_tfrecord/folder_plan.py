@@ -13,11 +13,7 @@ from wlasl_tfrecord import index
 from wlasl_tfrecord.decoder_jobs import DecoderLimits
 from wlasl_tfrecord.digests import read_digests
 from wlasl_tfrecord.errors import OutputError
-from wlasl_tfrecord.finished_shards import (
-    FinishedShards,
-    check_interrupted_run,
-    finished_shards,
-)
+from wlasl_tfrecord.finished_shards import finished_shards, known_shards
 from wlasl_tfrecord.gaps import gap_lines
 from wlasl_tfrecord.instances import Instance, Manifest
 from wlasl_tfrecord.outcomes import (
@@ -151,6 +147,8 @@ def plan_folder(
     """
     root = local_folder(out)
     check_place(root)
+    # First: reading thousands of videos takes minutes.
+    known = known_shards(root, options, overwrite=overwrite)
     outcomes: dict[str, Outcome] = {}
     present: list[Instance] = []
     for instance in manifest.instances:
@@ -190,15 +188,7 @@ def plan_folder(
                 outcomes[task.instance.video_id] = left_out(task, others)
         tasks = [task for task in tasks if task.instance.video_id not in outcomes]
     shards = tuple(plan_shards(tasks, options))
-    is_finished = False
-    finished = FinishedShards(shards={}, work_files=frozenset())
-    if os.path.isdir(root):
-        is_finished = os.path.exists(os.path.join(root, index.INDEX_FILE))
-        if not overwrite:
-            check_interrupted_run(root, options, is_finished=is_finished)
-        finished = finished_shards(
-            root, shards, options, overwrite=overwrite or not is_finished, retry=retry
-        )
+    finished = finished_shards(root, shards, known, retry=retry)
     return FolderPlan(
         out=root,
         options=options,
@@ -209,7 +199,7 @@ def plan_folder(
         shards=shards,
         finished=finished.shards,
         work_files=finished.work_files,
-        is_finished=is_finished,
+        is_finished=os.path.exists(os.path.join(root, index.INDEX_FILE)),
         free_bytes=_free_bytes(root),
     )
 
