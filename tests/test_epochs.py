@@ -35,6 +35,45 @@ def test_a_plateau_halves_the_rate_and_a_long_one_ends_the_phase(
     assert lines[-1] == "no better validation for 3 epochs: phase ended early"
 
 
+def test_a_loss_that_is_no_number_is_above_every_other(tmp_path, recipe):
+    import keras
+
+    from wlasl_tfrecord import epochs, strategies, train_report
+    from wlasl_tfrecord.progress import Progress
+    from wlasl_tfrecord.scores import ClipScores
+
+    options = {"schedule": "plateau", "plateau_patience": 1}
+    whole = epochs.Run(
+        directory=tmp_path,
+        config=config(recipe, **options),
+        strategy=strategies.make_strategy("none"),
+        model=keras.Sequential(),
+        glosses=("a", "b"),
+        checkpoint_seconds=60.0,
+        save_best=lambda: None,
+        events=None,
+        callbacks=keras.callbacks.CallbackList(),
+        say=print,
+    )
+    phase = epochs.Phase("all", *[None] * 2, 9, 1, 0.1, *[None] * 5)
+    progress, better = Progress(), []
+    for loss in (np.nan, 3.0, 2.0, 2.5):
+        scores = ClipScores(
+            records=np.arange(2),
+            labels=np.zeros(2, np.int64),
+            predictions=np.ones(2, np.int64),
+            ranks=np.ones(2, np.int64),
+            losses=np.full(2, loss, np.float32),
+        )
+        progress, improved = epochs.end_epoch(whole, phase, progress, scores, 0.1, 0.0)
+        better.append(improved)
+    assert better == [True, True, True, False]
+    assert progress.lowest_loss == 2.0
+    # After the first epoch, which has no loss, and the last, which has no lower one.
+    assert progress.plateau_factor == 0.25
+    assert train_report.report_run(tmp_path, progress.rows).best["epoch"] == 3
+
+
 def test_a_phase_ends_with_the_weights_of_its_best_epoch(shards, recipe, tmp_path):
     # With such a rate an epoch is soon worse than the one before, and ends the phase.
     wild = config(recipe, learning_rate=1.0, patience=1, epochs=30)

@@ -80,6 +80,38 @@ def test_two_replicas_give_the_weights_of_one():
         np.testing.assert_allclose(a.sums, b.sums, rtol=1e-5)
 
 
+@pytest.mark.parametrize("remat", [False, True])
+def test_what_batch_norm_learns_is_the_mean_over_replicas(remat):
+    import keras
+
+    from wlasl_tfrecord import rematerialisation, steps, strategies
+
+    strategy = strategies.make_strategy("mirrored")
+    with strategy.scope():
+        inputs = keras.Input((5, 6))
+        norm = keras.layers.BatchNormalization(momentum=0.0)
+        x = keras.layers.Flatten()(norm(inputs))
+        model = keras.Model(inputs, keras.layers.Dense(4)(x))
+        optimizer = keras.optimizers.AdamW()
+    if remat:
+        blocks = [[layer] for layer in model.layers[1:]]
+        model = rematerialisation.rematerialised(model, blocks)
+    step = steps.make_training_step(strategy, model, optimizer)
+    clips = tf.data.Dataset.from_tensor_slices(batch()).batch(4, drop_remainder=True)
+    batches = strategy.distribute_datasets_from_function(lambda _: clips)
+    step.run(next(iter(batches)))
+    halves = np.split(batch().inputs, 2)
+    for variable, moment in (
+        (norm.moving_mean, np.mean),
+        (norm.moving_variance, np.var),
+    ):
+        wanted = np.mean([moment(half, axis=(0, 1)) for half in halves], axis=0)
+        values = strategy.experimental_local_results(variable.value)
+        assert len(values) == 2
+        for value in values:
+            np.testing.assert_allclose(value, wanted, atol=1e-6)
+
+
 def test_a_batch_in_parts_gives_the_same_weights():
     whole, _, _ = train()
     parts, results, _ = train(accumulate=4)
@@ -113,6 +145,34 @@ def test_the_loss_that_is_told_is_the_plain_one():
     for changes in (options, options | {"accumulate": 4}):
         _, others, _ = train(num_steps=1, **changes)
         np.testing.assert_allclose(others[0].sums, plain[0].sums, rtol=1e-6)
+
+
+def test_a_weight_that_nothing_depends_on_stays_as_it_is():
+    import keras
+
+    from wlasl_tfrecord import steps, strategies
+
+    class Spare(keras.layers.Layer):
+        def build(self, input_shape):  # noqa: ARG002
+            self.spare = self.add_weight(shape=(3,), initializer="ones", name="spare")
+
+        def call(self, x):
+            return x
+
+    strategy = strategies.make_strategy("mirrored")
+    with strategy.scope():
+        layers = [keras.Input((5, 6)), Spare(), keras.layers.Flatten()]
+        model = keras.Sequential([*layers, keras.layers.Dense(4)])
+        optimizer = keras.optimizers.AdamW(0.01, weight_decay=0.0)
+    kernel = steps.read_variable(model.layers[-1].kernel)
+    step = steps.make_training_step(strategy, model, optimizer)
+    clips = tf.data.Dataset.from_tensor_slices(batch()).batch(4, drop_remainder=True)
+    result = step.run(
+        next(iter(strategy.distribute_datasets_from_function(lambda _: clips)))
+    )
+    assert result.finite
+    np.testing.assert_array_equal(steps.read_variable(model.layers[0].spare), 1.0)
+    assert not np.array_equal(steps.read_variable(model.layers[-1].kernel), kernel)
 
 
 def test_a_step_with_a_nan_changes_nothing():

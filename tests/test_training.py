@@ -156,6 +156,8 @@ def test_a_recipe_without_blocks_is_named(shards, tmp_path, options):
         TrainingError, match=r"whole.py has no function backbone_blocks, .* --remat and"
     ):
         run(shards, tmp_path / "run", config(str(whole), epochs=1, **options))
+    # Before the first phase, so that a mended recipe finds no other run there.
+    assert not (tmp_path / "run").exists()
 
 
 def test_from_scratch_everything_is_trained_in_one_phase(short_runs):

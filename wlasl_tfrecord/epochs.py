@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from wlasl_tfrecord import history, strategies
 from wlasl_tfrecord.progress import Progress
-from wlasl_tfrecord.scores import TOP_K, ClipScores, confusion_matrix
+from wlasl_tfrecord.scores import TOP_K, ClipScores, confusion_matrix, rank
 from wlasl_tfrecord.train_config import TrainConfig
 
 __all__ = ["EpochBar", "MakeBatches", "Phase", "Run", "end_epoch"]
@@ -117,10 +117,11 @@ def end_epoch(
     if scores is not None:
         row["val_loss"] = loss = scores.loss
         row |= {f"val_top{k}": scores.top(k) for k in TOP_K}
-        # NaN would compare as neither better nor worse.
-        better = (scores.top(1), -loss if math.isfinite(loss) else -math.inf)
+        better = rank(scores.top(1), loss)
     improved = progress.best is None or tuple(better) > tuple(progress.best)
-    lower = progress.lowest_loss is None or loss < progress.lowest_loss
+    lower = math.isfinite(loss) and (
+        progress.lowest_loss is None or loss < progress.lowest_loss
+    )
     stale = 0 if improved else progress.stale + 1
     plateau = 0 if lower else progress.plateau + 1
     factor = progress.plateau_factor

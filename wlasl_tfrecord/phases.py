@@ -28,12 +28,22 @@ from wlasl_tfrecord.train_config import TrainConfig
 __all__ = ["make_phase", "phase_names"]
 
 
-def phase_names(model: keras.Model, config: TrainConfig) -> list[str]:
-    """Lists the phases of a run."""
+def phase_names(model: keras.Model, recipe: Recipe, config: TrainConfig) -> list[str]:
+    """Lists the phases of a run.
+
+    Raises:
+        TrainingError: If one of them needs the blocks of the backbone, and the recipe
+            does not say what they are.
+    """
     has_features = any(layer.name == "features" for layer in model.layers)
     if not (config.pretrained and has_features):
-        return ["all"]
-    return ["head", "fine-tune"] if config.fine_tune_epochs else ["head"]
+        names = ["all"]
+    else:
+        names = ["head", "fine-tune"] if config.fine_tune_epochs else ["head"]
+    if "fine-tune" in names or (config.remat and "all" in names):
+        # Now, not behind the first phase.
+        _blocks(model, recipe)
+    return names
 
 
 def make_phase(name: str, run: Run, recipe: Recipe, folder: ShardFolder) -> Phase:
@@ -46,7 +56,6 @@ def make_phase(name: str, run: Run, recipe: Recipe, folder: ShardFolder) -> Phas
         folder: The shards.
 
     Raises:
-        TrainingError: If the recipe does not say what its blocks are.
         OutputError: If cached features do not fit on the disk.
     """
     config, model = run.config, run.model

@@ -5,6 +5,7 @@ input pads its last batch with clips of weight zero, and what is counted is gath
 clip by clip, not averaged over batches.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,7 +18,14 @@ from wlasl_tfrecord import strategies
 from wlasl_tfrecord.parts import few_at_once
 from wlasl_tfrecord.steps import Batch
 
-__all__ = ["TOP_K", "ClipScores", "confusion_matrix", "logits_model", "make_scorer"]
+__all__ = [
+    "TOP_K",
+    "ClipScores",
+    "confusion_matrix",
+    "logits_model",
+    "make_scorer",
+    "rank",
+]
 
 TOP_K = (1, 5, 10)
 
@@ -50,6 +58,14 @@ class ClipScores:
     def top(self, k: int) -> float:
         """Gives the share of clips whose gloss is among the k likeliest."""
         return float((self.ranks < k).mean())
+
+
+def rank(top1: float, loss: float) -> tuple[float, float]:
+    """Makes two numbers of which the better model's are the greater: hits, then loss.
+
+    A loss that is NaN would compare as neither better nor worse; it is the worst.
+    """
+    return top1, -loss if math.isfinite(loss) else -math.inf
 
 
 def confusion_matrix(scores: ClipScores, num_classes: int) -> NDArray[np.int64]:

@@ -119,6 +119,7 @@ def make_training_step(
         Micikevicius et al., "Mixed Precision Training", 2018, section 3.2.
     """
     trainable = model.trainable_variables
+    statistics = _statistics(model) if strategy.num_replicas_in_sync > 1 else []
     num_classes = model.output_shape[-1]
     factors = tf.ones([num_classes]) if class_weights is None else class_weights
     factors = tf.constant(factors, tf.float32)
@@ -145,8 +146,12 @@ def make_training_step(
                     strategy.num_replicas_in_sync * accumulate
                 )
             share *= loss_scale
-        gradients = tape.gradient(share, trainable)
-        gradients = [tf.convert_to_tensor(one) / loss_scale for one in gradients]
+        gradients = [
+            # None for a weight that the logits do not depend on.
+            tf.zeros(one.shape) if found is None else tf.convert_to_tensor(found)
+            for one, found in zip(trainable, tape.gradient(share, trainable))
+        ]
+        gradients = [one / loss_scale for one in gradients]
         # Without smoothing and class weights, as the validation has it.
         plain = tf.nn.sparse_softmax_cross_entropy_with_logits(part.labels, logits)
         told = (plain, *(_hits(logits, part.labels, k) for k in (1, 5)), 1.0)
@@ -170,6 +175,12 @@ def make_training_step(
                 more, part_sums = part_gradients(part, batch_weight, loss_scale)
                 gradients = [old + new for old, new in zip(gradients, more)]
                 sums += part_sums
+        if statistics:
+            # Each replica has measured its own clips. Without the mean they drift
+            # apart, and only the first one's would be saved and gone on from.
+            means = context.all_reduce("MEAN", [one.value for one in statistics])
+            for variable, mean in zip(statistics, means):
+                variable.assign(mean)
         broken = tf.add_n(
             [
                 tf.reduce_sum(tf.cast(~tf.math.is_finite(g), tf.float32))
@@ -203,6 +214,17 @@ def read_variable(variable: Any) -> NDArray[Any]:
     value = getattr(variable, "value", variable)
     value = variable if callable(value) else value
     return np.copy(tf.convert_to_tensor(value).numpy())
+
+
+def _statistics(model: keras.Model) -> list[Any]:
+    """Lists the variables in which BatchNorm that learns keeps what it measures."""
+    return [
+        variable
+        # The public `layers` ends at a wrapper, such as TimeDistributed.
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+        for variable in layer.non_trainable_variables
+    ]
 
 
 def _replicated(value: float, name: str) -> tf.Variable:

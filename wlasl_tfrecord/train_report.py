@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wlasl_tfrecord.scores import rank
+
 __all__ = ["TrainReport", "report_run"]
 
 
@@ -52,4 +54,4 @@ def _best(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Finds the epoch whose weights were kept."""
     if "val_top1" not in rows[-1]:
         return rows[-1]
-    return max(rows, key=lambda row: (row["val_top1"], -row["val_loss"]))
+    return max(rows, key=lambda row: rank(row["val_top1"], row["val_loss"]))

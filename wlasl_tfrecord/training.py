@@ -153,6 +153,7 @@ def _train(
     options = {"weights": config.weights, **config.recipe_options}
     with strategy.scope():
         model = saving.build_model(recipe, folder, options, policy)
+    names = phase_names(model, recipe, config)
     # What is saved computes in float32, so that any machine can load and run it.
     saved_model = model
     if policy != "float32":
@@ -196,7 +197,6 @@ def _train(
                 variable.assign(arrays[f"model/{index}"])
         say(f"going on from step {resumed.step} in {run_dir}")
     callback_list.on_train_begin()
-    names = phase_names(model, config)
     if "head" not in names:
         say("no pretrained backbone to keep: the whole network is trained")
     for number, name in enumerate(names):
