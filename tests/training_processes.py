@@ -19,6 +19,8 @@ import keras
 def build_model(clip, num_classes, *, weights="imagenet"):
     inputs = keras.Input(clip.shape[1:])
     x = keras.layers.Conv2D(4, 3, 2, name="conv")(inputs)
+    if weights == "none":
+        x = keras.layers.BatchNormalization()(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
     backbone = keras.Model(inputs, x, name="backbone")
     frames = keras.Input(clip.shape, dtype="uint8")

@@ -178,7 +178,9 @@ def make_training_step(
         if statistics:
             # Each replica has measured its own clips. Without the mean they drift
             # apart, and only the first one's would be saved and gone on from.
-            means = context.all_reduce("MEAN", [one.value for one in statistics])
+            means = context.all_reduce(
+                "MEAN", [tf.identity(one.value) for one in statistics]
+            )
             for variable, mean in zip(statistics, means):
                 variable.assign(mean)
         broken = tf.add_n(
