@@ -7,10 +7,11 @@ Everything is measured on the same clips, one after the other, in one run:
 - ours: `write_shards`, all processes counted, writing included; what it costs to start
   (imports, decoder processes) is measured with two tiny clips and taken off.
 
-The machine drifts, so every run has a limit of its own, measured right before it, and
-what is printed are medians of the ratios. A folder of thousands of clips is written for
-minutes, so a few clips are taken several times: in the first seconds the kernel still
-gathers the memory that it writes through.
+The machine drifts, so every run has a limit of its own, the mean of one right before it
+and one right behind it, and what is printed are medians of the ratios; two workers are
+compared with one by what each took of its own limit. A folder of thousands of clips is
+written for minutes, so a few clips are taken several times: in the first seconds the
+kernel still gathers the memory that it writes through.
 
     python benchmarks/shard.py path/to/wlasl-clips --annotations path/to/annotations
 """
@@ -85,8 +86,8 @@ def main() -> None:
         _limit(paths)  # warms up
         start = {n: _shard_usage(tiny, out, "raw", n) for n in (1, 2)}
         for _ in range(arguments.rounds):
+            before = _limit(paths) / len(paths)
             for name in usages:
-                limits[name].append(_limit(paths) / len(paths))
                 if name == "guide":
                     usage = _each(_guide_usage(paths, out), len(paths))
                 else:
@@ -94,6 +95,9 @@ def main() -> None:
                     usage = _shard_usage(manifest, out, codec, workers)
                     usage = _each(usage, len(copies), start[workers])
                 usages[name].append(usage)
+                after = _limit(paths) / len(paths)
+                limits[name].append((before + after) / 2)
+                before = after
     _print(usages, limits)
 
 
@@ -125,8 +129,11 @@ def _print(usages: dict[str, list[Usage]], limits: dict[str, list[float]]) -> No
         cpu, wall = middle([u.cpu for u in every]), middle([u.wall for u in every])
         print(f"{name:<16}{cpu * 1e3:>12.1f}{ratio:>9.2f}{1 / wall:>9.1f}  {spread}")
     for codec in ("raw", "jpeg"):
-        pairs = zip(usages[f"{codec}, 1 worker"], usages[f"{codec}, 2 workers"])
-        ratios = sorted(one.wall / two.wall for one, two in pairs)
+        one, two = (
+            [usage.wall / own for usage, own in zip(usages[name], limits[name])]
+            for name in (f"{codec}, 1 worker", f"{codec}, 2 workers")
+        )
+        ratios = sorted(a / b for a, b in zip(one, two))
         print(f"{codec}: two workers are {middle(ratios):.2f} times as fast", end=" ")
         print(f"as one ({ratios[0]:.2f} to {ratios[-1]:.2f})")
     ours = [usage for name in _OURS for usage in usages[name]]

@@ -12,11 +12,11 @@ from functools import partial
 from typing import Any
 
 from wlasl_tfrecord import cli, recipes
+from wlasl_tfrecord.cli._train_parser import train_parser
 from wlasl_tfrecord.errors import OutputError, TrainingError
 from wlasl_tfrecord.index import load_folder
 from wlasl_tfrecord.run_config import read_run_config
-from wlasl_tfrecord.schedules import SCHEDULES
-from wlasl_tfrecord.train_config import CROPS, PRECISIONS, TrainConfig, changed_options
+from wlasl_tfrecord.train_config import TrainConfig, changed_options
 
 __all__ = ["main"]
 
@@ -27,7 +27,7 @@ _RECIPE_OPTIONS = ("alpha", "lstm_units", "dropout")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs bin/train and returns its exit code."""
-    return cli.run("train", _parser(), partial(_train, argv), argv)
+    return cli.run("train", train_parser(), partial(_train, argv), argv)
 
 
 def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
@@ -122,7 +122,7 @@ def _typed(
 ) -> argparse.Namespace:
     """Reads the arguments once more; None for all that its user did not type."""
     untyped = argparse.Namespace(**dict.fromkeys(vars(arguments)))
-    return _parser().parse_args(sys.argv[1:] if argv is None else argv, untyped)
+    return train_parser().parse_args(sys.argv[1:] if argv is None else argv, untyped)
 
 
 def _resumed(run_dir: str, typed: argparse.Namespace) -> tuple[str, str, TrainConfig]:
@@ -191,158 +191,6 @@ def _number(value: str) -> Any:
         return json.loads(value)
     except ValueError:
         return value
-
-
-def _parser() -> argparse.ArgumentParser:
-    default = TrainConfig()
-    parser = cli.make_parser(
-        "train", "Trains a recogniser on shards, on every GPU of the machine."
-    )
-    where = parser.add_argument_group("where")
-    where.add_argument("--data", default="shards", help="the shard folder")
-    where.add_argument(
-        "--out",
-        help="the run folder; by default runs/ and the time; one that was cut "
-        "off goes on",
-    )
-    where.add_argument(
-        "--resume",
-        metavar="RUN",
-        help="go on with the run in this folder, with its own options",
-    )
-    where.add_argument(
-        "--checkpoint-minutes",
-        type=float,
-        default=10.0,
-        help="minutes between checkpoints",
-    )
-    where.add_argument("--h5", action="store_true", help="also write model.h5")
-    _add(where, default, "max_bad_records", int, "damaged records to pass over")
-
-    network = parser.add_argument_group("network")
-    network.add_argument(
-        "--model", default=default.recipe, help="a recipe's name, or a .py file"
-    )
-    network.add_argument(
-        "--weights",
-        default=default.weights,
-        help="of the backbone: imagenet (downloaded once), none, or a file",
-    )
-    for name, kind, explanation in (
-        ("--alpha", float, "width of the backbone"),
-        ("--lstm-units", int, "size of the state over time"),
-        ("--dropout", float, "share left out in training"),
-    ):
-        network.add_argument(
-            name, type=kind, help=f"{explanation} (default: the recipe's)"
-        )
-    network.add_argument(
-        "--option",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="anything else that the recipe takes",
-    )
-
-    phases = parser.add_argument_group("phases")
-    phases.add_argument(
-        "--schedule",
-        choices=SCHEDULES,
-        default=default.schedule,
-        help="how the learning rate goes on after its peak",
-    )
-    for name, kind, explanation in (
-        ("epochs", int, "epochs of the first phase"),
-        ("batch_size", int, "clips in a global batch"),
-        ("learning_rate", float, "its peak in the first phase"),
-        ("patience", int, "epochs without a better validation that end a phase"),
-        ("plateau_patience", int, "epochs before --schedule plateau halves the rate"),
-        ("fine_tune_epochs", int, "epochs of the second phase; 0 for none"),
-        ("fine_tune_blocks", int, "how many of the backbone's last blocks it trains"),
-        ("fine_tune_learning_rate", float, "the rate's peak in the second phase"),
-        ("feature_views", int, "augmented views of a clip to compute features of"),
-    ):
-        _add(phases, default, name, kind, explanation)
-    _switch(
-        phases,
-        "feature_cache",
-        "compute once what the frozen backbone makes of a view",
-    )
-
-    learning = parser.add_argument_group("learning")
-    _add(learning, default, "weight_decay", float, "of AdamW")
-    _add(learning, default, "label_smoothing", float, "share that goes to all glosses")
-    learning.add_argument(
-        "--class-weights", action="store_true", help="count rare glosses more"
-    )
-    _switch(learning, "augment", "change clips at random")
-    learning.add_argument(
-        "--crop",
-        default=default.crop,
-        choices=CROPS,
-        help="where clips are cropped at random; auto is on GPUs",
-    )
-    _add(learning, default, "seed", int, "of weights, order and augmentation")
-
-    devices = parser.add_argument_group("devices")
-    devices.add_argument(
-        "--strategy",
-        choices=("none", "mirrored", "multi_worker"),
-        help="by default mirrored with several GPUs, else none",
-    )
-    devices.add_argument(
-        "--workers",
-        default="",
-        metavar="HOST:PORT,…",
-        help="of multi_worker, if TF_CONFIG is not set",
-    )
-    devices.add_argument(
-        "--worker-index", type=int, help="which of them this is, from 0"
-    )
-    devices.add_argument(
-        "--precision",
-        default=default.precision,
-        choices=PRECISIONS,
-        help="what to compute in; auto is 16 bits on GPUs, float32 on CPUs",
-    )
-    _add(devices, default, "accumulate", int, "parts that a batch is computed in")
-    devices.add_argument(
-        "--remat",
-        action="store_true",
-        help="compute the backbone twice, to keep less of it in memory",
-    )
-    devices.add_argument(
-        "--deterministic", action="store_true", help="same bits every time; slower"
-    )
-    devices.add_argument(
-        "--logical-cpus",
-        type=int,
-        default=1,
-        help="split the CPU, to try --strategy mirrored without GPUs",
-    )
-    return parser
-
-
-def _add(
-    group: Any, default: TrainConfig, name: str, kind: type, explanation: str
-) -> None:
-    """Adds an option whose default is the configuration's."""
-    group.add_argument(
-        f"--{name.replace('_', '-')}",
-        type=kind,
-        default=getattr(default, name),
-        help=explanation,
-    )
-
-
-def _switch(group: Any, name: str, explanation: str) -> None:
-    """Adds --name and --no-name."""
-    group.add_argument(
-        f"--{name.replace('_', '-')}",
-        action=argparse.BooleanOptionalAction,
-        default=getattr(TrainConfig(), name),
-        help=explanation,
-    )
 
 
 if __name__ == "__main__":
