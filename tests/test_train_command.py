@@ -179,7 +179,7 @@ def test_resume_takes_what_may_change(
     assert train.main(["--resume", "run", *same, *free]) == 0
     assert "going on from step 2 in run" in capsys.readouterr().err
     typed = ["--resume", "run", "--max-bad-records", "2"]
-    arguments = train._typed(train._parser().parse_args(typed), typed)
+    arguments = train._typed(train.train_parser().parse_args(typed), typed)
     assert train._resumed("run", arguments)[2].max_bad_records == 2
     assert train.main(["--data", shards, "--out", "run", *tiny, *typed[2:]]) == 0
 
