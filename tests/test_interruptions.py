@@ -243,7 +243,7 @@ def test_ctrl_c_stops_at_once_and_says_how_to_continue(tmp_path, numbered_video)
         process = start_in_group(src, out)
         wait_for(lambda: (out / ".shard-work").exists())
         workers = wait_for(lambda: children(process.pid))
-        seconds = check_ctrl_c(process)
+        seconds = check_stop(process, signal.SIGINT, 130)
         # One that was just being started needs a moment to see that it is alone.
         wait_for(lambda: not any(map(is_running, workers)), seconds=2)
         assert not (out / "index.json").exists()
@@ -253,7 +253,10 @@ def test_ctrl_c_stops_at_once_and_says_how_to_continue(tmp_path, numbered_video)
     assert any(press(tmp_path / f"{n}") < 2 for n in range(3))
 
 
-def test_ctrl_c_stops_at_once_while_large_files_are_read(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_it_stops_at_once_while_large_files_are_read(tmp_path, number, code):
     # Each takes many minutes to read, and eight are read at the same time.
     (tmp_path / "src" / "book").mkdir(parents=True)
     for n in range(8):
@@ -268,7 +271,7 @@ def test_ctrl_c_stops_at_once_while_large_files_are_read(tmp_path):
 
     try:
         wait_for(is_reading)
-        check_ctrl_c(process)
+        check_stop(process, number, code)
     finally:
         process.kill()
     assert not list((tmp_path / "s").iterdir())
@@ -290,13 +293,13 @@ def start_in_group(src, out):
         signal.signal(signal.SIGINT, deaf_or_not)
 
 
-def check_ctrl_c(process):
-    """Presses Ctrl-C where minutes of work are left, and gives the seconds it took."""
-    pressed = time.monotonic()
-    os.killpg(process.pid, signal.SIGINT)
+def check_stop(process, number, code):
+    """Sends a signal where minutes of work are left, and gives the seconds it took."""
+    sent = time.monotonic()
+    os.killpg(process.pid, number)
     _, stderr = process.communicate(timeout=30)
-    seconds = time.monotonic() - pressed
-    assert process.returncode == 130
+    seconds = time.monotonic() - sent
+    assert process.returncode == code
     assert "the same command continues where it was" in stderr
     assert "Traceback" not in stderr
     return seconds

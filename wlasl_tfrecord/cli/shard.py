@@ -1,6 +1,7 @@
 """Turns a folder of videos into TFRecord shards."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -97,16 +98,30 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _shard(arguments: argparse.Namespace) -> int:
+    # Schedulers and containers end a program by it.
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         return _write(arguments)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("\nstopped; the same command continues where it was", file=sys.stderr)
-        return 130
+        return 143 if isinstance(stop, _Terminated) else 130
     except RuntimeError as error:
         # Python's own words for it; a traceback of them is no help.
         if "start new thread" not in str(error):
             raise
         raise WlaslError(f"{error}; allow more processes (ulimit -u)") from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which stops a run as Ctrl-C does."""
+
+
+def _terminate(*_: object) -> None:
+    # A second one ends the process at once.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    raise _Terminated
 
 
 def _write(arguments: argparse.Namespace) -> int:
