@@ -178,6 +178,9 @@ AT_ONCE = (
     ("bench", ["input", "none"], "cannot read the shard folder none"),
     ("bench", ["input", "s", "--batch-size", "0"], "--batch-size must be above 0"),
     ("evaluate", ["--run", "none"], "no trained model in none"),
+    ("evaluate", ["--run", "h"], "no trained model in h: it has no model.keras; run"),
+    ("evaluate", ["--batch-size", "0"], "--batch-size must be at least 1, got 0"),
+    ("evaluate", ["--max-bad-records", "-1"], "--max-bad-records must be at least 0"),
     ("evaluate", ["--run", "r", "--data", "none"], "cannot read the shard folder none"),
     ("evaluate", ["--run", "r", "--data", "s", "--split", "test"], "no 'test' shards"),
     ("export", ["--run", "none"], "no trained model in none"),
@@ -186,20 +189,30 @@ AT_ONCE = (
         ["--run", "r", "--quantize", "float16"],
         "--quantize is for --format tflite, got --format saved_model",
     ),
+    ("export", ["--run", "h"], "no trained model in h: it has no model.keras; run"),
+    ("export", ["--run", "r", "--out", "f/x"], "/f is no folder; choose another"),
+    ("inspect", ["s", "--contact-sheet", "a.png", "--clips", "0"], "--clips must be"),
     ("inspect", ["none", "--verify"], "cannot read the shard folder none"),
     ("inspect", ["s", "--verify", "--contact-sheet", "none/a.png"], "there is no"),
     ("predict", ["a.mp4", "--run", "none"], "no trained model in none"),
     ("predict", ["a.mp4", "b.mp4", "--run", "r"], "b.mp4: unreadable: No such file"),
     ("predict", ["s", "--run", "r"], "no videos in s"),
     ("predict", ["a.mp4", "--run", "r", "--top", "0"], "top must be at least 1, got 0"),
+    ("predict", ["a.mp4", "--run", "h"], "no trained model in h: it has no model.ke"),
     ("train", ["--data", "none"], "cannot read the shard folder none"),
+    ("train", ["--data", "s", "--weights", "no.h5"], "no.h5; give --weights imagenet"),
+    ("train", ["--data", "s", "--model", "no.py"], "/no.py; known: mobilenetv2_lstm"),
+    ("train", ["--data", "s", "--out", "f"], "/f is no folder; choose another"),
 )
 
 
 def test_what_can_be_told_at_once_does_not_wait_for_tensorflow(tmp_path, write_folder):
     write_folder(tmp_path / "s")
     info = runs.ModelInfo(glosses=("book",), clip=ClipSpec(), framing="center")
-    runs.write_model_info(tmp_path / "r", info)
+    for run in ("r", "h"):
+        runs.write_model_info(tmp_path / run, info)
+    (tmp_path / "r" / "model.keras").touch()
+    (tmp_path / "f").touch()
     code = (
         "import contextlib, importlib, sys\n"
         f"for command, arguments, message in {AT_ONCE}:\n"

@@ -154,7 +154,7 @@ def test_a_run_without_a_model_is_one_line(tmp_path):
 
 def test_a_missing_model_file_is_one_line(run_dir, tmp_path):
     (tmp_path / "model.json").write_bytes((run_dir / "model.json").read_bytes())
-    with pytest.raises(TrainingError, match=r"no model .*model\.keras; run bin/train"):
+    with pytest.raises(TrainingError, match=r"it has no model\.keras; run bin/train"):
         serving.load_model(tmp_path)
 
 

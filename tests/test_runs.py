@@ -20,12 +20,14 @@ INFO = runs.ModelInfo(
 
 def test_what_is_written_is_read_back(tmp_path):
     runs.write_model_info(tmp_path, INFO)
+    (tmp_path / "model.keras").touch()
     assert runs.read_model_info(tmp_path) == INFO
     assert runs.read_model_info(tmp_path / "model.keras") == INFO
 
 
 def test_a_newer_format_is_refused(tmp_path):
     runs.write_model_info(tmp_path, INFO)
+    (tmp_path / "model.keras").touch()
     path = tmp_path / "model.json"
     path.write_text(
         path.read_text().replace('"format_version": 1', '"format_version": 2')
@@ -37,6 +39,7 @@ def test_a_newer_format_is_refused(tmp_path):
 @pytest.mark.parametrize("text", ["{", '{"format_version": 1}', "[]"])
 def test_damage_is_named(text, tmp_path):
     (tmp_path / "model.json").write_text(text)
+    (tmp_path / "model.keras").touch()
     with pytest.raises(TrainingError, match=r"model.json .*train again"):
         runs.read_model_info(tmp_path)
 
@@ -64,10 +67,17 @@ def test_a_folder_that_a_run_wrote_nothing_into_is_taken_away(tmp_path):
         assert run_dir.exists() == is_kept
 
 
-def test_a_place_that_cannot_be_written_to_is_named(tmp_path):
+def test_a_place_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match=r"cannot write .*; free some space, or"):
         runs.write_json(tmp_path / "file" / "x.json", {})
+    with pytest.raises(OutputError, match=r"file/run: .*/file is no folder; choose"):
+        runs.check_place(tmp_path / "file" / "run")
+    # Where not even root may write; elsewhere it may anywhere.
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(OutputError, match=r"new/run: .* is not writable; choose ano"):
+        runs.check_place(tmp_path / "new" / "run")
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(

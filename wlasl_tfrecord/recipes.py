@@ -24,7 +24,7 @@ from wlasl_tfrecord.errors import RecipeError, WlaslError
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["DEFAULT_RECIPE", "Recipe", "load_recipe", "recipe_paths"]
+__all__ = ["DEFAULT_RECIPE", "Recipe", "find_recipe", "load_recipe", "recipe_paths"]
 
 DEFAULT_RECIPE = "mobilenetv2_lstm"
 
@@ -113,11 +113,11 @@ def recipe_paths() -> dict[str, Path]:
     return {}
 
 
-def load_recipe(name_or_path: str | os.PathLike[str] = DEFAULT_RECIPE) -> Recipe:
-    """Loads a recipe by its name, or by the path of any Python file.
+def find_recipe(name_or_path: str | os.PathLike[str]) -> Path:
+    """Finds the file of a recipe, without loading it.
 
     Raises:
-        RecipeError: If there is no such recipe, or the file has no `build_model`.
+        RecipeError: If there is no such recipe.
     """
     wanted = os.fspath(name_or_path)
     known = recipe_paths()
@@ -131,6 +131,16 @@ def load_recipe(name_or_path: str | os.PathLike[str] = DEFAULT_RECIPE) -> Recipe
         path = Path(wanted)
         if not path.is_file():
             raise RecipeError(f"no model recipe at {wanted}; known: {', '.join(known)}")
+    return path
+
+
+def load_recipe(name_or_path: str | os.PathLike[str] = DEFAULT_RECIPE) -> Recipe:
+    """Loads a recipe by its name, or by the path of any Python file.
+
+    Raises:
+        RecipeError: If there is no such recipe, or the file has no `build_model`.
+    """
+    path = find_recipe(name_or_path)
     module = ModuleType(f"_recipe_{path.stem}")
     module.__file__ = str(path)
     try:

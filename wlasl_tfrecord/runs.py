@@ -26,6 +26,7 @@ from wlasl_tfrecord.errors import OutputError, TrainingError
 
 __all__ = [
     "ModelInfo",
+    "check_place",
     "find_run",
     "model_path",
     "own_folder",
@@ -84,12 +85,14 @@ def read_model_info(run_dir: str | os.PathLike[str]) -> ModelInfo:
     Raises:
         TrainingError: If there is no finished model, or it is of a newer format.
     """
-    path = model_path(run_dir).with_name(INFO_FILE)
-    if not path.is_file():
-        raise TrainingError(
-            f"no trained model in {path.parent}: it has no {INFO_FILE}; run bin/train "
-            "first, or name another folder with --run"
-        )
+    model = model_path(run_dir)
+    path = model.with_name(INFO_FILE)
+    for file in (path, model):
+        if not file.is_file():
+            raise TrainingError(
+                f"no trained model in {file.parent}: it has no {file.name}; run "
+                "bin/train first, or name another folder with --run"
+            )
     raw = read_json(path)
     try:
         version = int(raw["format_version"])
@@ -126,6 +129,27 @@ def find_run(runs_dir: str | os.PathLike[str] = "runs") -> Path:
             "name its folder with --run"
         )
     return max(found, key=lambda path: path.stat().st_mtime).parent
+
+
+def check_place(out: str | os.PathLike[str]) -> None:
+    """Refuses a folder that cannot be made or written to, and makes none.
+
+    Raises:
+        OutputError: If a file is in its way, or nobody may write there.
+    """
+    place = Path(out).absolute()
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        raise OutputError(
+            f"cannot write to {os.fspath(out)}: {place} is no folder; choose another "
+            "--out"
+        )
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"cannot write to {os.fspath(out)}: {place} is not writable; choose "
+            "another --out"
+        )
 
 
 @contextlib.contextmanager

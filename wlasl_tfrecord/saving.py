@@ -67,10 +67,8 @@ def load_network(path: Path) -> Any:
     """Loads a model that was saved, as a Keras model.
 
     Raises:
-        TrainingError: If it is not there, or damaged.
+        TrainingError: If it cannot be loaded.
     """
-    if not path.is_file():
-        raise TrainingError(f"no model {path}; run bin/train first, or name another")
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # a zip, HDF5 or JSON error, or one of a layer

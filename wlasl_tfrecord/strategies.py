@@ -106,10 +106,12 @@ def per_replica_batch_size(batch_size: int, strategy: tf.distribute.Strategy) ->
     """Shares the global batch among the replicas.
 
     Raises:
-        ValueError: If it does not divide.
+        ValueError: If it is below 1, or does not divide.
     """
+    if batch_size < 1:
+        raise ValueError(f"--batch-size must be at least 1, got {batch_size}")
     num_replicas = strategy.num_replicas_in_sync
-    if batch_size < 1 or batch_size % num_replicas:
+    if batch_size % num_replicas:
         nearest = max(1, round(batch_size / num_replicas)) * num_replicas
         raise ValueError(
             f"--batch-size {batch_size} does not divide among {num_replicas} replicas; "

@@ -43,6 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
+    for name, value, least in (
+        ("--batch-size", arguments.batch_size, 1),
+        ("--max-bad-records", arguments.max_bad_records, 0),
+    ):
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
     run = arguments.run or runs.find_run()
     runs.read_model_info(run)
     folder = load_folder(arguments.data, check_shards=arguments.max_bad_records == 0)

@@ -47,6 +47,7 @@ def _export(arguments: argparse.Namespace) -> int:
         )
     run_dir = arguments.run or runs.find_run()
     runs.read_model_info(run_dir)
+    runs.check_place(arguments.out)
 
     # Only now TensorFlow: a mistyped option should answer at once.
     import_tensorflow()

@@ -51,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _inspect(arguments: argparse.Namespace) -> int:
     from wlasl_tfrecord import inspection
 
+    if arguments.clips < 1:
+        raise ValueError(f"--clips must be at least 1, got {arguments.clips}")
     # --verify says more of a damaged shard than that its size is wrong.
     folder = load_folder(arguments.data, check_shards=not arguments.verify)
     splits = folder.splits if arguments.split is None else (arguments.split,)

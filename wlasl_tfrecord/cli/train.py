@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from wlasl_tfrecord import cli, recipes
+from wlasl_tfrecord import cli, recipes, runs
 from wlasl_tfrecord.cli._train_parser import train_parser
-from wlasl_tfrecord.errors import OutputError, TrainingError
+from wlasl_tfrecord.errors import OutputError, RecipeError, TrainingError
 from wlasl_tfrecord.index import load_folder
 from wlasl_tfrecord.run_config import read_run_config
 from wlasl_tfrecord.train_config import TrainConfig, changed_options
@@ -23,6 +23,8 @@ __all__ = ["main"]
 # What the recipe that is used by default lets one choose; a recipe of one's own may
 # take these too, or others with --option.
 _RECIPE_OPTIONS = ("alpha", "lstm_units", "dropout")
+# What --weights takes besides a file.
+_NO_FILE = ("imagenet", "none")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,6 +47,15 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
             f"{arguments.checkpoint_minutes}"
         )
     load_folder(data, check_shards=config.max_bad_records == 0)
+    recipes.find_recipe(config.recipe)
+    if config.weights not in _NO_FILE and not os.path.exists(config.weights):
+        raise RecipeError(
+            f"no weights file {config.weights}; give --weights imagenet, none or the "
+            "path of a Keras weights file"
+        )
+    # Of several workers only the first one writes.
+    if out is not None and arguments.strategy != "multi_worker":
+        runs.check_place(out)
 
     # Only now TensorFlow: `--help` and a typing mistake should answer at once.
     cli.import_tensorflow()
@@ -99,7 +110,7 @@ def _recipe(model: str) -> str:
 
 def _weights(weights: str) -> str:
     """Names the weights so that they are found from anywhere."""
-    return weights if weights in ("imagenet", "none") else os.path.abspath(weights)
+    return weights if weights in _NO_FILE else os.path.abspath(weights)
 
 
 def _recipe_options(arguments: argparse.Namespace) -> dict[str, Any]:
