@@ -28,10 +28,10 @@ GROUPS = {
     "reading": "augment dataset elements input_limit memory order reader records "
     "throughput windows",
     "inspection": "contact_sheet damage folder_check inspection record_check",
-    "training": "checkpoints epochs evaluation feature_files features history loop "
-    "parts phases progress recipes rematerialisation replica_seeds run_config runs "
-    "saving schedules scores steps stop_signals strategies train_config train_report "
-    "training workers",
+    "training": "blocks checkpoints epochs evaluation feature_files features history "
+    "loop parts phases progress recipes rematerialisation replica_seeds run_config "
+    "runs saving schedules scores steps stop_signals strategies train_config "
+    "train_report training workers",
     "serving": "export prediction serving",
     "demonstration": "hand_backbone",
 }
@@ -54,8 +54,8 @@ MAY_IMPORT = {
 HEAVY = {
     "cv2": "canvas captures decode decoder_process figure framing input_limit "
     "synthetic_video",
-    "keras": "epochs export features hand_backbone loop phases rematerialisation "
-    "replica_seeds saving scores serving steps training",
+    "keras": "blocks epochs export features hand_backbone loop phases "
+    "rematerialisation replica_seeds saving scores serving steps training",
     "matplotlib": "contact_sheet",
     "tensorflow": "augment contact_sheet dataset elements epochs evaluation examples "
     "export features folder_check input_limit loop order parts phases reader "

@@ -151,6 +151,8 @@ def test_what_is_missing_is_named(shards, tmp_path):
         TrainingError, match=r"it has no model.json; run bin/train first"
     ):
         evaluation.evaluate(shards, tmp_path)
+    with pytest.raises(ValueError, match="--batch-size must be at least 1, got 0"):
+        evaluation.evaluate(shards, tmp_path, batch_size=0)
     run = write_run(tmp_path / "run", right)
     with pytest.raises(ShardFolderError, match="no 'test' shards in"):
         evaluation.evaluate(shards, run, split="test")

@@ -6,7 +6,7 @@ at once where there is nothing pretrained to keep.
 
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +16,8 @@ import tensorflow as tf
 
 from wlasl_tfrecord import augment, dataset, features
 from wlasl_tfrecord.augment import AugmentConfig
+from wlasl_tfrecord.blocks import find_blocks, freeze_backbone, unfreeze_blocks
 from wlasl_tfrecord.epochs import MakeBatches, Phase, Run
-from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.index import ShardFolder, load_records
 from wlasl_tfrecord.recipes import Recipe
 from wlasl_tfrecord.rematerialisation import rematerialised
@@ -42,7 +42,7 @@ def phase_names(model: keras.Model, recipe: Recipe, config: TrainConfig) -> list
         names = ["head", "fine-tune"] if config.fine_tune_epochs else ["head"]
     if "fine-tune" in names or (config.remat and "all" in names):
         # Now, not behind the first phase.
-        _blocks(model, recipe)
+        find_blocks(model, recipe)
     return names
 
 
@@ -108,7 +108,7 @@ def make_phase(name: str, run: Run, recipe: Recipe, folder: ShardFolder) -> Phas
     training_batches: Callable[[int], MakeBatches] = frame_batches
     validation_batches: MakeBatches | None = frame_validation if validated else None
     if name == "head":
-        _freeze_backbone(model)
+        freeze_backbone(model)
         backbone = keras.Model(model.input, model.get_layer("features").output)
         trained = logits_model(model, "features")
         if not config.feature_cache:
@@ -121,9 +121,10 @@ def make_phase(name: str, run: Run, recipe: Recipe, folder: ShardFolder) -> Phas
             if not validated:
                 validation_batches = None
     elif fine_tuning:
-        _unfreeze_blocks(_blocks(model, recipe), model, config)
+        blocks = find_blocks(model, recipe)
+        unfreeze_blocks(model, blocks, config.fine_tune_blocks)
     if name != "head" and config.remat:
-        trained = rematerialised(whole, _blocks(model, recipe))
+        trained = rematerialised(whole, find_blocks(model, recipe))
     return Phase(
         name=name,
         model=trained,
@@ -231,43 +232,6 @@ def _show_caching(
         print(f"features {view}: {done}/{num_clips} clips", end=end, file=sys.stderr)
     elif done == num_clips:
         say(f"features {view}: {num_clips} clips")
-
-
-def _freeze_backbone(model: keras.Model) -> None:
-    """Freezes everything that the layer `features` is computed from."""
-    backbone = keras.Model(model.input, model.get_layer("features").output)
-    for layer in backbone.layers:
-        layer.trainable = False
-
-
-def _blocks(model: keras.Model, recipe: Recipe) -> list[list[keras.layers.Layer]]:
-    """Groups the layers of the backbone as the recipe says."""
-    if recipe.backbone_blocks is None:
-        raise TrainingError(
-            f"{recipe.path} has no function backbone_blocks, so its backbone cannot be "
-            "trained block by block; add one, or train without --remat and with "
-            "--fine-tune-epochs 0"
-        )
-    return recipe.backbone_blocks(model)
-
-
-def _unfreeze_blocks(
-    blocks: Sequence[Sequence[keras.layers.Layer]],
-    model: keras.Model,
-    config: TrainConfig,
-) -> None:
-    """Frees the last blocks of the backbone, but for what the recipe holds fixed."""
-    # Statistics stay those of the pretraining: a batch holds few different scenes.
-    kept = (keras.layers.BatchNormalization, keras.layers.Normalization)
-    backbone = keras.Model(model.input, model.get_layer("features").output)
-    for layer in backbone.layers:
-        layer.trainable = True
-    for block in blocks:
-        for layer in block:
-            layer.trainable = False
-    for block in blocks[-config.fine_tune_blocks :]:
-        for layer in block:
-            layer.trainable = not isinstance(layer, kept)
 
 
 def _class_weights(folder: ShardFolder) -> list[float]:
