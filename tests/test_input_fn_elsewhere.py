@@ -44,7 +44,7 @@ def run(code, directory):
 
 
 def test_the_guide_has_its_examples():
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 5
 
 
 def test_the_example_of_the_readme_trains(shards):
@@ -76,6 +76,30 @@ def test_the_example_of_a_custom_loop_trains_on_two_replicas(shards):
 
 def test_the_example_of_another_network_trains(shards):
     assert "'accuracy'" in run(EXAMPLES[3], shards.parent)
+
+
+@pytest.mark.parametrize("order", ["shuffled", "sequential"])
+def test_the_example_of_a_checkpoint_goes_on_exactly(
+    shards, order, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(shards.parent)
+    names = {}
+    exec(EXAMPLES[4], names)
+
+    def batches():
+        dataset = input_fn("shards", batch_size=4, num_epochs=4, order=order)
+        return iter(dataset.with_options(names["options"]))
+
+    first, again = batches(), batches()
+    for _ in range(5):  # 3 steps an epoch
+        next(first)
+    stored = tf.train.Checkpoint(iterator=first).save(str(tmp_path / "steps"))
+    tf.train.Checkpoint(iterator=again).restore(stored)
+    left = list(zip(first, again, strict=True))
+    assert len(left) == 7
+    for (frames, labels), (same_frames, same_labels) in left:
+        np.testing.assert_array_equal(frames, same_frames)
+        np.testing.assert_array_equal(labels, same_labels)
 
 
 # Keras 3.9's own argmax, with NumPy 1.
