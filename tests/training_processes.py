@@ -43,6 +43,7 @@ def write_place(folder):
     sizes = {"num_frames": 3, "height": 12, "width": 12}
     write_folder(folder / "shards", {"train": 10, "val": 4}, **sizes)
     (folder / "tiny.py").write_text(RECIPE)
+    (folder / "pretrained.h5").touch()
     return folder
 
 
