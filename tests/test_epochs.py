@@ -121,8 +121,16 @@ def test_a_loss_that_is_no_number_names_the_clips(shards, recipe, tmp_path):
         run(shards, tmp_path / "run", config(str(broken)))
 
 
-@pytest.mark.parametrize(("seconds", "warns"), [(0.054, False), (0.056, True)])
-def test_waiting_for_input_is_warned_of(recipe, tmp_path, seconds, warns):
+@pytest.mark.parametrize(
+    ("name", "seconds", "warns"),
+    [
+        ("fine-tune", 0.054, False),
+        ("fine-tune", 0.056, True),
+        # From cached features: no shard is read, and nothing could be changed.
+        ("head", 0.056, False),
+    ],
+)
+def test_waiting_for_input_is_warned_of(recipe, tmp_path, name, seconds, warns):
     import keras
 
     from wlasl_tfrecord import epochs, history, strategies
@@ -144,7 +152,7 @@ def test_waiting_for_input_is_warned_of(recipe, tmp_path, seconds, warns):
         say=lines.append,
     )
     phase = epochs.Phase(
-        name="head",
+        name=name,
         model=model,
         scored_model=model,
         num_epochs=2,

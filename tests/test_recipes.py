@@ -1,11 +1,13 @@
 """Recipes: found, loaded, checked; and the one that comes with the library."""
 
 import os
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from conftest import CHECKOUT
 
 from wlasl_tfrecord import recipes
 from wlasl_tfrecord.clips import ClipSpec
@@ -215,6 +217,16 @@ def test_a_file_that_is_no_recipe_is_refused(source, message, tmp_path):
     path.write_text(source)
     with pytest.raises(RecipeError, match=message):
         recipes.load_recipe(path).build(CLIP, 7, {})
+
+
+def test_the_example_of_the_guide_is_a_recipe(tmp_path):
+    guide = (CHECKOUT / "docs" / "training.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    path = tmp_path / "mine.py"
+    path.write_text(example)
+    options = {"weights": "imagenet", "filters": 2}
+    model = recipes.load_recipe(path).build(CLIP, 7, options)
+    assert any(layer.name == "logits" for layer in model.layers)
 
 
 def test_a_file_is_read_anew_however_soon_it_was_edited(tmp_path, monkeypatch):

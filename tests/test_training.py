@@ -163,7 +163,7 @@ def test_a_recipe_without_blocks_is_named(shards, tmp_path, options):
 def test_from_scratch_everything_is_trained_in_one_phase(short_runs):
     _, folder, report, lines = short_runs["none"]
     assert report.best["phase"] == "all"
-    assert any("whole network is trained" in line for line in lines)
+    assert any("one phase trains the whole network" in line for line in lines)
     assert not (folder / "features").exists()
 
 

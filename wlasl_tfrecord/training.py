@@ -198,7 +198,7 @@ def _train(
         say(f"going on from step {resumed.step} in {run_dir}")
     callback_list.on_train_begin()
     if "head" not in names:
-        say("no pretrained backbone to keep: the whole network is trained")
+        say("no pretrained backbone to keep: one phase trains the whole network")
     for number, name in enumerate(names):
         if number < progress.phase or (
             number == progress.phase and progress.phase_over
