@@ -156,9 +156,9 @@ def end_epoch(
             png = history.confusion_png(confusion, run.glosses)
             run.events.image("confusion", png, len(rows))
     run.say(_summary(row, phase, progress.num_skipped, improved))
-    # As printed, so that no line warns of 5 % that says 5 %. A head that trains from the
-    # cache reads no shard, of which `bin/bench` knows.
+    # A head that trains from the cache reads no shard, of which `bin/bench` knows.
     cached = phase.name == "head" and config.feature_cache
+    # As printed, so that no line warns of 5 % that says 5 %.
     if round(row["input_wait"], 2) > _INPUT_WAIT_WARNING and not cached:
         run.say(
             f"  the step waited for input {row['input_wait']:.0%} of the time; "

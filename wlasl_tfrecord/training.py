@@ -61,7 +61,9 @@ def train(
         data: The shard folder; the split "val" chooses the best epoch.
         out: The run folder. If it holds a run with the same choices, that goes on.
         config: The choices.
-        strategy: From `strategies.make_strategy`; by default one device.
+        strategy: From `strategies.make_strategy`; by default one device. Or the
+            MirroredStrategy that the process has already: TensorFlow mixes up the
+            collective operations of two ("Shape mismatch").
         checkpoint_minutes: How often to write a checkpoint.
         save_h5: Also write the model as `model.h5`.
         callbacks: Keras callbacks, told of epochs and batches; the logs of a batch are
