@@ -139,8 +139,10 @@ def confusion_png(confusion: NDArray[np.int64], glosses: Sequence[str]) -> bytes
     plot = axes(111)
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     image = plot.imshow(shares, vmin=0, vmax=1, cmap="Blues", interpolation="nearest")
-    plot.set(xlabel="recognised", ylabel="signed")
-    if len(glosses) <= 40:
+    if len(glosses) > 40:
+        plot.set(xlabel="recognised, by label", ylabel="signed, by label")
+    else:
+        plot.set(xlabel="recognised", ylabel="signed")
         plot.set_xticks(range(len(glosses)), glosses, rotation=90, fontsize=7)
         plot.set_yticks(range(len(glosses)), glosses, fontsize=7)
     figure.colorbar(image, label="share of the gloss's clips")
@@ -149,6 +151,8 @@ def confusion_png(confusion: NDArray[np.int64], glosses: Sequence[str]) -> bytes
 
 def _curves_png(rows: Sequence[Row]) -> bytes:
     """Draws accuracy, loss and top-5 over all epochs of all phases."""
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = _figure(15, 4.5)
     epochs = np.arange(1, len(rows) + 1)
     panels = (
@@ -165,14 +169,30 @@ def _curves_png(rows: Sequence[Row]) -> bytes:
                 plot.plot(
                     epochs, values, label=label, marker="." if len(rows) < 30 else None
                 )
+        # In the corner where curves that have risen, or fallen, are not.
+        corner = "top" if key == "loss" else "bottom"
         for index in range(1, len(rows)):
             if rows[index]["phase"] != rows[index - 1]["phase"]:
                 plot.axvline(index + 0.5, color="grey", linestyle=":", linewidth=1)
+                plot.annotate(
+                    rows[index]["phase"],
+                    (index + 0.5, 0.97 if corner == "top" else 0.03),
+                    xycoords=("data", "axes fraction"),
+                    xytext=(4, 0),
+                    textcoords="offset points",
+                    verticalalignment=corner,
+                    rotation=90,
+                    color="grey",
+                    fontsize=8,
+                )
         plot.set(title=title, xlabel="epoch")
+        plot.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if key != "loss":
             plot.set_ylim(0, 1.02)
         plot.grid(alpha=0.3)
-        plot.legend()
+    # Below all panels: within one, it hid where a curve ends.
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
     return _png(figure)
 
 
