@@ -1,8 +1,11 @@
 """The choices of a training run, checked; readable without TensorFlow."""
 
 import dataclasses
+import json
 import math
-from collections.abc import Mapping
+import operator
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -86,7 +89,16 @@ class TrainConfig:
     deterministic: bool = False
 
     def __post_init__(self) -> None:
-        """Reject what cannot be trained with."""
+        """Reject what cannot be trained with; keep the rest as JSON gives it back."""
+        for one in dataclasses.fields(self):
+            value = getattr(self, one.name)
+            convert, kind = _KINDS.get(one.type, (None, ""))
+            if convert is None:
+                continue
+            try:
+                object.__setattr__(self, one.name, convert(value))
+            except (TypeError, ValueError):
+                raise ValueError(f"{one.name} must be {kind}, got {value!r}") from None
         for name in ("epochs", "batch_size", "patience", "plateau_patience"):
             _check(name, getattr(self, name), 1)
         for name in ("accumulate", "feature_views", "fine_tune_blocks"):
@@ -132,6 +144,27 @@ def changed_options(old: TrainConfig, new: TrainConfig) -> list[str]:
         for name, value in dataclasses.asdict(new).items()
         if stored[name] != value and name not in _MAY_CHANGE
     ]
+
+
+def _truth(value: object) -> bool:
+    if value not in (True, False):
+        raise TypeError
+    return bool(value)
+
+
+def _json_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(dict(options)))
+
+
+# A field's type -> what makes Python's own value of one of NumPy or pathlib, and what
+# it is called where it cannot.
+_KINDS: Mapping[Any, tuple[Callable[[Any], Any], str]] = {
+    int: (operator.index, "a whole number"),
+    float: (float, "a number"),
+    str: (os.fspath, "text or a path"),
+    bool: (_truth, "True or False"),
+    Mapping[str, Any]: (_json_options, "names and values as JSON has them"),
+}
 
 
 def _check(name: str, value: int, lowest: int) -> None:

@@ -68,7 +68,8 @@ def train(
         save_h5: Also write the model as `model.h5`.
         callbacks: Keras callbacks, told of epochs and batches; the logs of a batch are
             empty, because nothing waits for its numbers. One that sets the model's
-            `stop_training` ends the run behind the epoch.
+            `stop_training` ends the run behind the epoch. The model has no optimizer:
+            what sets its rate (ReduceLROnPlateau …) or reads it (TensorBoard) fails.
         say: Takes each line of progress; by default to stderr.
 
     Raises:
