@@ -224,6 +224,15 @@ def test_a_relative_path_is_a_path(tmp_path, numbered_video, monkeypatch):
     assert decode("concat:a.mp4")[1].num_video_frames == 40
 
 
+def test_a_codec_that_cannot_be_decoded_is_named(tmp_path, numbered_video):
+    path = numbered_video(tmp_path / "a.mp4")
+    # Many videos of the web are AV1, which not every OpenCV decodes.
+    renamed = path.read_bytes().replace(b"mp4v", b"av01").replace(b"esds", b"free")
+    path.write_bytes(renamed)
+    with pytest.raises(VideoError, match=r"^a.mp4: too short: .* \(codec 'AV01'\)"):
+        decode(path)
+
+
 def test_a_video_without_a_frame_is_too_short(tmp_path, numbered_video):
     path = numbered_video(tmp_path / "a.mp4")
     data = bytearray(path.read_bytes())

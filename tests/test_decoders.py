@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from sharding import CHECKOUT, OPTIONS, children, command, manifest_of
 
-from wlasl_tfrecord import decoder_handle
+from wlasl_tfrecord import decoder_handle, decoders
 from wlasl_tfrecord.awake_clock import awake_clock
+from wlasl_tfrecord.clips import ClipSpec
 from wlasl_tfrecord.contents import sha256_of
 from wlasl_tfrecord.decoder_jobs import Job
 from wlasl_tfrecord.decoders import (
@@ -200,6 +201,26 @@ class TestDecoders:
         assert int(status.split("VmHWM:")[1].split()[0]) < 250 * 1024
         assert "cv2" in maps
         assert "tensorflow" not in maps
+
+    def test_large_clips_wait_in_bounded_memory(self, src, monkeypatch):
+        # 95 MiB each. With small ones, up to ten of one decoder wait for their turn.
+        clip = ClipSpec(num_frames=64, height=540, width=960)
+        started = []
+        monkeypatch.setattr(
+            decoders,
+            "start",
+            lambda *a: started.append(decoder_handle.start(*a)) or started[-1],
+        )
+        results = decode_in_order(
+            self.tasks(sorted(src.rglob("*.mp4"))[:1]),
+            options=ShardOptions(clip=clip),
+            limits=DecoderLimits(),
+            num_workers=4,
+        )
+        next(results)
+        sizes = {len(decoder.payload) for decoder in started}
+        results.close()
+        assert 4 * max(sizes) < 1.2e9
 
     def test_nothing_is_left_running(self, src):
         before = set(children(os.getpid()))

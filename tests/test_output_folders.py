@@ -220,6 +220,19 @@ def test_a_run_without_a_clip_is_followed_by_one_with_clips(tmp_path, src, shard
     assert shard(src, out).returncode == 0
 
 
+def test_files_beside_ours_stay(tmp_path, src, shard):
+    out = tmp_path / "s"
+    assert shard(src, out).returncode == 0
+    mine = ("wlasl-backup.tfrecord-00000-of-00001", "wlasl-notes.index.csv")
+    for name in mine:
+        (out / name).write_text("mine")
+    # One of ours that is of no use any more.
+    (out / "wlasl-test.tfrecord-00000-of-00001").write_text("")
+    assert shard(src, out, "--overwrite").returncode == 0
+    assert all((out / name).read_text() == "mine" for name in mine)
+    assert not list(out.glob("wlasl-test*"))
+
+
 def test_a_folder_whose_index_is_gone_is_written_anew(tmp_path, src, shard):
     out = tmp_path / "s"
     assert shard(src, out).returncode == 0

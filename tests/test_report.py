@@ -5,9 +5,12 @@ import json
 import os
 import shutil
 
+import pytest
 from drawn_manifests import GLOSSES, failures, instance, outcomes, with_instances
 from sharding import OPTIONS, folder_bytes
 
+from wlasl_tfrecord.errors import ManifestError
+from wlasl_tfrecord.folder_plan import plan_folder
 from wlasl_tfrecord.instances import Manifest
 from wlasl_tfrecord.shards import write_shards
 
@@ -56,6 +59,14 @@ def test_every_instance_has_one_outcome(tmp_path, manifest, videos):
         "maybe_damaged": 0,
     }
     assert "train" in report.table()
+    glosses = json.loads((tmp_path / "s" / "report.json").read_text())["glosses"]
+    assert glosses == {
+        "book": {
+            "train": {"failed": 3, "missing": 1, "written": 12},
+            "test": {"missing": 1},
+        },
+        "drink": {"train": {"written": 6}, "val": {"written": 6}},
+    }
 
 
 def test_the_summary_says_what_a_person_should_know(tmp_path, manifest):
@@ -70,6 +81,43 @@ def test_the_summary_says_what_a_person_should_know(tmp_path, manifest):
     assert f"{tmp_path}/s/failures.csv" in text
     again = write_shards(manifest, tmp_path / "s", options=OPTIONS, workers=2)
     assert "everything is there" in again.summary()
+
+
+def test_clips_that_go_are_named(tmp_path, manifest):
+    out = tmp_path / "s"
+    write_shards(manifest, out, options=OPTIONS, workers=2)
+    fewer = dataclasses.replace(manifest, instances=manifest.instances[3:])
+    gone = [i.video_id for i in manifest.instances[:3]]
+    plan = plan_folder(fewer, out, options=OPTIONS)
+    expected = ", ".join(gone)
+    assert f"3 clips that the folder holds will go: {expected}" in plan.summary()
+    report = write_shards(fewer, out, options=OPTIONS, workers=2)
+    assert f"3 clips that the folder held are gone: {expected}" in report.summary()
+    again = write_shards(fewer, out, options=OPTIONS, workers=2)
+    assert "are gone" not in again.summary()
+
+
+def test_videos_that_are_out_of_reach_cost_a_finished_folder_nothing(
+    tmp_path, manifest, monkeypatch
+):
+    out = tmp_path / "s"
+    write_shards(manifest, out, options=OPTIONS, workers=2)
+    before = folder_bytes(out)
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"<html>")
+    # Out of reach when they are read, and when they are decoded.
+    for path in (tmp_path / "none.mp4", broken):
+        lost = tuple(
+            i if i.path is None else dataclasses.replace(i, path=str(path))
+            for i in manifest.instances
+        )
+        with pytest.raises(
+            ManifestError, match=r"none of .* \(.*\); .*s is left as it"
+        ):
+            write_shards(
+                dataclasses.replace(manifest, instances=lost), out, options=OPTIONS
+            )
+        assert folder_bytes(out) == before
 
 
 def test_the_same_content_in_two_splits_is_listed(tmp_path, manifest, videos):

@@ -104,6 +104,36 @@ class TestCommand:
         assert (done.returncode, done.stderr) == (0, b"")
         assert folder_bytes(tmp_path / "s") == undisturbed
 
+    def test_what_a_shell_sets_for_opencv_changes_nothing(
+        self, tmp_path, src, undisturbed
+    ):
+        settings = {
+            "OPENCV_LOG_LEVEL": "DEBUG",
+            "OPENCV_FFMPEG_CAPTURE_OPTIONS": "skip_frame;nokey",
+        }
+        done = subprocess.run(
+            command(src, tmp_path / "s"),
+            cwd=CHECKOUT,
+            env={**os.environ, **settings},
+            capture_output=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert folder_bytes(tmp_path / "s") == undisturbed
+
+    def test_a_current_folder_that_is_gone_is_one_line(self, tmp_path, src, shard):
+        gone, before = tmp_path / "gone", os.getcwd()
+        gone.mkdir()
+        os.chdir(gone)
+        try:
+            gone.rmdir()
+            done = shard(src, "s", "--dry-run")
+        finally:
+            os.chdir(before)
+        assert (done.returncode, done.stderr) == (
+            1,
+            "wlasl-shard: the current folder is gone; cd to one that exists\n",
+        )
+
     def test_a_system_that_starts_no_thread_is_one_line(
         self, tmp_path, src, shard, monkeypatch
     ):
@@ -115,5 +145,6 @@ class TestCommand:
         done = shard(src, tmp_path / "s")
         assert (done.returncode, done.stderr) == (
             1,
-            "wlasl-shard: can't start new thread; allow more processes (ulimit -u)\n",
+            "wlasl-shard: can't start new thread; allow more processes or memory "
+            "(ulimit -u, -v)\n",
         )

@@ -120,7 +120,8 @@ def test_workers_must_be_one_at_least(tmp_path, manifest):
     ("change", "message"),
     [
         ({"timeout_seconds": 0}, "timeout must be above 0"),
-        ({"memory_mib": 10}, "memory must be at least 200 MiB, got 10"),
+        ({"memory_mib": 10}, "memory must be at least 200 MiB and below 2.*, got 10"),
+        ({"memory_mib": 2**43}, "memory must be .* and below 2.*, got 8796093022208"),
     ],
 )
 def test_limits_under_which_nothing_works_are_refused(change, message):

@@ -145,7 +145,10 @@ def _decode_video(
         num_frames, seen_to_end = decoded, True
         capture = open_capture(location)
     check_room(capture)
-    raise VideoError("too short: no frame of it can be decoded")
+    code = int(capture.get(cv2.CAP_PROP_FOURCC)) % 2**32
+    codec = text_of(code.to_bytes(4, "little").decode("latin-1"))
+    # Some builds of OpenCV lack one: AV1, for example.
+    raise VideoError(f"too short: no frame of it can be decoded (codec {codec!r})")
 
 
 def _promised_frames(capture: cv2.VideoCapture) -> int:

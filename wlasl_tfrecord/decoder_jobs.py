@@ -31,9 +31,13 @@ class DecoderLimits:
                 f"timeout must be above 0 and below 1e6 seconds, "
                 f"got {self.timeout_seconds}"
             )
-        # A decoder takes 100 MiB before it has opened a video.
-        if self.memory_mib < 200:
-            raise ValueError(f"memory must be at least 200 MiB, got {self.memory_mib}")
+        # A decoder takes 100 MiB before it has opened a video. The system counts bytes
+        # in 63 bits.
+        if not 200 <= self.memory_mib < 2**43:
+            raise ValueError(
+                f"memory must be at least 200 MiB and below 2**43, "
+                f"got {self.memory_mib}"
+            )
 
 
 @dataclass(kw_only=True)

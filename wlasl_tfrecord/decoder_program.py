@@ -51,7 +51,9 @@ def start_program(
         "from wlasl_tfrecord.decoder_process import main; sys.exit(main(sys.argv[1:]))"
     )
     environment = {
-        **os.environ,
+        # What a shell sets for OpenCV would change frames, or print what is taken for a
+        # remark on the video: the same video gives the same bytes in every shell.
+        **{k: v for k, v in os.environ.items() if not k.startswith("OPENCV_")},
         # Else each process starts a thread a core for matrices that it never has.
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",

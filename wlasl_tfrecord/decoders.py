@@ -16,13 +16,14 @@ from wlasl_tfrecord.decoder_handle import (
     stop,
 )
 from wlasl_tfrecord.decoder_jobs import Decoded, DecoderLimits, Job, Undecoded
-from wlasl_tfrecord.plan import ShardOptions, Task
+from wlasl_tfrecord.plan import ShardOptions, Task, record_bytes
 
 __all__ = ["Decoded", "DecoderLimits", "Undecoded", "decode_in_order", "num_cores"]
 
 # How many records may wait for their turn, so that the other decoders go on while one
-# decodes a long video.
+# decodes a long video; and how many bytes of them.
 _NUM_AHEAD = 8
+_BYTES_AHEAD = 2**28
 
 
 def num_cores() -> int:
@@ -61,9 +62,10 @@ def decode_in_order(
     results: dict[int, tuple[Decoder, Job, Answer | Undecoded]] = {}
     num_sent = num_given = 0
     exhausted = False
-    num_ahead = 2 * num_workers + _NUM_AHEAD
+    num_waiting = min(_NUM_AHEAD, _BYTES_AHEAD // record_bytes(options))
+    num_ahead = 2 * num_workers + num_waiting
     # A decoder with few others beside it may have to be far ahead of the next one.
-    num_slots = 2 + -(-_NUM_AHEAD // max(num_workers - 1, 1))
+    num_slots = 2 + -(-num_waiting // max(num_workers - 1, 1))
     decoders: list[Decoder] = []
     try:
         while not (exhausted and num_given == num_sent):

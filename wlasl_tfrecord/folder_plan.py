@@ -14,7 +14,7 @@ from wlasl_tfrecord.decoder_jobs import DecoderLimits
 from wlasl_tfrecord.digests import read_digests
 from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.finished_shards import finished_shards, known_shards
-from wlasl_tfrecord.gaps import gap_lines
+from wlasl_tfrecord.gaps import dropped_lines, gap_lines
 from wlasl_tfrecord.instances import Instance, Manifest
 from wlasl_tfrecord.outcomes import (
     KINDS,
@@ -51,6 +51,7 @@ class FolderPlan:
         duplicates: Id -> the ids of others that show the same.
         shards: All shards of the folder to be.
         finished: Name -> the shards that are there already, whole.
+        held: The ids of the clips that the finished folder holds.
         work_files: Files of the working folder that these need.
         is_finished: Whether the folder was left finished by an earlier run.
         free_bytes: Free space where the folder lies.
@@ -64,6 +65,7 @@ class FolderPlan:
     duplicates: Mapping[str, tuple[str, ...]]
     shards: tuple[PlannedShard, ...]
     finished: Mapping[str, WrittenShard]
+    held: frozenset[str]
     work_files: frozenset[str]
     is_finished: bool
     free_bytes: int
@@ -96,6 +98,8 @@ class FolderPlan:
             f"{num_tasks:,} clips, about {_size(self.bytes_to_write)}; free are "
             f"{_size(self.free_bytes)}"
         )
+        planned = {i.video_id for i in self.instances} - self.outcomes.keys()
+        lines += dropped_lines(self.held - planned, "holds will go")
         return "\n".join(lines)
 
     def gaps(self) -> list[str]:
@@ -198,6 +202,7 @@ def plan_folder(
         duplicates=duplicates,
         shards=shards,
         finished=finished.shards,
+        held=frozenset(r.video_id for shard in known.values() for r in shard.records),
         work_files=finished.work_files,
         is_finished=os.path.exists(os.path.join(root, index.INDEX_FILE)),
         free_bytes=_free_bytes(root),

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from wlasl_tfrecord.instances import Instance
 
-__all__ = ["GAP_SPLITS", "first_of", "gap_lines", "glosses_without"]
+__all__ = ["GAP_SPLITS", "dropped_lines", "first_of", "gap_lines", "glosses_without"]
 
 # Without the one a gloss is not learnt, without the other nobody knows.
 GAP_SPLITS = ("train", "test")
@@ -54,6 +54,14 @@ def gap_lines(
             )
             lines.append(f"none of {len(glosses)} glosses {verb} a {split} clip: {why}")
     return lines
+
+
+def dropped_lines(video_ids: Collection[str], fate: str) -> list[str]:
+    """Says which clips of a folder are no longer wanted, or can no longer be had."""
+    if not video_ids:
+        return []
+    ids = first_of(sorted(video_ids))
+    return [f"{len(video_ids):,} clips that the folder {fate}: {ids}"]
 
 
 def first_of(names: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """The outcome of an instance: what became of it, and why."""
 
 import dataclasses
+import itertools
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -163,11 +164,12 @@ def find_duplicates(tasks: Iterable[Task]) -> dict[str, tuple[str, ...]]:
         instances.sort(key=lambda instance: instance.video_id)
         # Thousands of files with the same bytes are the same page of an error, saved as
         # a video each time: naming a few of each split is enough.
-        few: list[Instance] = []
-        for split in SPLITS:
-            few += [i for i in instances if i.split == split][:_MAX_DUPLICATES]
+        by_split = [[i for i in instances if i.split == split] for split in SPLITS]
         for one in instances:
-            others = [i.video_id for i in few if i is not one and _overlap(one, i)]
+            others: list[str] = []
+            for group in by_split:
+                same = (i for i in group if i is not one and _overlap(one, i))
+                others += [i.video_id for i in itertools.islice(same, _MAX_DUPLICATES)]
             if others:
                 duplicates[one.video_id] = tuple(sorted(others))
     return duplicates

@@ -23,7 +23,8 @@ __all__ = [
 ]
 
 _OUR_FILE = re.compile(
-    rf"{index.DATASET_NAME}-[a-z]+\.(tfrecord-\d+-of-\d+|index\.csv)"
+    rf"{index.DATASET_NAME}-({'|'.join(index.SPLITS)})"
+    rf"\.(tfrecord-\d+-of-\d+|index\.csv)"
     rf"|{index.INFO_FILE}|{index.FEATURES_FILE}|{index.LABELS_FILE}"
     rf"|{index.INDEX_FILE}|{REPORT_FILE}|{FAILURES_FILE}"
 )

@@ -9,7 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wlasl_tfrecord.gaps import GAP_SPLITS, first_of, gap_lines, glosses_without
+from wlasl_tfrecord.gaps import (
+    GAP_SPLITS,
+    dropped_lines,
+    first_of,
+    gap_lines,
+    glosses_without,
+)
 from wlasl_tfrecord.index import FAILURE_COLUMNS, FORMAT_VERSION, SPLITS
 from wlasl_tfrecord.outcomes import Outcome
 from wlasl_tfrecord.plan import ShardOptions
@@ -32,6 +38,7 @@ class ShardReport:
         outcomes: One for every instance of the manifest, in its order.
         fingerprints: Shard -> the digest of all that decided its bytes.
         num_shards_written: How many shards this run wrote; the others were there.
+        held: The ids of the clips that the folder held before.
         src: What paths are shown relative to; as they are if it is None.
     """
 
@@ -41,6 +48,7 @@ class ShardReport:
     outcomes: tuple[Outcome, ...]
     fingerprints: Mapping[str, str]
     num_shards_written: int
+    held: frozenset[str] = frozenset()
     src: str | None = None
 
     @property
@@ -122,6 +130,8 @@ class ShardReport:
             lines.append(
                 "changed: replaced during the run, or out of reach; run again for them"
             )
+        written = {o.instance.video_id for o in self.outcomes if o.kind == "written"}
+        lines += dropped_lines(self.held - written, "held are gone")
         noted = [o for o in self.outcomes if o.notes]
         if noted:
             first = noted[0]
@@ -132,13 +142,13 @@ class ShardReport:
             )
         num_shards = len(self.fingerprints)
         if self.num_shards_written:
-            written = f"{self.num_shards_written} of {num_shards} shards written"
+            done = f"{self.num_shards_written} of {num_shards} shards written"
             if self.num_shards_written < num_shards:
-                written += ", the others were there"
+                done += ", the others were there"
         else:
-            written = f"everything is there, in {num_shards} shards: nothing to do"
+            done = f"everything is there, in {num_shards} shards: nothing to do"
         where = os.path.join(self.out, "")
-        lines.append(f"{written}; {self.num_written:,} clips in {where}")
+        lines.append(f"{done}; {self.num_written:,} clips in {where}")
         lines.append(
             f"what became of each video: {where}{REPORT_FILE}, {where}{FAILURES_FILE}"
         )

@@ -12,11 +12,7 @@ from wlasl_tfrecord import example_protos, index
 from wlasl_tfrecord.decoders import DecoderLimits, decode_in_order, num_cores
 from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.folder_files import folder_files
-from wlasl_tfrecord.folder_plan import (
-    FolderPlan,
-    check_space,
-    plan_folder,
-)
+from wlasl_tfrecord.folder_plan import FolderPlan, check_space, plan_folder
 from wlasl_tfrecord.instances import Manifest
 from wlasl_tfrecord.outcomes import unless_kept
 from wlasl_tfrecord.output_folders import (
@@ -78,7 +74,8 @@ def write_shards(
     Raises:
         OutputError: If the folder cannot be written, is in use, was written with other
             options, or the clips do not fit on the disk.
-        ManifestError: If no video at all became a clip; the report is written.
+        ManifestError: If no video at all became a clip; the report is written, but a
+            finished folder is left alone.
         ValueError: If `workers` is below 1, or `out` is no local folder.
     """
     options = options or ShardOptions()
@@ -103,6 +100,14 @@ def write_shards(
             plan, limits or DecoderLimits(), workers or num_cores(), show_progress
         )
         report = _report(plan, written, num_unwritten, src)
+        if plan.is_finished and not report.num_written:
+            # A disk that was out of reach for a moment must not cost the clips.
+            shutil.rmtree(os.path.join(root, WORK_DIR), ignore_errors=True)
+            reason = next((o.reason for o in report.outcomes), "there are none")
+            raise ManifestError(
+                f"none of the {len(report.outcomes):,} videos became a clip "
+                f"({reason}); {root} is left as it was"
+            )
         _finish(plan, written, report)
     if not report.num_written:
         raise ManifestError(
@@ -178,6 +183,7 @@ def _report(
         outcomes=tuple(outcomes[i.video_id] for i in plan.instances),
         fingerprints={shard.name: shard.fingerprint for shard in plan.shards},
         num_shards_written=num_shards_written,
+        held=plan.held,
         src=None if src is None else os.fspath(src),
     )
 

@@ -80,6 +80,7 @@ def run(
         if argv is None:
             # From here on there is work to tidy up.
             _on_ctrl_c(signal.default_int_handler)
+        _check_current_folder()
         return body(arguments)
     except WlaslError as error:
         print(f"{_program(command)}: {error}", file=sys.stderr)
@@ -193,6 +194,14 @@ def _on_ctrl_c(handler: Callable[..., object] | signal.Handlers) -> None:
         signal.signal(signal.SIGINT, handler)
     # `_keep_freed_memory` has left one to us that came meanwhile.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _check_current_folder() -> None:
+    """Says at once what every relative path would stumble over, somewhere."""
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise WlaslError("the current folder is gone; cd to one that exists") from error
 
 
 def _program(command: str) -> str:

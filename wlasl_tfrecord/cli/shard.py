@@ -109,7 +109,9 @@ def _shard(arguments: argparse.Namespace) -> int:
         # Python's own words for it; a traceback of them is no help.
         if "start new thread" not in str(error):
             raise
-        raise WlaslError(f"{error}; allow more processes (ulimit -u)") from error
+        raise WlaslError(
+            f"{error}; allow more processes or memory (ulimit -u, -v)"
+        ) from error
     finally:
         signal.signal(signal.SIGTERM, before)
 
