@@ -89,7 +89,7 @@ def test_a_place_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):
         ('{"data": "x", "index_sha256": {}}', "KeyError: 'training'"),
         ('{"data": "x", "index_sha256": {}, "training": {"x": 1}}', "argument 'x'"),
         ('{"data": "x", "index_sha256": {}, "training": {"epochs": 0}}', "got 0"),
-        ('{"data": "x", "index_sha256": {}, "training": {"epochs": "0"}}', "Type"),
+        ('{"data": "x", "index_sha256": {}, "training": {"epochs": "0"}}', "got '0'"),
     ],
 )
 def test_a_damaged_config_is_named(text, what, tmp_path):
