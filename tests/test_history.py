@@ -24,7 +24,7 @@ def test_curves_have_whole_epochs_named_phases_and_one_legend(
     prefixes = ["", "val_"][: len(names)]
     values = {f"{p}{key}": 0.5 for p in prefixes for key in ("loss", "top1", "top5")}
     rows = [{"phase": phase, **values} for phase in phases]
-    history.write_history(tmp_path, rows)
+    history.draw_history(tmp_path, rows)
     [figure] = drawn
     for plot in figure.axes:
         assert set(plot.get_xticks()) >= set(range(1, len(rows) + 1))
@@ -33,6 +33,21 @@ def test_curves_have_whole_epochs_named_phases_and_one_legend(
         assert plot.get_legend() is None  # it would hide a part of the curves
     [legend] = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == names
+
+
+@pytest.mark.parametrize(
+    ("seconds", "due"),
+    [
+        ([3.0] * 8, [4, 7]),
+        # Each one that takes as long as that, and none of a few that are over at once.
+        ([20.0, 10.0, 600.0], [1, 2, 3]),
+        ([0.1] * 9, []),
+    ],
+)
+def test_curves_are_drawn_every_ten_seconds(seconds, due):
+    rows = [{"seconds": value} for value in seconds]
+    ends = range(1, len(rows) + 1)
+    assert [end for end in ends if history.is_drawing_due(rows[:end])] == due
 
 
 @pytest.mark.parametrize("num_glosses", [3, 41])

@@ -169,6 +169,8 @@ def end_epoch(
     run.callbacks.on_epoch_end(len(rows) - 1, logs)
     if getattr(run.model, "stop_training", False):
         finished = dataclasses.replace(finished, phase_over=True)
+    if run.chief and (finished.phase_over or history.is_drawing_due(rows)):
+        history.draw_history(run.directory, rows)
     return finished, improved
 
 

@@ -21,6 +21,8 @@ __all__ = [
     "EventLog",
     "Row",
     "confusion_png",
+    "draw_history",
+    "is_drawing_due",
     "read_history",
     "write_history",
 ]
@@ -46,7 +48,7 @@ COLUMNS = (
 
 
 def write_history(run_dir: Path, rows: Sequence[Row]) -> None:
-    """Writes `history.csv` and `history.png`, whole or not at all.
+    """Writes `history.csv`, whole or not at all.
 
     Raises:
         OutputError: If the folder cannot be written to.
@@ -56,7 +58,28 @@ def write_history(run_dir: Path, rows: Sequence[Row]) -> None:
     writer.writerow(COLUMNS)
     writer.writerows([row.get(name, "") for name in COLUMNS] for row in rows)
     write_whole(run_dir / "history.csv", text.getvalue().encode())
+
+
+def draw_history(run_dir: Path, rows: Sequence[Row]) -> None:
+    """Draws `history.png`, whole or not at all.
+
+    Raises:
+        OutputError: If the folder cannot be written to.
+    """
     write_whole(run_dir / "history.png", _curves_png(rows))
+
+
+def is_drawing_due(rows: Sequence[Row]) -> bool:
+    """Says whether the curves are worth drawing anew after the last of some epochs.
+
+    That takes a quarter of a second, and an epoch of cached features hardly more.
+    """
+    total = sum(row["seconds"] for row in rows)
+    before = total - rows[-1]["seconds"]
+    return total // _DRAWING_SECONDS > before // _DRAWING_SECONDS
+
+
+_DRAWING_SECONDS = 10
 
 
 def read_history(run_dir: str | os.PathLike[str]) -> list[dict[str, Any]]:
