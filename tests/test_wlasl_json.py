@@ -8,6 +8,7 @@ from annotations import touch, wlasl_json, wlasl_row
 from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.instances import Instance
 from wlasl_tfrecord.manifest import read_manifest
+from wlasl_tfrecord.wlasl_json import load_json
 
 
 def test_wlasl_json_gives_glosses_splits_signers_and_ranges(tmp_path):
@@ -168,6 +169,24 @@ def test_what_is_no_json_says_so(tmp_path, content):
     with pytest.raises(ManifestError, match=r"WLASL_v0\.3\.json is no JSON: .") as info:
         read_manifest(tmp_path)
     assert "\n" not in str(info.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        ('{"1": {"subset": "train"}, "2": {}, "1": {"subset": "val"}}', "'1'"),
+        ('[{"gloss": "a", "gloss": "b", "instances": []}]', "'gloss'"),
+        ('[{"a\\nb": 1, "a\\nb": 2}]', r"'a\nb'"),
+    ],
+)
+def test_a_key_that_occurs_twice_is_named(tmp_path, content, key):
+    path = tmp_path / "nslt_1.json"
+    path.write_text(content)
+    with pytest.raises(ManifestError) as info:
+        load_json(path)
+    assert str(info.value) == (
+        f"{path}: {key} occurs twice in one object; remove one of them"
+    )
 
 
 def test_videos_that_no_annotation_names_are_noted(tmp_path):

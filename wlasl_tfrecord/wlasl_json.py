@@ -9,6 +9,7 @@ Reference:
 
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,11 +38,23 @@ def load_json(path: str | os.PathLike[str]) -> Any:
     """Reads a JSON file of any shape.
 
     Raises:
-        ManifestError: If it cannot be read or is no JSON.
+        ManifestError: If it cannot be read, is no JSON, or names a value twice.
     """
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        # Python would keep the last of two without a word.
+        values = dict(pairs)
+        if len(values) < len(pairs):
+            counts = Counter(key for key, _ in pairs)
+            twice = next(key for key, count in counts.items() if count > 1)
+            raise ManifestError(
+                f"{path}: {shown(twice)} occurs twice in one object; remove one of them"
+            )
+        return values
+
     try:
         with open(path, encoding="utf-8-sig") as file:
-            return json.load(file)
+            return json.load(file, object_pairs_hook=unique)
     except OSError as error:
         raise ManifestError(f"cannot read {path}: {error.strerror}") from error
     # Not UTF-8, no JSON, a number of thousands of digits, or nested without end.
