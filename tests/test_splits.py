@@ -22,9 +22,13 @@ def signer_json(path, num_signers, num_clips=6):
 @pytest.mark.parametrize(
     # So many of a gloss, so many in train, val and test: never none in train.
     ("num_names", "counts"),
-    [(1, (1, 0, 0)), (2, (1, 1, 0)), (3, (1, 1, 1)), (4, (2, 1, 1)), (50, (34, 9, 7))],
+    [
+        *[(1, (1, 0, 0)), (2, (1, 1, 0)), (3, (1, 1, 1)), (4, (2, 1, 1))],
+        (10, (7, 2, 1)),  # 1.8 of them is two, and 1.4 is one
+        (50, (34, 9, 7)),
+    ],
 )
-def test_few_videos_of_a_gloss_stay_in_train(num_names, counts):
+def test_a_split_gets_its_rounded_share_and_train_the_rest(num_names, counts):
     names = [f"{n}.mp4" for n in range(num_names)]
     found = Counter(split_by_name(names, SPLIT_SHARES).values())
     assert tuple(found[split] for split in SPLIT_SHARES) == counts
