@@ -87,7 +87,11 @@ def test_several_annotation_files_are_not_chosen_from(tmp_path):
     (tmp_path / "wlasl_class_list.txt").write_text("0\tbook\n")
     nslt_json(tmp_path / "nslt_100.json", {"1": ("train", 0)})
     nslt_json(tmp_path / "nslt_300.json", {"1": ("train", 0)})
-    with pytest.raises(ManifestError, match=r"files: nslt_100\.json, nslt_300\.json"):
+    with pytest.raises(
+        ManifestError,
+        match=r"files: nslt_100\.json, nslt_300\.json; name one with --annotations, or "
+        "move them away if folders name the glosses",
+    ):
         read_manifest(tmp_path)
     # A subset says which of them is meant.
     nslt_json(tmp_path / "nslt_1.json", {"1": ("val", 0)})
@@ -176,6 +180,12 @@ def test_no_folder_and_no_videos_say_so(tmp_path):
     with pytest.raises(ManifestError, match=r"no folder of videos at '.*nowhere"):
         read_manifest(tmp_path / "nowhere")
     with pytest.raises(ManifestError, match=r"no videos \(\.mp4 \.avi .*\) in "):
+        read_manifest(tmp_path)
+    touch(tmp_path, "part1/day1/book/1.mp4", "part1/day1/book/2.mp4")
+    with pytest.raises(
+        ManifestError,
+        match=r"but 2 others, such as part1/day1/book/1\.mp4; check --src",
+    ):
         read_manifest(tmp_path)
     touch(tmp_path, "1.mp4", "2.mp4")
     with pytest.raises(ManifestError, match="no annotations for the 2 videos in"):

@@ -18,7 +18,7 @@ GROUPS = {
     "format": "errors storage clips record_table index locks protos example_protos "
     "tfrecords examples",
     "manifest": "annotation_files class_folders class_list instances manifest "
-    "nslt_json splits video_csv video_files wlasl_json",
+    "nslt_json splits stray_videos video_csv video_files wlasl_json",
     "decoding": "captures contents decode decoder_process edit_lists framing "
     "remarks slots",
     "sharding": "awake_clock decoder_handle decoder_jobs decoder_program decoders "

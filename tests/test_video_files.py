@@ -16,6 +16,20 @@ def test_the_videos_may_lie_in_a_folder_of_that_name(tmp_path):
     assert instance.path == str(tmp_path / "videos" / "1.mp4")
 
 
+@pytest.mark.parametrize("other", ["intro.mp4", "2/01.png", "3.mp4"])
+def test_what_lies_beside_videos_hides_none_of_them(tmp_path, other):
+    touch(tmp_path, other, "videos/1.mp4", "videos/3.mp4")
+    wlasl_json(tmp_path / "a.json", {"book": [wlasl_row("1"), wlasl_row("3")]})
+    paths = [instance.path for instance in read_manifest(tmp_path).instances]
+    assert paths == [str(tmp_path / "videos" / f"{k}.mp4") for k in (1, 3)]
+
+
+def test_a_folder_of_other_videos_takes_no_video_away(tmp_path):
+    touch(tmp_path, "1.mp4", "videos/intro.mp4")
+    wlasl_json(tmp_path / "a.json", {"book": [wlasl_row("1")]})
+    assert read_manifest(tmp_path).instances[0].path == str(tmp_path / "1.mp4")
+
+
 def test_extensions_count_in_any_case_and_mp4_goes_first(tmp_path):
     touch(tmp_path, "1.AVI", "2.mov", "3.WebM", "4.mkv", "4.Mp4", "5.gif")
     wlasl_json(tmp_path / "a.json", {"book": [wlasl_row(str(k)) for k in range(1, 6)]})
@@ -42,6 +56,14 @@ def test_results_do_not_depend_on_the_order_of_a_listing(tmp_path, monkeypatch):
     scandir = os.scandir
 
     class Shuffled(list):
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            if not self:
+                raise StopIteration
+            return self.pop()
+
         def __enter__(self):
             return self
 

@@ -139,6 +139,6 @@ def _only_candidate(directory: str, subset: int | None) -> str | None:
         names = ", ".join(text_of(os.path.basename(path)) for path in candidates)
         raise ManifestError(
             f"{text_of(directory)} has several annotation files: {names}; name one "
-            "with --annotations"
+            "with --annotations, or move them away if folders name the glosses"
         )
     return candidates[0] if candidates else None

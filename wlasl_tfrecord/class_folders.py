@@ -16,7 +16,9 @@ from wlasl_tfrecord.instances import (
     unique_ids,
 )
 from wlasl_tfrecord.splits import SPLIT_SHARES, SPLIT_WORDS, split_by_name
+from wlasl_tfrecord.stray_videos import stray_videos
 from wlasl_tfrecord.video_files import (
+    VIDEO_SUFFIXES,
     entry_problem,
     folders_beside,
     is_folder,
@@ -27,8 +29,12 @@ from wlasl_tfrecord.video_files import (
     text_of,
 )
 
-__all__ = ["class_folder_manifest"]
+__all__ = ["check_sorted", "class_folder_manifest"]
 
+_TAKEN = (
+    "<sign>/*, or train/<sign>/*, val/<sign>/* and test/<sign>/*, of "
+    f"{' '.join(VIDEO_SUFFIXES)}"
+)
 _FIFTH_FOR_VAL = {"train": 0.8, "val": 0.2}
 
 
@@ -81,6 +87,12 @@ def class_folder_manifest(src: str) -> Manifest | None:
         train = [video for video in videos if video.split == "train"]
         videos = _deal_out(train, _FIFTH_FOR_VAL) + rest
         notes.append("no val folder: a fifth of train is taken by hash of names")
+    strays = stray_videos(src, {video.path for video in videos})
+    if strays:
+        notes.append(
+            f"videos in {text_of(src)} that are left out: {len(strays):,}, such as "
+            f"{text_of(strays[0])}; taken are {_TAKEN}"
+        )
     glosses = tuple(_glosses(src, {video.gloss for video in videos}))
     labels = {gloss: label for label, gloss in enumerate(glosses)}
     videos.sort(key=lambda v: (SPLITS.index(v.split or ""), labels[v.gloss], v.path))
@@ -105,18 +117,57 @@ def class_folder_manifest(src: str) -> Manifest | None:
     )
 
 
+def check_sorted(folders: Manifest, annotations: Manifest) -> None:
+    """Refuses class folders that mix what annotations tell apart.
+
+    Then the folders only hold the videos, as `raw_videos/` or `train/` does, and say
+    nothing of a sign. The words themselves may differ: people spell them otherwise.
+
+    Args:
+        folders: The manifest of the class folders.
+        annotations: The manifest of a file that was found, but not its videos.
+
+    Raises:
+        ManifestError: If one folder holds videos of two glosses of the annotations.
+    """
+    known = {instance.video_id: instance.gloss for instance in annotations.instances}
+    seen: dict[str, tuple[str, str]] = {}
+    for instance in folders.instances:
+        directory, name = os.path.split(instance.path or "")
+        # An id of WLASL is the name without its end, one of a CSV is all of it.
+        gloss = known.get(name) or known.get(os.path.splitext(name)[0])
+        if gloss is None:
+            continue
+        other_gloss, other_name = seen.setdefault(directory, (gloss, name))
+        if gloss != other_gloss:
+            raise ManifestError(
+                f"{text_of(directory)} is no folder of one sign: {text_of(other_name)} "
+                f"is {shown(other_gloss)} and {text_of(name)} {shown(gloss)} in "
+                f"{text_of(annotations.annotations)}; name the one folder that holds "
+                "all videos with --src, or move the annotations away"
+            )
+
+
 def _videos_of_split(directory: str, src: str, split: str | None) -> list[_Video]:
     """Lists the videos in the folders of a folder."""
     videos: list[_Video] = []
     for folder in list_folder(directory):
-        # A folder of images right here is a video, not a gloss of videos.
-        if not is_folder(folder) or is_image_folder(folder.path):
+        if not is_folder(folder):
             continue
         if not is_inside(folder.path, src):
             raise ManifestError(
                 f"folder {shown(folder.path)} leads outside {text_of(src)}; move "
                 "it there"
             )
+        entries = [
+            entry
+            for entry in list_folder(folder.path)
+            if is_video_name(entry.name)
+            or (is_folder(entry) and is_image_folder(entry.path))
+        ]
+        # A folder of images right here is a video, not a gloss of videos.
+        if not entries:
+            continue
         gloss = checked_gloss(text_of(folder.name), f"folder {shown(folder.path)}")
         videos.extend(
             _Video(
@@ -126,9 +177,7 @@ def _videos_of_split(directory: str, src: str, split: str | None) -> list[_Video
                 path=entry.path,
                 problem=entry_problem(entry, src),
             )
-            for entry in list_folder(folder.path)
-            if is_video_name(entry.name)
-            or (is_folder(entry) and is_image_folder(entry.path))
+            for entry in entries
         )
     return videos
 

@@ -12,11 +12,12 @@ from wlasl_tfrecord.annotation_files import (
     format_of,
     wlasl_beside,
 )
-from wlasl_tfrecord.class_folders import class_folder_manifest
+from wlasl_tfrecord.class_folders import check_sorted, class_folder_manifest
 from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.instances import UNKNOWN_SIGNER, Instance, Manifest, shown
 from wlasl_tfrecord.nslt_json import nslt_manifest
 from wlasl_tfrecord.splits import split_by_signer
+from wlasl_tfrecord.stray_videos import stray_videos
 from wlasl_tfrecord.video_csv import csv_manifest
 from wlasl_tfrecord.video_files import (
     VIDEO_SUFFIXES,
@@ -105,9 +106,10 @@ def _from_folder(src: str, subset: int | None) -> Manifest:
             return manifest
         raise ManifestError(_nothing_found(src))
     if manifest:
+        check_sorted(folders, manifest)
         # Common: the class folders that somebody sorted out of WLASL, with its JSON
         # still lying beside them.
-        note = f"{manifest.annotations} names no video of {text_of(src)}: not used"
+        note = f"{manifest.annotations} is not used: folders name the glosses"
         return folders.replace(folders.instances, note)
     return folders
 
@@ -136,7 +138,7 @@ def _from_file(path: str, src: str) -> Manifest:
 
 def _locate(manifest: Manifest, src: str) -> Manifest:
     """Looks for the videos of all instances, in one listing of the folder."""
-    folder = open_folder(src)
+    folder = open_folder(src, {instance.video_id for instance in manifest.instances})
     instances: list[Instance] = []
     for instance in manifest.instances:
         path, problem = folder.find(instance.video_id)
@@ -228,4 +230,9 @@ def _nothing_found(src: str) -> str:
             "WLASL_v0.3.json, nslt_K.json or a CSV beside them, or name it with "
             "--annotations"
         )
-    return f"no videos ({' '.join(VIDEO_SUFFIXES)}) in {text_of(src)}; check --src"
+    strays = stray_videos(src, ())
+    there = f"{len(strays):,} others, such as {text_of(strays[0])}" if strays else ""
+    return (
+        f"no videos ({' '.join(VIDEO_SUFFIXES)}) in {text_of(src)} or its class "
+        f"folders{there and f', but {there}'}; check --src"
+    )

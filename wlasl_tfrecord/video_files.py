@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from wlasl_tfrecord.errors import ManifestError
@@ -30,7 +30,7 @@ VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 _NUMBERED_IMAGE = re.compile(
-    r".*\d(" + "|".join(map(re.escape, IMAGE_SUFFIXES)) + r")",
+    r"(?!\.).*\d(" + "|".join(map(re.escape, IMAGE_SUFFIXES)) + r")",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -68,21 +68,22 @@ class VideoFolder:
         return entry.path, entry_problem(entry, self.src)
 
 
-def open_folder(src: str) -> VideoFolder:
-    """Lists the videos of a flat folder, or of `videos/` in it if it has none itself.
+def open_folder(src: str, video_ids: Collection[str]) -> VideoFolder:
+    """Lists the videos of a flat folder, or of `videos/` in it if more lie there.
+
+    Args:
+        src: The folder.
+        video_ids: The videos that count; others, such as an introduction, do not.
 
     Raises:
         ManifestError: If the folder cannot be read.
     """
     directory, entries = src, _videos_by_id(src)
     inner = entries.get("videos")
-    if (
-        inner is not None
-        and inner.is_dir()
-        and is_inside(inner.path, src)
-        and not any(is_video_name(entry.name) for entry in entries.values())
-    ):
-        directory, entries = inner.path, _videos_by_id(inner.path)
+    if inner is not None and inner.is_dir() and is_inside(inner.path, src):
+        within = _videos_by_id(inner.path)
+        if len(within.keys() & video_ids) > len(entries.keys() & video_ids):
+            directory, entries = inner.path, within
     return VideoFolder(src=src, directory=directory, entries=entries)
 
 
