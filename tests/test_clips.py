@@ -122,9 +122,11 @@ def test_a_range_in_the_files_own_frames_is_taken_to_the_letter():
     assert sign_range(60, 50.0, 10, 58, None) == SignRange(10, 58, "cut")
     with pytest.raises(
         VideoError,
-        match="range outside the video: annotation wants frames 10 to 64, decoded 60",
+        match="range outside the video: frames 10 to 64 are wanted, decoded 60 frames",
     ):
         sign_range(60, 50.0, 10, 64, None)
+    with pytest.raises(VideoError, match="frames 60 to the end are wanted"):
+        sign_range(60, 50.0, 60, None, None)
 
 
 def test_times_grow_strictly_even_where_frames_repeat():

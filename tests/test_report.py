@@ -46,7 +46,7 @@ def test_every_instance_has_one_outcome(tmp_path, manifest, videos):
     assert rows["broken"]["path"] == "broken.mp4"
     assert rows["broken"]["reason"].startswith("unreadable: not a video")
     assert rows["bad"]["reason"] == "its range is negative"
-    assert "annotation wants frames 90 to 95, decoded 5" in rows["range"]["reason"]
+    assert "frames 90 to 95 are wanted, decoded 5" in rows["range"]["reason"]
     assert (report.num_written, report.num_failed) == (24, 3)
     splits = json.loads((tmp_path / "s" / "report.json").read_text())["splits"]
     assert splits["train"] == {

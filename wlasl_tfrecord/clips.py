@@ -229,9 +229,10 @@ def sign_range(
     if annotation_fps is None:
         last = num_video_frames if stop is None else stop
         if not 0 <= first < last <= num_video_frames:
+            end = "the end" if stop is None else stop
             raise VideoError(
-                f"range outside the video: annotation wants frames {first} to {last}, "
-                f"decoded {num_video_frames} frames"
+                f"range outside the video: frames {first} to {end} are wanted, decoded "
+                f"{num_video_frames} frames"
             )
         return SignRange(first, last, "cut")
     if first < 0 or (stop is not None and stop <= first):
