@@ -120,15 +120,16 @@ class TestCommand:
         assert done.returncode == 0, done.stderr
         assert folder_bytes(tmp_path / "s") == undisturbed
 
-    def test_a_current_folder_that_is_gone_is_one_line(self, tmp_path, src, shard):
-        gone, before = tmp_path / "gone", os.getcwd()
+    def test_a_current_folder_that_is_gone_is_one_line(self, tmp_path, src):
+        gone = tmp_path / "gone"
         gone.mkdir()
-        os.chdir(gone)
-        try:
-            gone.rmdir()
-            done = shard(src, "s", "--dry-run")
-        finally:
-            os.chdir(before)
+        done = subprocess.run(
+            ["sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh", *command(src, "s")],
+            cwd=gone,
+            env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+            capture_output=True,
+            text=True,
+        )
         assert (done.returncode, done.stderr) == (
             1,
             "wlasl-shard: the current folder is gone; cd to one that exists\n",
