@@ -88,7 +88,8 @@ def test_a_range_counts_25_frames_a_second(tmp_path, numbered_video, frame_numbe
 def test_frames_of_the_file_itself_must_be_there(tmp_path, numbered_video):
     path = numbered_video(tmp_path / "a.mp4", num_frames=20)
     with pytest.raises(
-        VideoError, match=r"^a.mp4: range outside the video: .* 10 to 30 are wanted, decoded 20"
+        VideoError,
+        match=r"^a.mp4: range outside the video: .* 10 to 30 are wanted, decoded 20",
     ):
         decode(path, start=10, stop=30, annotation_fps=None)
 
