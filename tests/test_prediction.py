@@ -115,6 +115,9 @@ def test_a_folder_of_images_is_one_video(tmp_path):
     (images / "0001.jpg").write_bytes(b"")
     assert prediction.find_videos([images]) == [images]
     assert prediction.find_videos([tmp_path]) == [images]
+    # A picture beside a video is one, and no frame.
+    (images / "sign.mp4").write_bytes(b"")
+    assert prediction.find_videos([images]) == [images / "sign.mp4"]
 
 
 def test_a_folder_without_videos_is_an_error(tmp_path):

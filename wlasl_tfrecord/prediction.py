@@ -73,8 +73,8 @@ def find_videos(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """Lists the videos that a user names.
 
     Args:
-        paths: Videos, folders of numbered images (each is one video), and folders of
-            videos (not those below them).
+        paths: Videos, folders of videos (not those below them), and folders of numbered
+            images without any, each of which is one video.
 
     Returns:
         Files as they were named, the videos of a folder by name.
@@ -84,13 +84,19 @@ def find_videos(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """
     videos: list[Path] = []
     for path in map(Path, paths):
-        if not path.is_dir() or is_image_folder(str(path)):
+        if not path.is_dir():
             # Whether it can be read shows when it is decoded.
+            videos.append(path)
+            continue
+        entries = list_folder(str(path))
+        # A picture beside videos is a picture.
+        has_videos = any(is_video_name(entry.name) for entry in entries)
+        if not has_videos and is_image_folder(str(path)):
             videos.append(path)
             continue
         inside = [
             Path(entry.path)
-            for entry in list_folder(str(path))
+            for entry in entries
             if is_video_name(entry.name) or is_image_folder(entry.path)
         ]
         if not inside:
