@@ -98,7 +98,7 @@ def test_clips_that_go_are_named(tmp_path, manifest):
 
 
 def test_videos_that_are_out_of_reach_cost_a_finished_folder_nothing(
-    tmp_path, manifest, monkeypatch
+    tmp_path, manifest
 ):
     out = tmp_path / "s"
     write_shards(manifest, out, options=OPTIONS, workers=2)

@@ -34,6 +34,7 @@ from wlasl_tfrecord.plan import (
     record_bytes,
 )
 from wlasl_tfrecord.shard_files import WrittenShard
+from wlasl_tfrecord.storage import existing_place
 
 __all__ = ["FolderPlan", "check_space", "plan_folder"]
 
@@ -205,7 +206,7 @@ def plan_folder(
         held=frozenset(r.video_id for shard in known.values() for r in shard.records),
         work_files=finished.work_files,
         is_finished=os.path.exists(os.path.join(root, index.INDEX_FILE)),
-        free_bytes=_free_bytes(root),
+        free_bytes=shutil.disk_usage(existing_place(root)).free,
     )
 
 
@@ -227,11 +228,3 @@ def _size(num_bytes: int) -> str:
     if num_bytes < 2**30:
         return f"{math.ceil(num_bytes / 2**20)} MiB"
     return f"{num_bytes / 2**30:,.1f} GiB"
-
-
-def _free_bytes(root: str) -> int:
-    """Gives the free space where a folder lies, or will lie."""
-    path = os.path.abspath(root)
-    while not os.path.isdir(path):
-        path = os.path.dirname(path)
-    return shutil.disk_usage(path).free

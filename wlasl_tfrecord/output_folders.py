@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from wlasl_tfrecord import index, locks
 from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.report import FAILURES_FILE, REPORT_FILE
-from wlasl_tfrecord.storage import read_bytes
+from wlasl_tfrecord.storage import existing_place, read_bytes
 from wlasl_tfrecord.work_folder import WORK_DIR
 
 __all__ = [
@@ -98,9 +98,7 @@ def check_place(out: str) -> None:
     Raises:
         OutputError: If it is such a place, or cannot be read.
     """
-    path = os.path.abspath(out)
-    while not os.path.lexists(path):
-        path = os.path.dirname(path)
+    path = existing_place(out)
     if not os.path.isdir(path):
         raise OutputError(f"cannot write {out}: {path} is no folder; check --out")
     if not os.path.isdir(out):

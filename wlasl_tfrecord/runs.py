@@ -23,6 +23,7 @@ from typing import Any
 from wlasl_tfrecord import locks
 from wlasl_tfrecord.clips import ClipSpec, Framing
 from wlasl_tfrecord.errors import OutputError, TrainingError
+from wlasl_tfrecord.storage import existing_place
 
 __all__ = [
     "ModelInfo",
@@ -137,10 +138,8 @@ def check_place(out: str | os.PathLike[str]) -> None:
     Raises:
         OutputError: If a file is in its way, or nobody may write there.
     """
-    place = Path(out).absolute()
-    while not os.path.lexists(place):
-        place = place.parent
-    if not place.is_dir():
+    place = existing_place(out)
+    if not os.path.isdir(place):
         raise OutputError(
             f"cannot write to {os.fspath(out)}: {place} is no folder; choose another "
             "--out"

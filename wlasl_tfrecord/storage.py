@@ -2,7 +2,15 @@
 
 import os
 
-__all__ = ["file_sizes", "join_path", "read_bytes"]
+__all__ = ["existing_place", "file_sizes", "join_path", "read_bytes"]
+
+
+def existing_place(path: str | os.PathLike[str]) -> str:
+    """Gives the nearest of a local path and the folders above it that is there."""
+    place = os.path.abspath(path)
+    while not os.path.lexists(place):
+        place = os.path.dirname(place)
+    return place
 
 
 def join_path(directory: str, name: str) -> str:
