@@ -21,9 +21,9 @@ from typing import Any
 CHECKOUT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(CHECKOUT))
 
-from wlasl_tfrecord import recipes  # noqa: E402
-from wlasl_tfrecord.index import ShardFolder, load_folder  # noqa: E402
-from wlasl_tfrecord.train_config import TrainConfig  # noqa: E402
+from wlasl_tfrecord.network import recipes  # noqa: E402
+from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_folder  # noqa: E402
+from wlasl_tfrecord.training.config import TrainConfig  # noqa: E402
 
 # One factor at a time around the defaults, which are the first run.
 OPTIONS: tuple[Mapping[str, Any], ...] = (
@@ -78,9 +78,10 @@ def train_head(
     """Trains one head and gives what it reached in its best and in its last epoch."""
     import keras
 
-    from wlasl_tfrecord import loop, phases, saving, strategies
-    from wlasl_tfrecord.epochs import Run
-    from wlasl_tfrecord.progress import Progress
+    from wlasl_tfrecord.network import saving
+    from wlasl_tfrecord.training import loop, phases, strategies
+    from wlasl_tfrecord.training.progress import Progress
+    from wlasl_tfrecord.training.run import Run
 
     changes = dict(options)
     recipe_options = {"alpha": arguments.alpha}

@@ -30,15 +30,17 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from wlasl_tfrecord import index, input_fn, input_limit, load_folder
-from wlasl_tfrecord.clips import ClipSpec
-from wlasl_tfrecord.examples import FRAMES_KEY, ID_KEY, decode_frames, parse_clip
-from wlasl_tfrecord.folder_files import folder_files
-from wlasl_tfrecord.index import ShardFolder, load_records
-from wlasl_tfrecord.reader import parse_frames
-from wlasl_tfrecord.record_table import Records
-from wlasl_tfrecord.records import read_record
-from wlasl_tfrecord.tfrecords import FRAME_BYTES, masked_crc
+from wlasl_tfrecord import input_fn, load_folder
+from wlasl_tfrecord.input_pipeline import hardware_limit
+from wlasl_tfrecord.shard_format import layout, shard_folder
+from wlasl_tfrecord.shard_format.clip_proto import FRAMES_KEY, ID_KEY
+from wlasl_tfrecord.shard_format.clips import ClipSpec
+from wlasl_tfrecord.shard_format.decode_frames import decode_frames
+from wlasl_tfrecord.shard_format.folder_files import folder_files
+from wlasl_tfrecord.shard_format.parsing import parse_clip, parse_frames, read_record
+from wlasl_tfrecord.shard_format.record_table import Records
+from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
+from wlasl_tfrecord.shard_format.tfrecord import FRAME_BYTES, masked_crc
 
 Contestant = Callable[[], Iterator]
 
@@ -74,8 +76,8 @@ def main() -> int:
             if not arguments.only or arguments.only in name
         }
         limits = {
-            "raw": [input_limit.measure_limit(raw, arguments.split, seconds=1.0)],
-            "jpeg": [input_limit.measure_limit(jpeg, arguments.split, seconds=1.0)],
+            "raw": [hardware_limit.measure_limit(raw, arguments.split, seconds=1.0)],
+            "jpeg": [hardware_limit.measure_limit(jpeg, arguments.split, seconds=1.0)],
         }
         best = {name: (0.0, float("inf")) for name in chosen}
         for _ in range(arguments.turns):
@@ -87,7 +89,7 @@ def main() -> int:
                 best[name] = (max(best[name][0], rate), min(best[name][1], cpu_ms))
             for codec, folder in (("raw", raw), ("jpeg", jpeg)):
                 limits[codec].append(
-                    input_limit.measure_limit(folder, arguments.split, seconds=1.0)
+                    hardware_limit.measure_limit(folder, arguments.split, seconds=1.0)
                 )
         seconds = min(_first_batch(scratch) for _ in range(arguments.turns))
     _print_table(best, limits, raw.clip.num_bytes, arguments)
@@ -390,11 +392,11 @@ def _write_many_clips(directory: Path) -> None:
         protos.append(example.SerializeToString())
     record_bytes = len(protos[0]) + FRAME_BYTES
     directory.mkdir()
-    name = index.shard_name("train", 0, 1)
+    name = layout.shard_name("train", 0, 1)
     with tf.io.TFRecordWriter(str(directory / name)) as writer:
         for proto in protos:
             writer.write(proto)
-    shard = index.Shard(
+    shard = shard_folder.Shard(
         name=name, num_bytes=WLASL_CLIPS * record_bytes, num_records=WLASL_CLIPS
     )
     numbers = np.arange(WLASL_CLIPS)
@@ -423,7 +425,8 @@ def _write_many_clips(directory: Path) -> None:
 def _first_batch(scratch: str) -> float:
     """Gives the seconds from the call to the first batch, in a process of its own."""
     code = (
-        "import sys, time; import tensorflow; from wlasl_tfrecord import dataset; "
+        "import sys, time; import tensorflow; "
+        "from wlasl_tfrecord.input_pipeline import dataset; "
         "started = time.perf_counter(); "
         "next(iter(dataset.input_fn(sys.argv[1], 'train', 16))); "
         "print(time.perf_counter() - started)"
@@ -439,7 +442,7 @@ def _first_batch(scratch: str) -> float:
 
 def _print_table(
     best: dict[str, tuple[float, float]],
-    limits: dict[str, list[input_limit.Rate]],
+    limits: dict[str, list[hardware_limit.Rate]],
     clip_bytes: int,
     arguments: argparse.Namespace,
 ) -> None:

@@ -35,10 +35,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import cv2
 import numpy as np
 
-from wlasl_tfrecord.index import Codec
-from wlasl_tfrecord.instances import Instance, Manifest
-from wlasl_tfrecord.manifest import read_manifest
-from wlasl_tfrecord.shards import ShardOptions, write_shards
+from wlasl_tfrecord.annotations.manifest import Instance, Manifest
+from wlasl_tfrecord.annotations.reader import read_manifest
+from wlasl_tfrecord.shard_format.codecs import Codec
+from wlasl_tfrecord.shard_format.shard_options import ShardOptions
+from wlasl_tfrecord.sharding.sharder import write_shards
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ import numpy as np
 CHECKOUT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(CHECKOUT))
 
-from wlasl_tfrecord import recipes  # noqa: E402
-from wlasl_tfrecord.clips import ClipSpec  # noqa: E402
+from wlasl_tfrecord.network import recipes  # noqa: E402
+from wlasl_tfrecord.shard_format.clips import ClipSpec  # noqa: E402
 
 # Dense 16-bit and 32-bit (TF32) peaks in TFLOP/s, from NVIDIA's data sheets.
 PEAKS = {"H100": (989, 494), "H200": (989, 494), "A100": (312, 156), "L4": (121, 60)}
@@ -150,8 +150,10 @@ def memory_of_step(
     import keras
     import tensorflow as tf
 
-    from wlasl_tfrecord import scores, steps
-    from wlasl_tfrecord.rematerialisation import rematerialised
+    from wlasl_tfrecord.input_pipeline import elements
+    from wlasl_tfrecord.network import backbone as network_backbone
+    from wlasl_tfrecord.network.rematerialisation import rematerialised
+    from wlasl_tfrecord.training import step as training_step
 
     if arguments.batch_size % accumulate:
         return {}
@@ -161,10 +163,10 @@ def memory_of_step(
     for block in blocks[: -arguments.blocks]:
         for layer in block:
             layer.trainable = False
-    trained = scores.logits_model(model)
+    trained = network_backbone.logits_model(model)
     if remat:
         trained = rematerialised(trained, blocks)
-    step = steps.make_training_step(
+    step = training_step.make_training_step(
         tf.distribute.get_strategy(),
         trained,
         keras.optimizers.AdamW(1e-3),
@@ -173,7 +175,7 @@ def memory_of_step(
     )
     size, clip = arguments.batch_size, model.input_shape[1:]
     random = np.random.default_rng(0)
-    batch = steps.Batch(
+    batch = elements.Batch(
         inputs=tf.constant(random.integers(0, 256, (size, *clip), np.uint8)),
         labels=tf.range(size, dtype=tf.int64),
         weights=tf.ones([size]),
@@ -208,8 +210,8 @@ def status_mib(key: str) -> float:
 
 def head_epoch(arguments: argparse.Namespace, cached: bool) -> dict[str, float]:
     """Times an epoch of bin/train's head phase on drawn shards."""
-    from wlasl_tfrecord import history, training
-    from wlasl_tfrecord.train_config import TrainConfig
+    from wlasl_tfrecord.training import history, trainer
+    from wlasl_tfrecord.training.config import TrainConfig
 
     with tempfile.TemporaryDirectory() as folder:
         write_shards(Path(folder) / "shards", arguments, num_clips=16)
@@ -223,7 +225,7 @@ def head_epoch(arguments: argparse.Namespace, cached: bool) -> dict[str, float]:
             feature_cache=cached,
             feature_views=1,
         )
-        training.train(Path(folder) / "shards", Path(folder) / "run", config)
+        trainer.train(Path(folder) / "shards", Path(folder) / "run", config)
         rows = history.read_history(Path(folder) / "run")
     # The first epoch traces the step.
     return {"epoch_s": round(float(np.median([r["seconds"] for r in rows[1:]])), 3)}

@@ -16,8 +16,8 @@ import warnings
 
 import keras
 
-from wlasl_tfrecord.clips import ClipSpec
 from wlasl_tfrecord.errors import RecipeError
+from wlasl_tfrecord.shard_format.clips import ClipSpec
 
 __all__ = ["backbone_blocks", "build_model"]
 

@@ -1,10 +1,8 @@
 """What several test files share: drawn videos, shard folders, the real clips."""
 
 import os
-import resource
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +13,13 @@ import drawn_videos
 import pytest
 import sharding
 import small_training
+from checkout import CHECKOUT
 
-from wlasl_tfrecord.instances import Manifest
+from wlasl_tfrecord.annotations.manifest import Manifest
 
 # Before TensorFlow is imported anywhere: its start-up lines are no warnings of ours.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-
-CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 def pytest_sessionstart() -> None:
@@ -55,17 +52,6 @@ def wlasl_data() -> Path:
             f"no real WLASL clips in {path}; set WLASL_DATA_DIR to their folder"
         )
     return path
-
-
-@contextmanager
-def largest_file(num_bytes: int) -> Iterator[None]:
-    """Lets this process write no larger file, as if the disk were full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wlasl_tfrecord.augment import AugmentConfig
-    from wlasl_tfrecord.clips import ClipSpec
-    from wlasl_tfrecord.dataset import input_fn, steps_per_epoch
     from wlasl_tfrecord.errors import WlaslError
-    from wlasl_tfrecord.index import ShardFolder, load_folder
+    from wlasl_tfrecord.input_pipeline.augment import AugmentConfig
+    from wlasl_tfrecord.input_pipeline.dataset import input_fn, steps_per_epoch
+    from wlasl_tfrecord.shard_format.clips import ClipSpec
+    from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_folder
 
 __all__ = [
     "AugmentConfig",
@@ -31,13 +31,13 @@ __version__ = "0.1.0"
 # Name -> module. Only asking for `input_fn` imports TensorFlow (3 s and half a
 # gigabyte); the workers of bin/shard and every --help do without.
 _LAZY = {
-    "AugmentConfig": "wlasl_tfrecord.augment",
-    "ClipSpec": "wlasl_tfrecord.clips",
-    "ShardFolder": "wlasl_tfrecord.index",
+    "AugmentConfig": "wlasl_tfrecord.input_pipeline.augment",
+    "ClipSpec": "wlasl_tfrecord.shard_format.clips",
+    "ShardFolder": "wlasl_tfrecord.shard_format.shard_folder",
     "WlaslError": "wlasl_tfrecord.errors",
-    "input_fn": "wlasl_tfrecord.dataset",
-    "load_folder": "wlasl_tfrecord.index",
-    "steps_per_epoch": "wlasl_tfrecord.dataset",
+    "input_fn": "wlasl_tfrecord.input_pipeline.dataset",
+    "load_folder": "wlasl_tfrecord.shard_format.shard_folder",
+    "steps_per_epoch": "wlasl_tfrecord.input_pipeline.dataset",
 }
 
 

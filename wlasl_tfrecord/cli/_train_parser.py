@@ -4,8 +4,8 @@ import argparse
 from typing import Any
 
 from wlasl_tfrecord.cli import make_parser
-from wlasl_tfrecord.schedules import SCHEDULES
-from wlasl_tfrecord.train_config import CROPS, PRECISIONS, TrainConfig
+from wlasl_tfrecord.training.config import CROPS, PRECISIONS, TrainConfig
+from wlasl_tfrecord.training.schedules import SCHEDULES
 
 __all__ = ["train_parser"]
 

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from wlasl_tfrecord.cli import import_tensorflow, make_parser, run
-from wlasl_tfrecord.index import SPLITS, load_folder
+from wlasl_tfrecord.shard_format.layout import SPLITS
+from wlasl_tfrecord.shard_format.shard_folder import load_folder
 
 __all__ = ["main"]
 
@@ -56,14 +57,14 @@ def _bench(arguments: argparse.Namespace) -> int:
 
     # Only now TensorFlow: a wrong folder should be told at once.
     import_tensorflow()
-    from wlasl_tfrecord import dataset, input_limit, throughput
+    from wlasl_tfrecord.input_pipeline import dataset, hardware_limit, throughput
 
     # A batch that is too large should not first wait for the measurement of the limit.
     dataset.steps_per_epoch(
         folder, arguments.split, arguments.batch_size, training=True
     )
     print(f"{folder.directory}: {num_clips} {arguments.split} clips, {folder.codec}")
-    limit = input_limit.measure_limit(
+    limit = hardware_limit.measure_limit(
         folder, arguments.split, seconds=arguments.seconds
     )
     # Decoding limits no stage before it.

@@ -132,10 +132,10 @@ def _start_over(out: Path) -> None:
 def _draw(out: Path, size: _Size, seed: int) -> Sequence[Any]:
     from tqdm import tqdm
 
-    from wlasl_tfrecord import synthetic
+    from wlasl_tfrecord.synthetic import videos as synthetic_videos
 
     train, val, test = size.signers
-    config = synthetic.SyntheticConfig(
+    config = synthetic_videos.SyntheticConfig(
         train_signers=train, val_signers=val, test_signers=test, repeats=1, seed=seed
     )
     _say(
@@ -144,9 +144,9 @@ def _draw(out: Path, size: _Size, seed: int) -> Sequence[Any]:
         "signs that we made up",
     )
     with tqdm(total=config.num_videos, unit="video", disable=None) as bar:
-        videos = synthetic.write_videos(out, config, on_video=bar.update)
+        videos = synthetic_videos.write_videos(out, config, on_video=bar.update)
     print(
-        f"{out}/videos and {out}/{synthetic.ANNOTATIONS_NAME}: "
+        f"{out}/videos and {out}/{synthetic_videos.ANNOTATIONS_NAME}: "
         f"{train} signers to train on, {val} to validate, {test} to test"
     )
     return videos
@@ -161,7 +161,7 @@ def _see_hands(out: Path, videos: Sequence[Any], size: _Size, seed: int) -> None
     import_tensorflow()
     from tqdm import tqdm
 
-    from wlasl_tfrecord import hand_backbone
+    from wlasl_tfrecord.synthetic import hand_backbone
 
     path = out / "hands.weights.h5"
     with tqdm(total=size.backbone_steps, unit="step", disable=None) as bar:
@@ -187,7 +187,7 @@ def _see_hands(out: Path, videos: Sequence[Any], size: _Size, seed: int) -> None
 
 def _evaluation(out: Path) -> dict[str, Any]:
     """Evaluates once more as JSON, for the demo's own last lines."""
-    from wlasl_tfrecord import evaluation
+    from wlasl_tfrecord.evaluation import evaluation
 
     report = evaluation.evaluate(out / "shards", out / "run", "test").to_json()
     (out / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")

@@ -5,8 +5,10 @@ import json
 import sys
 from collections.abc import Sequence
 
-from wlasl_tfrecord import cli, runs
-from wlasl_tfrecord.index import SPLITS, load_folder
+from wlasl_tfrecord import cli
+from wlasl_tfrecord.network import model_info
+from wlasl_tfrecord.shard_format.layout import SPLITS
+from wlasl_tfrecord.shard_format.shard_folder import load_folder
 
 __all__ = ["main"]
 
@@ -49,15 +51,16 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     ):
         if value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
-    run = arguments.run or runs.find_run()
-    runs.read_model_info(run)
+    run = arguments.run or model_info.find_run()
+    model_info.read_model_info(run)
     folder = load_folder(arguments.data, check_shards=arguments.max_bad_records == 0)
     split = arguments.split or ("test" if "test" in folder.splits else "val")
     folder.split_shards(split)
 
     # Only now TensorFlow: `--help` and a typing mistake should answer at once.
     cli.import_tensorflow()
-    from wlasl_tfrecord import evaluation, strategies
+    from wlasl_tfrecord.evaluation import evaluation
+    from wlasl_tfrecord.training import strategies
 
     report = evaluation.evaluate(
         arguments.data,

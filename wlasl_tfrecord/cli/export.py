@@ -8,7 +8,7 @@ from wlasl_tfrecord.cli import import_tensorflow, make_parser, run
 
 __all__ = ["main"]
 
-# As in wlasl_tfrecord.export, which imports TensorFlow; a test holds them together.
+# As in inference/export.py, which imports TensorFlow; a test holds them together.
 _FORMATS = ("saved_model", "tflite", "keras", "h5")
 _QUANTIZATIONS = ("none", "float16", "dynamic")
 
@@ -39,21 +39,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from wlasl_tfrecord import runs
+    from wlasl_tfrecord.network import model_info
+    from wlasl_tfrecord.training import run_folder
 
     if arguments.quantize != "none" and arguments.format != "tflite":
         raise ValueError(
             f"--quantize is for --format tflite, got --format {arguments.format}"
         )
-    run_dir = arguments.run or runs.find_run()
-    runs.read_model_info(run_dir)
-    runs.check_place(arguments.out)
+    run_dir = arguments.run or model_info.find_run()
+    model_info.read_model_info(run_dir)
+    run_folder.check_place(arguments.out)
 
     # Only now TensorFlow: a mistyped option should answer at once.
     import_tensorflow()
-    from wlasl_tfrecord import export, serving
+    from wlasl_tfrecord.inference import export, trained_model
 
-    model = serving.load_model(run_dir)
+    model = trained_model.load_model(run_dir)
     report = export.export_model(
         model, arguments.out, arguments.format, quantization=arguments.quantize
     )

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from wlasl_tfrecord.cli import import_tensorflow, make_parser, run
 from wlasl_tfrecord.errors import OutputError
-from wlasl_tfrecord.index import SPLITS, ShardFolder, load_folder
+from wlasl_tfrecord.shard_format.layout import SPLITS
+from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_folder
 
 __all__ = ["main"]
 
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    from wlasl_tfrecord import inspection
+    from wlasl_tfrecord.inspection import summary as inspection_summary
 
     if arguments.clips < 1:
         raise ValueError(f"--clips must be at least 1, got {arguments.clips}")
@@ -69,13 +70,13 @@ def _inspect(arguments: argparse.Namespace) -> int:
         import_tensorflow()
     if arguments.verify and not _verify(folder, splits):
         return 1
-    summary = inspection.summarize(folder)
+    summary = inspection_summary.summarize(folder)
     if arguments.json:
-        print(json.dumps(inspection.summary_dict(summary), indent=2))
+        print(json.dumps(inspection_summary.summary_dict(summary), indent=2))
     else:
-        print(inspection.summary_text(summary))
+        print(inspection_summary.summary_text(summary))
     if arguments.contact_sheet:
-        from wlasl_tfrecord import contact_sheet
+        from wlasl_tfrecord.inspection import contact_sheet
 
         rows = contact_sheet.choose_rows(folder, arguments.clips, splits)
         contact_sheet.write_contact_sheet(folder, rows, arguments.contact_sheet)
@@ -87,8 +88,8 @@ def _verify(folder: ShardFolder, splits: Sequence[str]) -> bool:
     """Prints every damage, and how much was looked at."""
     from tqdm import tqdm
 
-    from wlasl_tfrecord.folder_check import verify_files
-    from wlasl_tfrecord.record_check import verify_split
+    from wlasl_tfrecord.inspection.verify_files import verify_files
+    from wlasl_tfrecord.inspection.verify_records import verify_split
 
     total = sum(folder.num_clips(split) for split in splits)
     found = verify_files(folder)

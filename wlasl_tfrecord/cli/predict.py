@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from wlasl_tfrecord.cli import import_tensorflow, make_parser, run
 
 if TYPE_CHECKING:
-    from wlasl_tfrecord.prediction import Failure, Prediction
+    from wlasl_tfrecord.inference.prediction import Failure, Prediction
 
 __all__ = ["main"]
 
@@ -53,10 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from wlasl_tfrecord import prediction, runs
+    from wlasl_tfrecord.inference import prediction
+    from wlasl_tfrecord.network import model_info
 
-    run_dir = arguments.run or runs.find_run()
-    runs.read_model_info(run_dir)
+    run_dir = arguments.run or model_info.find_run()
+    model_info.read_model_info(run_dir)
     options = {
         name: getattr(arguments, name)
         for name in ("top", "batch_size", "start", "stop")
@@ -67,9 +68,9 @@ def _predict(arguments: argparse.Namespace) -> int:
     if len(results) < len(videos):
         # Only now TensorFlow: a mistyped name or option should answer at once.
         import_tensorflow()
-        from wlasl_tfrecord import serving
+        from wlasl_tfrecord.inference import trained_model
 
-        model = serving.load_model(run_dir)
+        model = trained_model.load_model(run_dir)
         if arguments.run is None:
             print(f"with {model.path}", file=sys.stderr)
         results = prediction.predict_videos(model, videos, **options)

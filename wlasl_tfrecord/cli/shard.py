@@ -5,15 +5,16 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from wlasl_tfrecord.annotations.reader import SPLIT_SOURCES, read_manifest
 from wlasl_tfrecord.cli import make_parser, mute, run
-from wlasl_tfrecord.clips import FRAMINGS, ClipSpec
-from wlasl_tfrecord.decoders import DecoderLimits, num_cores
+from wlasl_tfrecord.decoder_pool.jobs import DecoderLimits
 from wlasl_tfrecord.errors import WlaslError
-from wlasl_tfrecord.folder_plan import FolderPlan, check_space, plan_folder
-from wlasl_tfrecord.index import CODECS
-from wlasl_tfrecord.manifest import SPLIT_SOURCES, read_manifest
-from wlasl_tfrecord.plan import ShardOptions
-from wlasl_tfrecord.shards import write_shards
+from wlasl_tfrecord.files import num_cores
+from wlasl_tfrecord.shard_format.clips import FRAMINGS, ClipSpec
+from wlasl_tfrecord.shard_format.codecs import CODECS
+from wlasl_tfrecord.shard_format.shard_options import ShardOptions
+from wlasl_tfrecord.sharding.run_plan import FolderPlan, check_space, plan_folder
+from wlasl_tfrecord.sharding.sharder import write_shards
 
 __all__ = ["main"]
 

@@ -11,12 +11,14 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from wlasl_tfrecord import cli, recipes, runs
+from wlasl_tfrecord import cli
 from wlasl_tfrecord.cli._train_parser import train_parser
 from wlasl_tfrecord.errors import OutputError, RecipeError, TrainingError
-from wlasl_tfrecord.index import load_folder
-from wlasl_tfrecord.run_config import read_run_config
-from wlasl_tfrecord.train_config import TrainConfig, changed_options
+from wlasl_tfrecord.network import recipes
+from wlasl_tfrecord.shard_format.shard_folder import load_folder
+from wlasl_tfrecord.training import run_folder
+from wlasl_tfrecord.training.config import TrainConfig, changed_options
+from wlasl_tfrecord.training.run_config import read_run_config
 
 __all__ = ["main"]
 
@@ -55,13 +57,13 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
         )
     # Of several workers only the first one writes.
     if out is not None and arguments.strategy != "multi_worker":
-        runs.check_place(out)
+        run_folder.check_place(out)
 
     # Only now TensorFlow: `--help` and a typing mistake should answer at once.
     cli.import_tensorflow()
     import tensorflow as tf
 
-    from wlasl_tfrecord import strategies, training
+    from wlasl_tfrecord.training import strategies, trainer
 
     if arguments.logical_cpus > 1:
         cpu = tf.config.list_physical_devices("CPU")[0]
@@ -74,7 +76,7 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
         arguments.worker_index,
     )
     with _new_folder() if out is None else contextlib.nullcontext(out) as run_dir:
-        report = training.train(
+        report = trainer.train(
             data,
             run_dir,
             config,

@@ -1,0 +1,207 @@
+"""Which file annotates a folder, and what is said where none does."""
+
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import pytest
+from annotations import nslt_json, touch, wlasl_json, wlasl_row
+
+from wlasl_tfrecord.annotations.class_list import read_class_list
+from wlasl_tfrecord.annotations.csv_table import csv_columns
+from wlasl_tfrecord.annotations.reader import read_manifest
+from wlasl_tfrecord.annotations.wlasl_json import load_json
+from wlasl_tfrecord.errors import ManifestError
+from wlasl_tfrecord.shard_format.clips import ClipSpec
+from wlasl_tfrecord.shard_format.shard_options import ShardOptions
+from wlasl_tfrecord.sharding.sharder import write_shards
+from wlasl_tfrecord.video.files import list_folder
+
+
+def test_wlasl_json_goes_before_the_nslt_files_beside_it(tmp_path):
+    touch(tmp_path, "videos/1.mp4")
+    wlasl_json(tmp_path / "WLASL_v0.3.json", {"book": [wlasl_row("1")]})
+    nslt_json(tmp_path / "nslt_100.json", {"1": ("test", 0)})
+    nslt_json(tmp_path / "nslt_300.json", {"1": ("test", 0)})
+    (instance,) = read_manifest(tmp_path / "videos").instances
+    assert instance.split == "train"
+
+
+@pytest.mark.parametrize("place", ["videos", ".", "annotations", "videos/annotations"])
+def test_annotations_are_found_in_and_beside_the_folder(tmp_path, place):
+    touch(tmp_path, "videos/1.mp4")
+    folder = tmp_path / place
+    folder.mkdir(exist_ok=True)
+    wlasl_json(folder / "mine.json", {"book": [wlasl_row("1")]})
+    (folder / "report.json").write_text('{"outcomes": []}')
+    (folder / "truth.csv").write_text("video_id,gloss\n1,book\n")
+    assert read_manifest(tmp_path / "videos").annotations == str(folder / "mine.json")
+
+
+@pytest.mark.parametrize("place", ["project", "disk"])
+def test_annotations_are_found_beside_a_link_to_the_folder(tmp_path, place):
+    touch(tmp_path, "disk/videos/1.mp4", "project/readme")
+    (tmp_path / "project" / "videos").symlink_to("../disk/videos")
+    path = wlasl_json(tmp_path / place / "mine.json", {"book": [wlasl_row("1")]})
+    manifest = read_manifest(tmp_path / "project" / "videos")
+    assert manifest.annotations == str(path)
+
+
+@pytest.mark.parametrize("place", ["project", "disk"])
+def test_lists_of_words_are_found_beside_a_link_to_the_folder(tmp_path, place):
+    touch(tmp_path, "disk/videos/drink/1.mp4", "disk/more/2.mp4", "project/readme")
+    for name in ("videos", "more"):
+        (tmp_path / "project" / name).symlink_to(f"../disk/{name}")
+    (tmp_path / place / "classes.txt").write_text("eat\ndrink\n")
+    manifest = read_manifest(tmp_path / "project" / "videos")
+    assert manifest.glosses == ("eat", "drink")
+    (tmp_path / place / "wlasl_class_list.txt").write_text("0\teat\n1\tdrink\n")
+    (tmp_path / "elsewhere").mkdir()
+    path = nslt_json(tmp_path / "elsewhere" / "nslt_2.json", {"2": ("train", 1)})
+    manifest = read_manifest(tmp_path / "project" / "more", annotations=path)
+    assert manifest.glosses == ("eat", "drink")
+
+
+def test_a_folder_beside_that_may_not_be_listed_is_passed_over():
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name) / "shared"
+        touch(place, "videos/book/1.mp4")
+        os.chmod(name, 0o755)
+        os.chmod(place, 0o711)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)  # nobody: root may list everything
+        else:
+            os.chmod(place, 0o311)
+        try:
+            with pytest.raises(PermissionError):
+                os.listdir(place)
+            assert read_manifest(place / "videos").glosses == ("book",)
+        finally:
+            os.seteuid(user)
+            os.chmod(place, 0o755)
+
+
+def test_several_annotation_files_are_not_chosen_from(tmp_path):
+    touch(tmp_path, "1.mp4")
+    (tmp_path / "wlasl_class_list.txt").write_text("0\tbook\n")
+    nslt_json(tmp_path / "nslt_100.json", {"1": ("train", 0)})
+    nslt_json(tmp_path / "nslt_300.json", {"1": ("train", 0)})
+    with pytest.raises(
+        ManifestError,
+        match=r"files: nslt_100\.json, nslt_300\.json; name one with --annotations, or "
+        "move them away if folders name the glosses",
+    ):
+        read_manifest(tmp_path)
+    # A subset says which of them is meant.
+    nslt_json(tmp_path / "nslt_1.json", {"1": ("val", 0)})
+    assert read_manifest(tmp_path, subset=1).instances[0].split == "val"
+
+
+@pytest.mark.parametrize("place", [".", ".."])
+@pytest.mark.parametrize("kind", ["wlasl", "csv", "class folders"])
+def test_our_own_files_are_no_annotations(tmp_path, numbered_video, kind, place):
+    # Who writes the shards where the videos are meets their report the next time.
+    src = tmp_path / "v"
+    folders = kind == "class folders"
+    for n in range(3):
+        numbered_video(src / ("action" if folders else ".") / f"{n}.mp4", num_frames=4)
+    if kind == "wlasl":
+        # In it the words that tell nslt's format: a subset, and a gloss 'action'.
+        rows = [wlasl_row(str(n)) for n in range(5)]
+        wlasl_json(src / "mine.json", {"action": rows})
+    elif kind == "csv":
+        rows = "".join(f"{n}.mp4,action,train\n" for n in range(5))
+        (src / "mine.csv").write_text(f"path,gloss,split\n{rows}")
+    before = read_manifest(src)
+    options = ShardOptions(clip=ClipSpec(num_frames=2, height=8, width=8))
+    out = os.path.normpath(src / place)
+    for num_written in (3, 0):
+        report = write_shards(read_manifest(src), out, options=options, workers=1)
+        assert report.num_written == 3
+        assert bool(report.num_shards_written) == bool(num_written)
+        assert read_manifest(src) == before
+    assert (Path(out) / "failures.csv").exists()
+
+
+def test_a_folder_named_as_annotations_is_looked_through(tmp_path):
+    touch(tmp_path, "videos/1.mp4", "else/x.txt")
+    wlasl_json(tmp_path / "else" / "a.json", {"book": [wlasl_row("1")]})
+    manifest = read_manifest(tmp_path / "videos", annotations=tmp_path / "else")
+    assert manifest.annotations == str(tmp_path / "else" / "a.json")
+    with pytest.raises(
+        ManifestError, match=r"no annotation file in .*videos; name the"
+    ):
+        read_manifest(tmp_path / "videos", annotations=tmp_path / "videos")
+    with pytest.raises(ManifestError, match=r"no annotation file at .*nowhere\.json"):
+        read_manifest(tmp_path, annotations=tmp_path / "nowhere.json")
+
+
+def test_an_unknown_format_says_which_are_known(tmp_path):
+    touch(tmp_path, "1.mp4")
+    for name, content in [("a.json", '{"a": 1}'), ("a.xml", "<a>")]:
+        (tmp_path / name).write_text(content)
+        with pytest.raises(ManifestError, match=f"{name} is of no known format; known"):
+            read_manifest(tmp_path, annotations=tmp_path / name)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, os.symlink])
+def test_a_wlasl_json_that_is_no_file_is_none(tmp_path, make):
+    # Opening a pipe would wait for a writer without end.
+    touch(tmp_path, "1.mp4")
+    nslt_json(tmp_path / "nslt_1.json", {"1": ("train", 0)})
+    (tmp_path / "wlasl_class_list.txt").write_text("0\tbook\n")
+    path = tmp_path / "WLASL_v0.3.json"
+    make(*([path, path] if make is os.symlink else [path]))
+    manifest = read_manifest(tmp_path)
+    assert manifest.glosses == ("book",)
+    assert "no WLASL_v0.3.json beside" in manifest.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("src", "annotations", "message"),
+    [
+        ("", None, "no folder of videos at ''; name one with --src"),
+        ("gs://b/v", None, "gs://b/v is no local folder; copy the videos to one"),
+        (".", "", "no annotation file at ''; check --annotations"),
+        (".", "s3://b/a.json", "no annotation file at 's3://b/a.json'; check"),
+    ],
+)
+def test_a_place_that_is_none_is_named(
+    tmp_path, monkeypatch, src, annotations, message
+):
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "book/1.mp4")
+    with pytest.raises(ManifestError, match=re.escape(message)):
+        read_manifest(src, annotations=annotations)
+
+
+def test_no_folder_and_no_videos_say_so(tmp_path):
+    with pytest.raises(ManifestError, match=r"no folder of videos at '.*nowhere"):
+        read_manifest(tmp_path / "nowhere")
+    with pytest.raises(ManifestError, match=r"no videos \(\.mp4 \.avi .*\) in "):
+        read_manifest(tmp_path)
+    touch(tmp_path, "part1/day1/book/1.mp4", "part1/day1/book/2.mp4")
+    with pytest.raises(
+        ManifestError,
+        match=r"but 2 others, such as part1/day1/book/1\.mp4; check --src",
+    ):
+        read_manifest(tmp_path)
+    touch(tmp_path, "1.mp4", "2.mp4")
+    with pytest.raises(ManifestError, match="no annotations for the 2 videos in"):
+        read_manifest(tmp_path)
+    wlasl_json(tmp_path / "a.json", {"book": [wlasl_row("7")]})
+    with pytest.raises(
+        ManifestError, match=r"no videos in .*it has 2, such as 1\.mp4.* such as '7'"
+    ):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("read", [load_json, csv_columns, read_class_list, list_folder])
+def test_a_file_that_cannot_be_read_says_so(tmp_path, read):
+    # A file where a folder is wanted, a folder where a file is: even root cannot.
+    path = tmp_path / "file" if read is list_folder else tmp_path
+    (tmp_path / "file").touch()
+    with pytest.raises(ManifestError, match=r"cannot read .*: (Is|Not) a directory"):
+        read(str(path))

@@ -1,0 +1,71 @@
+"""The manifest as a whole, on drawn and on the real annotations."""
+
+import csv
+from collections import Counter
+
+import pytest
+from annotations import by_id, touch, wlasl_json, wlasl_row
+
+from wlasl_tfrecord.annotations.reader import read_manifest
+from wlasl_tfrecord.errors import ManifestError
+from wlasl_tfrecord.video.sampling import sign_range
+
+
+def test_a_subset_keeps_the_first_glosses(tmp_path):
+    touch(tmp_path, "1.mp4", "2.mp4")
+    wlasl_json(
+        tmp_path / "WLASL_v0.3.json",
+        {"book": [wlasl_row("1")], "drink": [wlasl_row("2")]},
+    )
+    manifest = read_manifest(tmp_path, subset=1)
+    assert manifest.glosses == ("book",)
+    assert list(by_id(manifest)) == ["1"]
+    with pytest.raises(ManifestError, match="has 2 glosses, not 3; ask for a smaller"):
+        read_manifest(tmp_path, subset=3)
+    with pytest.raises(ValueError, match="subset must be at least 1, got 0"):
+        read_manifest(tmp_path, subset=0)
+    with pytest.raises(ValueError, match=r"split_by must be one of .*, got 'name'"):
+        read_manifest(tmp_path, split_by="name")  # pyright: ignore[reportArgumentType]
+
+
+def test_wlasl100_of_the_real_annotations(wlasl_data):
+    manifest = read_manifest(wlasl_data / "wlasl100-mini", subset=100)
+    present = Counter(i.split for i in manifest.instances if i.path)
+    assert present == {"train": 646, "val": 144}
+    assert Counter(i.split for i in manifest.instances) == {
+        "train": 1442,
+        "val": 338,
+        "test": 258,
+    }
+    assert len(manifest.glosses) == 100
+    assert manifest.glosses[:3] == ("book", "drink", "computer")
+    assert all(i.problem is None for i in manifest.instances)
+
+
+def test_the_real_clips_have_the_splits_and_ranges_that_are_true(wlasl_data):
+    manifest = read_manifest(wlasl_data / "wlasl-clips")
+    present = {v: i for v, i in by_id(manifest).items() if i.path}
+    with (wlasl_data / "wlasl-clips" / "truth.csv").open() as file:
+        truth = {row["video_id"]: row for row in csv.DictReader(file)}
+    assert set(present) == set(truth)
+    for video_id, row in truth.items():
+        instance = present[video_id]
+        assert instance.gloss == row["gloss"]
+        assert instance.label == int(row["class_id"])
+        assert instance.split == row["official_split"]
+        assert instance.signer_id == int(row["signer_id"])
+    rules = {
+        video_id: sign_range(
+            int(truth[video_id]["decoded_frames"]),
+            float(truth[video_id]["fps"]),
+            present[video_id].start,
+            present[video_id].stop,
+            present[video_id].annotation_fps,
+        )
+        for video_id in ("70304", "10004", "63185")
+    }
+    assert rules == {
+        "70304": (0, 121, "trimmed"),
+        "10004": (0, 57, "trimmed"),
+        "63185": (2054, 2111, "cut"),
+    }

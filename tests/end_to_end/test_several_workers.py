@@ -1,0 +1,137 @@
+"""Several workers: they give what one gives, and none waits for a dead one."""
+
+import json
+import socket
+
+import numpy as np
+import pytest
+from training_processes import (
+    RECIPE,
+    final_state,
+    start,
+    wait_for_step,
+    wait_until,
+    write_place,
+)
+
+from wlasl_tfrecord.training import checkpoints
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return write_place(tmp_path_factory.mktemp("workers"))
+
+
+def free_ports(count):
+    """Finds ports on loopback that nobody listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def start_workers(place, *more, outs):
+    """Starts two processes that share each batch; the first one is the chief."""
+    workers = ",".join(f"127.0.0.1:{port}" for port in free_ports(2))
+    options = ("--strategy", "multi_worker", "--workers", workers, "--worker-index")
+    return [
+        start(place, out, *more, *options, str(index)) for index, out in enumerate(outs)
+    ]
+
+
+def start_scheduled(place, out, *more):
+    """Starts the same two, told of each other by TF_CONFIG as a scheduler would."""
+    chief, worker = (f"127.0.0.1:{port}" for port in free_ports(2))
+    cluster = {"chief": [chief], "worker": [worker]}
+    configs = [
+        json.dumps({"cluster": cluster, "task": {"type": job, "index": 0}})
+        for job in cluster
+    ]
+    more = (*more, "--strategy", "multi_worker")
+    return [start(place, out, *more, TF_CONFIG=config) for config in configs]
+
+
+@pytest.mark.slow
+def test_two_workers_give_the_weights_of_one(place):
+    # Without dropout: its masks are drawn for each replica's own half of the batch.
+    (place / "dry.py").write_text(RECIPE.replace("Dropout(0.3)", "Dropout(0.0)"))
+    options = ("--model", "dry.py", "--epochs", "2", "--fine-tune-epochs", "1")
+    workers = start_scheduled(place, "two", *options)
+    outputs = [worker.communicate(timeout=400)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], outputs
+    assert "2 replica(s) of 1 clips" in outputs[0]
+    assert "best of 3 epochs" in outputs[0]
+    assert "best of" not in outputs[1]
+    for output in outputs:
+        assert output.startswith("waiting for 1 worker(s) at 127.0.0.1:")
+    alone = start(place, "one", *options)
+    output = alone.communicate(timeout=400)[0]
+    assert alone.returncode == 0, output
+    _, rows, arrays = final_state(place / "two")
+    _, other_rows, other_arrays = final_state(place / "one")
+    assert [row["val_top1"] for row in rows] == [row["val_top1"] for row in other_rows]
+    for name, array in arrays.items():
+        if name.startswith(("model/", "best/")) and array.dtype == np.float32:
+            np.testing.assert_allclose(array, other_arrays[name], atol=2e-5)
+
+
+def last_line(worker):
+    """Waits until a worker has failed, and gives the last line that is ours.
+
+    Threads of TensorFlow may still log behind it.
+    """
+    output = worker.communicate(timeout=200)[0]
+    assert worker.returncode == 1, output
+    ours = [line for line in output.splitlines() if line.startswith("wlasl-train: ")]
+    assert ours, output
+    return ours[-1]
+
+
+# In one phase, so that the first step comes soon.
+LONG = ("--epochs", "5000", "--weights", "none")
+
+
+@pytest.mark.slow
+def test_the_death_of_a_worker_ends_the_other_with_a_line(place):
+    chief, other = start_workers(place, *LONG, outs=["bereft"] * 2)
+    wait_for_step(chief, place / "bereft", 2)
+    other.kill()
+    other.communicate()
+    last = last_line(chief)
+    assert last.startswith("wlasl-train: another worker is gone (")
+    assert "bereft/checkpoints/step-" in last
+    assert last.endswith("go on with bin/train --resume bereft")
+    assert checkpoints.load_newest(place / "bereft" / "checkpoints", print) is not None
+
+
+@pytest.mark.slow
+def test_the_death_of_the_chief_ends_the_other_with_a_line(place):
+    chief, other = start_workers(place, *LONG, outs=["headless"] * 2)
+    wait_for_step(chief, place / "headless", 2)
+    chief.kill()
+    chief.communicate()
+    last = last_line(other)
+    assert last.startswith("wlasl-train: another worker is gone (")
+    assert last.endswith("; the first worker has the checkpoint")
+
+    # The other one cannot go on where it does not see the checkpoint.
+    for worker in start_workers(place, *LONG, outs=["headless", "elsewhere"]):
+        last = last_line(worker)
+        assert last.startswith("wlasl-train: the workers see different run folders: ")
+
+
+@pytest.mark.slow
+def test_the_death_of_a_worker_while_features_are_cached(place):
+    views = ("--feature-views", "5000")
+    chief, other = start_workers(place, *views, outs=["caching"] * 2)
+    features = place / "caching" / "features"
+    wait_until(chief, lambda: len(list(features.glob("train-*.npy"))) >= 3)
+    other.kill()
+    other.communicate()
+    last = last_line(chief)
+    assert last.startswith("wlasl-train: another worker is gone (")
+    assert last.endswith("; start all of them again")
+    assert not list(features.glob(f".*.{chief.pid}.part"))

@@ -1,0 +1,183 @@
+"""Evaluation: every clip once, ranks that no constant model can win, clear refusals."""
+
+import dataclasses
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+from wlasl_tfrecord.errors import ShardFolderError, TrainingError
+from wlasl_tfrecord.network import model_info
+from wlasl_tfrecord.shard_format.clips import ClipSpec
+
+CLIP = ClipSpec(num_frames=2, height=8, width=8)
+GLOSSES = ("book", "drink", "computer")
+
+
+@pytest.fixture(scope="module")
+def shards(write_folder, tmp_path_factory):
+    return write_folder(
+        tmp_path_factory.mktemp("data") / "shards",
+        {"train": 4, "val": 11},
+        num_frames=2,
+        height=8,
+        width=8,
+    )
+
+
+def write_run(directory, classify):
+    """Writes a run whose model is a function of the frames, and gives its folder."""
+    import keras
+
+    frames = keras.Input(CLIP.shape, dtype="uint8")
+    x = keras.ops.cast(frames, "float32")
+    x = classify(keras.ops.mean(x[..., 2], axis=(1, 2, 3)) / 5)  # the clip's number
+    model = keras.Model(frames, keras.layers.Softmax()(x))
+    directory.mkdir(exist_ok=True)
+    model.save(directory / "model.keras")
+    info = model_info.ModelInfo(glosses=GLOSSES, clip=CLIP, framing="center")
+    model_info.write_model_info(directory, info)
+    return directory
+
+
+def right(numbers):
+    """Knows that the label of a drawn clip is its number modulo 3."""
+    import keras
+
+    labels = keras.ops.cast(keras.ops.round(numbers), "int32") % 3
+    return keras.ops.one_hot(labels, 3) * 9.0
+
+
+def constant(numbers):
+    import keras
+
+    return keras.ops.stack([numbers * 0.0] * 3, axis=1)
+
+
+def test_a_model_that_knows_is_right_every_time(shards, tmp_path):
+    from wlasl_tfrecord.evaluation import evaluation
+
+    report = evaluation.evaluate(shards, write_run(tmp_path, right), batch_size=4)
+    assert len(report.scores.labels) == 11
+    assert report.top(1) == 1
+    assert report.mean_gloss_top(1) == 1
+    assert report.confused() == []
+    assert report.video_ids == tuple(f"val{number:05d}" for number in range(11))
+    assert report.confusion.sum() == 11
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 11, 16])
+def test_a_model_that_knows_nothing_is_right_only_for_the_first_gloss(
+    shards, tmp_path, batch_size
+):
+    from wlasl_tfrecord.evaluation import evaluation
+
+    run = write_run(tmp_path, constant)
+    report = evaluation.evaluate(shards, run, batch_size=batch_size)
+    assert report.top(1) == pytest.approx(4 / 11)  # 0, 3, 6 and 9
+    assert report.gloss_top(1) == {"book": 1.0, "drink": 0.0, "computer": 0.0}
+    assert report.mean_gloss_top(1) == pytest.approx(1 / 3)
+    assert report.top(5) == 1
+    assert report.scores.loss == pytest.approx(np.log(3), rel=1e-5)
+    assert report.confused(1) == [("drink", "book", 4)]
+
+
+def test_a_model_that_gives_nan_is_never_right(shards, tmp_path):
+    from wlasl_tfrecord.evaluation import evaluation
+
+    run = write_run(tmp_path, lambda numbers: constant(numbers) / 0.0)
+    report = evaluation.evaluate(shards, run)
+    assert report.top(1) == 0
+
+
+def test_the_command_prints_a_table_or_json(shards, tmp_path, capsys):
+    from wlasl_tfrecord.cli import evaluate
+
+    run = write_run(tmp_path, constant)
+    assert evaluate.main(["--data", str(shards), "--run", str(run)]) == 0
+    table = capsys.readouterr().out
+    assert "val: 11 clips of 3 glosses, loss 1.099" in table
+    assert "36.4%" in table
+    assert "'drink' taken for 'book': 4 of 4 clips" in table
+    arguments = ["--data", str(shards), "--run", str(run), "--json"]
+    assert evaluate.main(arguments) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["num_clips"] == 11
+    assert value["clips"][1] == {
+        "video_id": "val00001",
+        "signed": "drink",
+        "recognised": "book",
+        "rank": 1,
+    }
+    tops = {"top1": 0.0, "top5": 1.0, "top10": 1.0}
+    assert value["glosses"] == {
+        "book": tops | {"top1": 1.0},
+        "drink": tops,
+        "computer": tops,
+    }
+
+
+def test_a_model_for_other_clips_is_refused(shards, tmp_path):
+    from wlasl_tfrecord.evaluation import evaluation
+
+    run = write_run(tmp_path, right)
+    info = model_info.ModelInfo(glosses=("a", "b"), clip=CLIP, framing="center")
+    model_info.write_model_info(run, info)
+    with pytest.raises(TrainingError, match=r"the glosses of .*: 2 of them and 3 of"):
+        evaluation.evaluate(shards, run)
+    glosses = ("book", "computer", "drink")
+    model_info.write_model_info(run, dataclasses.replace(info, glosses=glosses))
+    labels = "label 1 is 'computer' and label 1 is 'drink'; shard again"
+    with pytest.raises(TrainingError, match=f"the glosses of .* differ: {labels}"):
+        evaluation.evaluate(shards, run)
+    model_info.write_model_info(run, dataclasses.replace(info, framing="pad"))
+    with pytest.raises(
+        TrainingError, match=r"the framing of .*: pad and center; shard"
+    ):
+        evaluation.evaluate(shards, run)
+    longer = dataclasses.replace(CLIP, num_frames=CLIP.num_frames + 1)
+    model_info.write_model_info(run, dataclasses.replace(info, clip=longer))
+    size = f"frames of {CLIP.height}x{CLIP.width}"
+    frames = f"{CLIP.num_frames + 1} {size} and {CLIP.num_frames} {size};"
+    with pytest.raises(TrainingError, match=f"the clip of .* differ: {frames}"):
+        evaluation.evaluate(shards, run)
+
+
+def test_what_is_missing_is_named(shards, tmp_path):
+    from wlasl_tfrecord.evaluation import evaluation
+
+    with pytest.raises(
+        TrainingError, match=r"it has no model.json; run bin/train first"
+    ):
+        evaluation.evaluate(shards, tmp_path)
+    with pytest.raises(ValueError, match="--batch-size must be at least 1, got 0"):
+        evaluation.evaluate(shards, tmp_path, batch_size=0)
+    run = write_run(tmp_path / "run", right)
+    with pytest.raises(ShardFolderError, match="no 'test' shards in"):
+        evaluation.evaluate(shards, run, split="test")
+    content = (run / "model.keras").read_bytes()
+    flipped = content[:300] + bytes([content[300] ^ 255]) + content[301:]
+    for damaged in (b"not a model", content[: len(content) // 2], flipped):
+        (run / "model.keras").write_bytes(damaged)
+        with pytest.raises(
+            TrainingError, match=r"cannot load .*model.keras .*train again"
+        ):
+            evaluation.evaluate(shards, run)
+
+
+def test_a_model_of_a_newer_keras_says_what_it_wants(shards, tmp_path):
+    import keras
+
+    from wlasl_tfrecord.evaluation import evaluation
+
+    run = write_run(tmp_path, right)
+    with zipfile.ZipFile(run / "model.keras", "w") as file:
+        file.writestr("metadata.json", json.dumps({"keras_version": "99.0.1"}))
+        file.writestr("config.json", "{}")
+    with pytest.raises(
+        TrainingError,
+        match=r"cannot load .*model.keras .*Keras 99.0.1 saved it and this is "
+        rf"{keras.__version__}; update Keras",
+    ):
+        evaluation.evaluate(shards, run)

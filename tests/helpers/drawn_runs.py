@@ -1,0 +1,62 @@
+"""A run folder with a model that nobody trained, for tests."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from drawn_shards import drawn_frames
+
+
+def write_run(
+    run_dir: Path,
+    *,
+    policy: str = "float32",
+    num_frames: int = 4,
+    glosses: Sequence[str] = ("book", "drink", "computer", "before", "chair"),
+) -> Path:
+    """Writes a run folder.
+
+    Its answers differ from clip to clip all the same, so that a test sees whether two
+    of them agree by chance.
+    """
+    import keras
+
+    from wlasl_tfrecord.network import model_info, recipes
+    from wlasl_tfrecord.shard_format import clips
+
+    spec = clips.ClipSpec(num_frames=num_frames, height=32, width=32)
+    options = {"weights": "none", "alpha": 0.35, "lstm_units": 16}
+    keras.utils.set_random_seed(5)
+    network = recipes.load_recipe().build(spec, len(glosses), options)
+    # Untrained, BatchNorm would let nothing through, and every gloss be as
+    # probable as any other.
+    backbone = network.get_layer("backbone")
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    frames = np.concatenate([drawn_frames(n, spec.shape) for n in range(0, 40, 5)])
+    backbone(frames.astype("float32") / 127.5 - 1, training=True)
+    for kernel in (
+        network.get_layer("temporal").cell.kernel,
+        network.get_layer("logits").kernel,
+    ):
+        kernel.assign(kernel * 5)
+    if policy != "float32":
+        weights = network.get_weights()
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(policy)
+        try:
+            network = recipes.load_recipe().build(spec, len(glosses), options)
+        finally:
+            keras.config.set_dtype_policy(before)
+        network.set_weights(weights)
+    run_dir.mkdir(parents=True)
+    network.save(run_dir / "model.keras")
+    info = model_info.ModelInfo(
+        glosses=tuple(glosses),
+        clip=spec,
+        framing="center",
+        recipe={"name": "mobilenetv2_lstm", **options},
+    )
+    model_info.write_model_info(run_dir, info)
+    return run_dir

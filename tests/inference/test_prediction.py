@@ -1,0 +1,224 @@
+import json
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+from wlasl_tfrecord.cli import predict
+from wlasl_tfrecord.errors import ManifestError, TrainingError
+from wlasl_tfrecord.inference import prediction, trained_model
+from wlasl_tfrecord.shard_format.clips import ClipSpec
+from wlasl_tfrecord.video.decode import decode_clip
+
+CLIP = ClipSpec(num_frames=4, height=32, width=32)
+GLOSSES = ("book", "drink", "computer", "before", "chair")
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory, write_run):
+    return write_run(tmp_path_factory.mktemp("runs") / "first")
+
+
+@pytest.fixture(scope="module")
+def model(run_dir):
+    return trained_model.load_model(run_dir)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory, numbered_video):
+    """Three videos of different frames, and one that is none."""
+    directory = tmp_path_factory.mktemp("videos")
+    for index in range(3):
+        path = directory / f"{index}.mp4"
+        numbered_video(path, num_frames=12 + index, first_number=700 * index)
+    (directory / "broken.mp4").write_bytes(b"<html>404</html>")
+    (directory / "notes.txt").write_text("no video")
+    return directory
+
+
+def test_a_prediction_is_what_the_network_says_of_the_decoded_clip(model, videos):
+    path = videos / "1.mp4"
+    [result] = prediction.predict_videos(model, [path], top=5)
+    frames, _ = decode_clip(path, clip=CLIP, framing="center")
+    row = np.asarray(model.network(frames[None]))[0]
+    assert result.glosses == tuple(GLOSSES[i] for i in np.argsort(-row))
+    assert result.probabilities == pytest.approx(sorted(row, reverse=True), abs=1e-4)
+    assert sum(result.probabilities) == pytest.approx(1, abs=1e-5)
+    assert row.max() > 0.3, "a test that any answer would pass"
+
+
+def test_results_come_in_order_whatever_the_batch(model, videos):
+    paths = [videos / f"{index}.mp4" for index in (2, 0, 1)]
+    paths.insert(1, videos / "broken.mp4")
+    in_one = list(prediction.predict_videos(model, paths, batch_size=8))
+    by_two = list(prediction.predict_videos(model, paths, batch_size=2))
+    assert [result.path for result in in_one] == paths
+    for one, other in zip(in_one, by_two):
+        if isinstance(one, prediction.Failure):
+            assert one == other
+        else:
+            assert one.glosses == other.glosses
+            assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+
+
+def test_start_and_stop_choose_frames_of_the_file(model, tmp_path):
+    # Lossless images, so that the same frames are the same in both folders.
+    images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), np.uint8)
+    for name, chosen in (("whole", range(12)), ("part", range(4, 10))):
+        (tmp_path / name).mkdir()
+        for index in chosen:
+            enlarged = cv2.resize(images[index], (64, 64))
+            assert cv2.imwrite(str(tmp_path / name / f"{index:04d}.png"), enlarged)
+    [cut] = prediction.predict_videos(model, [tmp_path / "whole"], start=4, stop=10)
+    [part] = prediction.predict_videos(model, [tmp_path / "part"])
+    assert cut.glosses == part.glosses
+    assert cut.probabilities == pytest.approx(part.probabilities, abs=1e-5)
+    [whole] = prediction.predict_videos(model, [tmp_path / "whole"])
+    assert cut.probabilities != pytest.approx(whole.probabilities, abs=1e-3)
+
+
+def test_a_range_outside_the_video_is_its_failure(model, videos):
+    [result] = prediction.predict_videos(model, [videos / "0.mp4"], start=5, stop=99)
+    assert "0.mp4: range outside the video" in result.reason
+
+
+def test_a_short_video_says_how_many_frames_it_had(model, numbered_video, tmp_path):
+    path = numbered_video(tmp_path / "short.mp4", num_frames=3)
+    [result] = prediction.predict_videos(model, [path])
+    assert result.num_distinct_frames == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"top": 0}, "top must be at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"start": -1}, "start must be at least 0, got -1"),
+        ({"start": 9, "stop": 9}, "stop must be behind start, got 9 and 9"),
+    ],
+)
+def test_arguments_that_no_video_can_make_right(model, options, message):
+    with pytest.raises(ValueError, match=message):
+        list(prediction.predict_videos(model, [], **options))
+
+
+def test_a_folder_stands_for_its_videos(videos):
+    names = [path.name for path in prediction.find_videos([videos])]
+    assert names == ["0.mp4", "1.mp4", "2.mp4", "broken.mp4"]
+
+
+def test_a_folder_of_images_is_one_video(tmp_path):
+    images = tmp_path / "frames"
+    images.mkdir()
+    (images / "0001.jpg").write_bytes(b"")
+    assert prediction.find_videos([images]) == [images]
+    assert prediction.find_videos([tmp_path]) == [images]
+    # A picture beside a video is one, and no frame.
+    (images / "sign.mp4").write_bytes(b"")
+    assert prediction.find_videos([images]) == [images / "sign.mp4"]
+
+
+def test_a_folder_without_videos_is_an_error(tmp_path):
+    with pytest.raises(ManifestError, match=r"no videos in .*: no \.mp4, \.avi"):
+        prediction.find_videos([tmp_path])
+
+
+def test_equal_probabilities_keep_the_order_of_labels():
+    row = np.array([0.25, 0.5, 0.25], np.float32)
+    assert prediction.rank(row, ("a", "b", "c"), 3)[0] == ("b", "a", "c")
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_what_was_trained_in_16_bits_computes_in_float32(
+    policy, model, videos, tmp_path, write_run
+):
+    run_dir = write_run(tmp_path / "run", policy=policy)
+    stored = keras.models.load_model(run_dir / "model.keras", compile=False)
+    assert stored.get_layer("temporal").compute_dtype == policy.removeprefix("mixed_")
+    loaded = trained_model.load_model(run_dir)
+    layers = [*loaded.network.layers, *loaded.network.get_layer("backbone").layers]
+    assert {layer.compute_dtype for layer in layers} == {"float32"}
+    assert loaded.network.get_layer("temporal").use_cudnn is False
+    # The same seed as the float32 model: the same weights, so the same answers.
+    [one] = prediction.predict_videos(loaded, [videos / "0.mp4"])
+    [other] = prediction.predict_videos(model, [videos / "0.mp4"])
+    assert one.glosses == other.glosses
+    assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
+
+
+def test_a_run_without_a_model_is_one_line(tmp_path):
+    with pytest.raises(
+        TrainingError, match=r"no trained model in .*; run bin/train first"
+    ):
+        trained_model.load_model(tmp_path)
+
+
+def test_a_missing_model_file_is_one_line(run_dir, tmp_path):
+    (tmp_path / "model.json").write_bytes((run_dir / "model.json").read_bytes())
+    with pytest.raises(TrainingError, match=r"it has no model\.keras; run bin/train"):
+        trained_model.load_model(tmp_path)
+
+
+def test_a_damaged_model_is_one_line(run_dir, tmp_path):
+    (tmp_path / "model.json").write_bytes((run_dir / "model.json").read_bytes())
+    whole = (run_dir / "model.keras").read_bytes()
+    (tmp_path / "model.keras").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(
+        TrainingError, match=r"cannot load .*model\.keras \(.*train again"
+    ):
+        trained_model.load_model(tmp_path)
+
+
+def test_a_model_of_another_training_is_refused(run_dir, tmp_path):
+    info = json.loads((run_dir / "model.json").read_text())
+    info["glosses"].append("go")
+    (tmp_path / "model.json").write_text(json.dumps(info))
+    (tmp_path / "model.keras").write_bytes((run_dir / "model.keras").read_bytes())
+    with pytest.raises(TrainingError, match=r"they are not of one training"):
+        trained_model.load_model(tmp_path)
+
+
+def test_the_command_prints_ranked_glosses(run_dir, videos, capsys):
+    code = predict.main([str(videos / "0.mp4"), "--run", str(run_dir), "--top", "2"])
+    lines = capsys.readouterr().out.splitlines()
+    assert code == 0
+    assert lines[0] == str(videos / "0.mp4")
+    assert len(lines) == 3
+    assert lines[1].split()[1] in GLOSSES
+    first, second = (float(line.split("%")[0]) for line in lines[1:])
+    assert first >= second
+
+
+def test_an_unreadable_video_is_one_line_and_the_others_are_done(
+    run_dir, videos, capsys
+):
+    code = predict.main([str(videos), "--run", str(run_dir), "--json"])
+    captured = capsys.readouterr()
+    assert code == 1
+    results = [json.loads(line) for line in captured.out.splitlines()]
+    assert [Path(r["path"]).name for r in results] == [
+        "0.mp4", "1.mp4", "2.mp4", "broken.mp4",
+    ]  # fmt: skip
+    assert [len(r.get("predictions", ())) for r in results] == [5, 5, 5, 0]
+    assert "broken.mp4: unreadable" in results[-1]["error"]
+    assert "broken.mp4: unreadable" in captured.err
+
+
+def test_a_video_that_is_not_there_is_one_line(run_dir, videos, tmp_path, capsys):
+    line = "no.mp4: unreadable: No such file or directory\n"
+    there, absent = str(videos / "0.mp4"), str(tmp_path / "no.mp4")
+    assert predict.main([absent, "--run", str(run_dir), "--json"]) == 1
+    alone = capsys.readouterr()
+    assert (alone.err, json.loads(alone.out)["path"]) == (line, absent)
+    assert predict.main([there, absent, "--run", str(run_dir), "--json"]) == 1
+    beside = capsys.readouterr()
+    assert beside.err == line
+    assert beside.out.splitlines()[1] + "\n" == alone.out
+
+
+def test_without_any_run_it_says_what_to_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert predict.main(["x.mp4"]) == 1
+    assert "no trained model under runs/" in capsys.readouterr().err

@@ -1,0 +1,244 @@
+import logging
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from drawn_shards import drawn_frames
+
+from wlasl_tfrecord import input_fn
+from wlasl_tfrecord.errors import ShardFolderError
+from wlasl_tfrecord.input_pipeline.record_reader import make_reader
+from wlasl_tfrecord.shard_format.clips import ClipSpec
+from wlasl_tfrecord.shard_format.decode_frames import decode_encoded
+from wlasl_tfrecord.shard_format.parsing import parse_frames
+from wlasl_tfrecord.shard_format.shard_folder import load_folder, load_records
+
+SHAPE = (5, 16, 24, 3)
+BAD = 3
+
+
+@pytest.fixture(scope="module", params=["raw", "jpeg"])
+def healthy(request, write_folder, tmp_path_factory):
+    directory = tmp_path_factory.mktemp(request.param) / "shards"
+    return write_folder(directory, {"train": 8, "val": 8}, codec=request.param)
+
+
+@pytest.fixture
+def damaged(healthy, tmp_path):
+    """A folder with one wrong byte in the middle of record 3 of both splits."""
+    directory = tmp_path / "damaged"
+    shutil.copytree(healthy, directory)
+    for split in ("train", "val"):
+        flip_byte(directory, split, BAD)
+    return directory
+
+
+def flip_byte(directory, split, record):
+    folder = load_folder(directory)
+    records = load_records(folder, split)
+    shard = folder.split_shards(split)[records.shard_indices[record]]
+    with open(folder.shard_path(shard), "r+b") as file:
+        middle = records.offsets[record] + 12 + records.num_bytes[record] // 2
+        file.seek(middle)
+        byte = file.read(1)[0]
+        file.seek(middle)
+        file.write(bytes([byte ^ 0xFF]))
+
+
+def test_a_reader_gives_the_record_it_is_asked_for(healthy):
+    folder = load_folder(healthy)
+    records = load_records(folder, "train")
+    read = make_reader(folder, "train", records, max_bad_records=0, substitute=False)
+
+    def clip(record):
+        return decode_encoded(read(record)[1], folder.clip, folder.codec)
+
+    mapped = list(
+        tf.data.Dataset.from_tensor_slices([5, 0, 7]).map(
+            lambda n: clip(tf.cast(n, tf.int64))
+        )
+    )
+    for record, frames in zip([5, 0, 7], mapped):
+        eager = clip(tf.constant(record, tf.int64))
+        np.testing.assert_array_equal(eager, frames)
+        drawn = drawn_frames(record, SHAPE).astype(int)
+        assert np.abs(frames.numpy().astype(int) - drawn).mean() < 3
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_damaged_record_ends_the_input_with_its_name(damaged, split):
+    dataset = input_fn(damaged, split, 4)
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        list(dataset)
+    assert re.search(
+        rf"wlasl-{split}\.tfrecord-00000-of-00002: record 3 at byte \d+, video_id "
+        rf"{split}00003, is damaged or not the clip that the index says; more than "
+        "max_bad_records=0",
+        str(caught.value),
+    )
+
+
+@pytest.mark.parametrize("features", ["dict", "weighted", "pair"])
+def test_training_puts_the_next_record_in_place_of_a_damaged_one(damaged, features):
+    options = {"augment": False, "features": features, "max_bad_records": 1}
+    batches = list(input_fn(damaged, "train", 4, **options))
+    frames = np.concatenate(
+        [(b["frames"] if features == "dict" else b[0]) for b in batches]
+    )
+    assert frames.shape == (8, *SHAPE)
+    if features == "dict":
+        seen = sorted(int(r) for b in batches for r in b["record"])
+        assert seen == [0, 1, 2, 4, 4, 5, 6, 7]
+        assert all(float(w) == 1 for b in batches for w in b["weight"])
+        for batch in batches:
+            for record, video_id in zip(batch["record"], batch["video_id"]):
+                assert video_id.numpy().decode() == f"train{int(record):05d}"
+
+
+def test_a_run_with_a_damaged_record_can_be_resumed_too(damaged):
+    options = {"features": "dict", "max_bad_records": 1, "num_epochs": 2}
+    whole = list(input_fn(damaged, "train", 4, **options))
+    tail = list(input_fn(damaged, "train", 4, start_step=3, **options))
+    tf.nest.map_structure(np.testing.assert_array_equal, whole[3:], tail)
+
+
+def test_evaluation_gives_a_damaged_clip_no_weight(damaged):
+    batches = list(input_fn(damaged, "val", 4, features="weighted", max_bad_records=1))
+    weights = np.concatenate([w for _, _, w in batches])
+    assert weights.tolist() == [1, 1, 1, 0, 1, 1, 1, 1]
+    assert not batches[0][0][BAD].numpy().any()
+    pairs = list(input_fn(damaged, "val", 4, max_bad_records=1))
+    assert [labels.numpy().tolist() for _, labels in pairs] == [[0, 1, 2], [1, 2, 0, 1]]
+    np.testing.assert_array_equal(pairs[0][0], batches[0][0][:3])
+
+
+def test_each_damaged_record_is_named_once_in_the_log(damaged, caplog):
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        dataset = input_fn(damaged, "train", 4, num_epochs=3, max_bad_records=2)
+        assert len(list(dataset)) == 6
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 1
+    assert "video_id train00003" in messages[0]
+    assert messages[0].endswith("passed over, 1 of at most 2")
+
+
+def test_one_record_too_many_ends_the_input(damaged):
+    flip_byte(damaged, "train", 6)
+    assert len(list(input_fn(damaged, "train", 4, max_bad_records=2))) == 2
+    with pytest.raises(tf.errors.InvalidArgumentError, match="max_bad_records=1"):
+        list(input_fn(damaged, "train", 4, max_bad_records=1))
+
+
+def test_a_split_without_a_whole_record_ends_too(damaged):
+    for record in (0, 1, 2, 4, 5, 6, 7):
+        flip_byte(damaged, "train", record)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="is damaged"):
+        list(input_fn(damaged, "train", 4, max_bad_records=1000))
+
+
+def test_a_file_cut_off_under_the_reader_costs_its_records_alone(healthy, tmp_path):
+    directory = tmp_path / "cut"
+    shutil.copytree(healthy, directory)
+    folder = load_folder(directory)
+    path = folder.shard_path(folder.split_shards("val")[0])
+    dataset = input_fn(directory, "val", 8, features="weighted", max_bad_records=2)
+    records = load_records(folder, "val")
+    with open(path, "r+b") as file:
+        file.truncate(int(records.offsets[2]) + 100)
+    _, _, weights = next(iter(dataset))
+    assert weights.numpy().tolist() == [1, 1, 0, 0, 1, 1, 1, 1]
+
+
+def record_range(directory, split, record):
+    """Gives the file of a record, and its bytes' range in it."""
+    folder = load_folder(directory)
+    records = load_records(folder, split)
+    shard = folder.split_shards(split)[records.shard_indices[record]]
+    start = int(records.offsets[record])
+    return folder.shard_path(shard), start, start + int(records.num_bytes[record]) + 16
+
+
+def swap_records(directory, split, one, other):
+    """Puts two records of a file, of one length, into each other's place."""
+    path, start, stop = record_range(directory, split, one)
+    same_path, other_start, other_stop = record_range(directory, split, other)
+    assert path == same_path
+    assert stop - start == other_stop - other_start
+    with open(path, "r+b") as file:
+        data = bytearray(file.read())
+        first, second = data[start:stop], data[other_start:other_stop]
+        data[start:stop], data[other_start:other_stop] = second, first
+        file.seek(0)
+        file.write(data)
+
+
+def test_a_record_in_the_place_of_another_ends_the_input(write_folder, tmp_path):
+    # Of one gloss: what else differs must not change the length.
+    directory = write_folder(tmp_path / "shards", {"train": 8}, glosses=["book"])
+    swap_records(directory, "train", 0, 1)
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        list(input_fn(directory, "train", 8, training=False))
+    assert "record 0 at byte 0, video_id train00000, is damaged or not the clip" in str(
+        caught.value
+    )
+    dataset = input_fn(
+        directory, "train", 8, training=False, features="weighted", max_bad_records=2
+    )
+    assert next(iter(dataset))[2].numpy().tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
+
+
+def test_shards_of_another_folder_of_the_same_size_are_refused(write_folder, tmp_path):
+    directory = write_folder(tmp_path / "shards", {"train": 8}, glosses=["book"])
+    swap_records(directory, "train", 6, 7)
+    with pytest.raises(
+        ShardFolderError,
+        match=r"train\.tfrecord-00001-of-00002 is not the shard that the index was "
+        "written with; run bin/shard again, or copy the folder again",
+    ):
+        input_fn(directory, "train", 8)
+
+
+def test_a_shard_that_vanished_after_it_was_listed_is_named(healthy, tmp_path):
+    directory = tmp_path / "gone"
+    shutil.copytree(healthy, directory)
+    folder = load_folder(directory)
+    path = folder.shard_path(folder.split_shards("train")[1])
+    os.remove(path)
+    with pytest.raises(ShardFolderError, match=f"cannot read {re.escape(path)} "):
+        input_fn(folder, "train", 8)
+
+
+def test_a_file_that_was_cut_off_before_costs_its_records_alone_too(healthy, tmp_path):
+    directory = tmp_path / "cut"
+    shutil.copytree(healthy, directory)
+    path, start, _ = record_range(directory, "val", 2)
+    os.truncate(path, start + 100)
+    with pytest.raises(ShardFolderError, match=r"has \d+ bytes, the index says \d+"):
+        input_fn(directory, "val", 8)
+    dataset = input_fn(directory, "val", 8, features="weighted", max_bad_records=2)
+    assert next(iter(dataset))[2].numpy().tolist() == [1, 1, 0, 0, 1, 1, 1, 1]
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"video_id val0000[23]"):
+        list(input_fn(directory, "val", 8, max_bad_records=1))
+
+
+@pytest.mark.parametrize("codec", ["raw", "jpeg", "png"])
+def test_a_record_of_another_shape_is_not_whole(write_folder, tmp_path, codec):
+    folder = load_folder(write_folder(tmp_path / codec, codec=codec))
+    path = folder.shard_path(folder.split_shards("train")[0])
+    serialized = next(iter(tf.data.TFRecordDataset(path)))
+    assert parse_frames(serialized, folder.clip, folder.codec)[-1]
+    for other in (
+        ClipSpec(num_frames=6, height=16, width=24),
+        ClipSpec(num_frames=4, height=16, width=24),
+        ClipSpec(num_frames=5, height=16, width=25),
+        ClipSpec(num_frames=5, height=17, width=24),
+    ):
+        assert not parse_frames(serialized, other, folder.codec)[-1]
+
+
+def test_a_negative_number_of_bad_records_is_refused(healthy):
+    with pytest.raises(ValueError, match="max_bad_records must be at least 0, got -1"):
+        input_fn(healthy, max_bad_records=-1)

@@ -1,0 +1,74 @@
+"""The commands that README and docs show are ones that the programs take."""
+
+import argparse
+import importlib
+import re
+import shlex
+
+import pytest
+from checkout import CHECKOUT
+
+PAGES = [CHECKOUT / "README.md", *(CHECKOUT / "docs").rglob("*.md")]
+# In a block of code, or between backticks; up to a comment, an ellipsis or a pipe.
+SHOWN = re.compile(r"(?:^(?: {4})?(?:\$ )?|`)bin/(\w+[^`#|&>…\n]*)", re.MULTILINE)
+
+
+def shown_commands():
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    found = [SHOWN.findall(text.replace("\\\n", " ")) for text in texts]
+    commands = {" ".join(command.split()) for every in found for command in every}
+    # Its arguments are pytest's.
+    return sorted(command for command in commands if not command.startswith("test"))
+
+
+class ParserFoundError(Exception):
+    pass
+
+
+def found(parser, *arguments):
+    raise ParserFoundError(parser)
+
+
+def parser_of(name):
+    main = importlib.import_module(f"wlasl_tfrecord.cli.{name}").main
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(argparse.ArgumentParser, "parse_args", found)
+        with pytest.raises(ParserFoundError) as caught:
+            main([])
+    return caught.value.args[0]
+
+
+@pytest.mark.parametrize("command", shown_commands())
+def test_a_command_of_the_docs_is_taken(command):
+    name, *arguments = shlex.split(command)
+    parser = parser_of(name)
+    for action in parser._actions:
+        # Sentences leave out what the commands before them had.
+        action.required = False
+    parser.parse_args(arguments)
+
+
+def options_of(program):
+    """Gives the options that --help of a command shows, a switch by its first form."""
+    actions = parser_of(program.stem)._actions
+    shown = [action for action in actions if action.help != argparse.SUPPRESS]
+    return {action.option_strings[0] for action in shown if action.option_strings}
+
+
+def test_the_pages_have_every_option_and_no_other():
+    programs = (CHECKOUT / "wlasl_tfrecord/cli").glob("[a-z]*.py")
+    options = set().union(*map(options_of, programs)) - {"-h"}
+    benchmarks = "\n".join(
+        path.read_text(encoding="utf-8")
+        for path in (CHECKOUT / "benchmarks").glob("*.py")
+    )
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    named = {
+        "--" + name.removeprefix("no-")
+        for name in re.findall(r"(?<![\w-])--([a-z][a-z0-9-]+)", text)
+    }
+    # absl has --helpfull in every command.
+    assert options - named == {"--helpfull"}
+    # Of TensorBoard and of benchmarks/, which the pages show too.
+    others = {"--logdir", *re.findall(r'"(--[a-z][a-z0-9-]+)"', benchmarks)}
+    assert named - options <= others

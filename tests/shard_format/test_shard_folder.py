@@ -1,0 +1,257 @@
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from wlasl_tfrecord.errors import ShardFolderError
+from wlasl_tfrecord.shard_format import layout, shard_folder
+from wlasl_tfrecord.shard_format.clips import ClipSpec
+from wlasl_tfrecord.shard_format.record_table import records_to_csv
+
+
+def edit_json(path, change):
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_a_folder_says_what_it_holds(write_folder, tmp_path):
+    folder = shard_folder.load_folder(write_folder(tmp_path / "shards"))
+    assert folder.clip == ClipSpec(num_frames=5, height=16, width=24)
+    assert folder.glosses == ("book", "drink", "computer")
+    assert folder.num_classes == 3
+    assert folder.splits == ("train", "val")
+    assert folder.num_clips("train") == 7
+    assert [shard.name for shard in folder.split_shards("val")] == [
+        "wlasl-val.tfrecord-00000-of-00002",
+        "wlasl-val.tfrecord-00001-of-00002",
+    ]
+
+
+def test_a_notebook_shows_a_folder_in_one_line(write_folder, tmp_path):
+    directory = write_folder(tmp_path / "shards", num_shards=20)
+    assert repr(shard_folder.load_folder(directory)) == (
+        f"<ShardFolder {directory}: 3 glosses, 7 train, 3 val clips of 5 frames, "
+        "24 x 16, raw, center>"
+    )
+
+
+def test_the_table_of_records_finds_every_record(write_folder, tmp_path):
+    folder = shard_folder.load_folder(write_folder(tmp_path / "shards"))
+    records = shard_folder.load_records(folder, "train")
+    assert len(records) == 7
+    assert records.video_ids == tuple(f"train{number:05d}" for number in range(7))
+    assert records.labels.tolist() == [0, 1, 2, 0, 1, 2, 0]
+    shards = folder.split_shards("train")
+    for shard_index, offset, num_bytes, crc in zip(
+        records.shard_indices, records.offsets, records.num_bytes, records.crcs
+    ):
+        with open(folder.shard_path(shards[shard_index]), "rb") as file:
+            file.seek(offset)
+            header = file.read(12)
+            file.seek(num_bytes, 1)
+            assert int.from_bytes(header[:8], "little") == num_bytes
+            assert int.from_bytes(file.read(4), "little") == crc
+
+
+def test_the_same_records_give_the_same_table(write_folder, tmp_path):
+    folder = shard_folder.load_folder(write_folder(tmp_path / "shards"))
+    records = shard_folder.load_records(folder, "train")
+    table = records_to_csv(records)
+    assert table == (tmp_path / "shards" / layout.records_file("train")).read_bytes()
+    header = "shard_index,offset_bytes,num_bytes,crc32c,label,video_id,signer_id"
+    assert table.decode().splitlines()[0] == f"{header},num_distinct_frames"
+
+
+def test_a_folder_is_read_without_tensorflow(write_folder, tmp_path):
+    directory = write_folder(tmp_path / "shards")
+    code = (
+        "import sys; from wlasl_tfrecord import load_folder; "
+        "from wlasl_tfrecord.shard_format import shard_folder; "
+        f"shard_folder.load_records(load_folder({str(directory)!r}), 'train'); "
+        "assert 'tensorflow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_empty_split_has_a_table_of_no_records(write_folder, tmp_path):
+    directory = write_folder(tmp_path / "shards", {"train": 2, "val": 0})
+    records = shard_folder.load_records(shard_folder.load_folder(directory), "val")
+    assert len(records) == 0
+    assert records.offsets.dtype == np.int64
+
+
+def test_no_folder_and_no_shards_are_told_apart(tmp_path):
+    with pytest.raises(
+        ShardFolderError, match=r"cannot read the shard folder .*/none: "
+    ):
+        shard_folder.load_folder(tmp_path / "none")
+    with pytest.raises(
+        ShardFolderError, match=r"it has no index.json; run bin/shard fir"
+    ):
+        shard_folder.load_folder(tmp_path)
+
+
+def test_a_missing_shard_is_named(write_folder, tmp_path):
+    directory = write_folder(tmp_path / "shards")
+    (directory / "wlasl-val.tfrecord-00001-of-00002").unlink()
+    with pytest.raises(
+        ShardFolderError, match=r"val\.tfrecord-00001-of-00002 is missing;"
+    ):
+        shard_folder.load_folder(directory)
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+def test_a_shard_of_another_size_is_named(write_folder, tmp_path, change):
+    directory = write_folder(tmp_path / "shards")
+    shard = directory / "wlasl-train.tfrecord-00000-of-00002"
+    size = shard.stat().st_size
+    os.truncate(shard, size + change)
+    message = f"00000-of-00002 has {size + change} bytes, the index says {size};"
+    with pytest.raises(ShardFolderError, match=message):
+        shard_folder.load_folder(directory)
+
+
+def test_a_newer_format_is_refused(write_folder, tmp_path):
+    directory = write_folder(tmp_path / "shards")
+    edit_json(directory / layout.INFO_FILE, lambda info: info.update(version="2.0.0"))
+    with pytest.raises(
+        ShardFolderError, match=r"has shard format 2\.0\.0, this release "
+    ):
+        shard_folder.load_folder(directory)
+
+
+def write_table(directory, split, lines):
+    """Puts another table in place, as if it had been written with the shards."""
+    table = "".join(f"{line}\n" for line in lines).encode()
+    (directory / layout.records_file(split)).write_bytes(table)
+    digest = hashlib.sha256(table).hexdigest()
+    edit_json(
+        directory / layout.INDEX_FILE,
+        lambda content: content["splits"][split].update(index_sha256=digest),
+    )
+
+
+def test_a_newer_minor_format_is_read(write_folder, tmp_path):
+    directory = write_folder(tmp_path / "shards")
+    before = shard_folder.load_records(shard_folder.load_folder(directory), "train")
+    edit_json(directory / layout.INFO_FILE, lambda info: info.update(version="1.9.0"))
+
+    def say_more(content):
+        content["licence"] = "C-UDA"
+        content["clip"]["fps"] = 25
+        content["splits"]["train"]["seconds"] = 9
+        content["splits"]["train"]["shards"][0]["sha256"] = "0"
+
+    # What docs/shard-format.md section 2 lets a minor version add: keys and columns,
+    # the columns in any place.
+    edit_json(directory / layout.INDEX_FILE, say_more)
+    lines = (directory / layout.records_file("train")).read_text().splitlines()
+    write_table(
+        directory,
+        "train",
+        [f"variation,{lines[0]}", *[f"0,{line}" for line in lines[1:]]],
+    )
+    folder = shard_folder.load_folder(directory)
+    assert folder.num_clips("train") == 7
+    records = shard_folder.load_records(folder, "train")
+    assert records.video_ids == before.video_ids
+    assert records.offsets.tolist() == before.offsets.tolist()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("crc32c", "crc", "no column 'crc32c'"),
+        (",train00003,", ',"train00003,', "no table: "),
+        ("train00006,", "train00006\n", "line 8 has 6 values, line 1 8"),
+        ("\n1,0,", "\n1,x,", "column 'offset_bytes': invalid literal .* 'x'"),
+    ],
+)
+def test_a_damaged_table_is_named(write_folder, tmp_path, old, new, message):
+    directory = write_folder(tmp_path / "shards")
+    table = (directory / layout.records_file("train")).read_text()
+    assert table.count(old) == 1
+    write_table(directory, "train", table.replace(old, new).splitlines())
+    folder = shard_folder.load_folder(directory)
+    with pytest.raises(
+        ShardFolderError,
+        match=rf"wlasl-train\.index\.csv is damaged \({message}.*; run bin/shard again",
+    ):
+        shard_folder.load_records(folder, "train")
+
+
+def test_a_table_of_other_length_than_the_index_is_refused(write_folder, tmp_path):
+    directory = write_folder(tmp_path / "shards")
+    lines = (directory / layout.records_file("train")).read_text().splitlines()
+    write_table(directory, "train", lines[:-1])
+    with pytest.raises(ShardFolderError, match=r"lists 6 records, index\.json 7; run"):
+        shard_folder.load_records(shard_folder.load_folder(directory), "train")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content.pop("clip"),
+        lambda content: content["clip"].update(height=0),
+        lambda content: content.update(splits=[]),
+        lambda content: content["splits"]["train"].update(shards=[{"name": "x"}]),
+        lambda content: content.update(codec="gif"),
+        lambda content: content["splits"].update(dev=content["splits"]["val"]),
+    ],
+)
+def test_a_damaged_index_is_named(write_folder, tmp_path, change):
+    directory = write_folder(tmp_path / "shards")
+    edit_json(directory / layout.INDEX_FILE, change)
+    with pytest.raises(
+        ShardFolderError, match=r"index\.json is damaged .*run bin/shard"
+    ):
+        shard_folder.load_folder(directory)
+
+
+def test_an_index_that_is_no_json_is_named(write_folder, tmp_path):
+    directory = write_folder(tmp_path / "shards")
+    (directory / layout.INDEX_FILE).write_bytes(b"\xff\xfe{")
+    with pytest.raises(ShardFolderError, match=r"index\.json is damaged"):
+        shard_folder.load_folder(directory)
+
+
+def test_a_split_that_is_not_there_is_named(write_folder, tmp_path):
+    folder = shard_folder.load_folder(write_folder(tmp_path / "shards"))
+    with pytest.raises(ShardFolderError, match=r"no 'test' shards in .*has train, val"):
+        folder.split_shards("test")
+
+
+def test_a_table_of_other_shards_is_refused(write_folder, tmp_path):
+    directory = write_folder(tmp_path / "shards")
+    folder = shard_folder.load_folder(directory)
+    table = directory / layout.records_file("train")
+    table.write_bytes(table.read_bytes().replace(b"train00001", b"train00009"))
+    with pytest.raises(
+        ShardFolderError, match="is not the index that was written with"
+    ):
+        shard_folder.load_records(folder, "train")
+    table.unlink()
+    with pytest.raises(
+        ShardFolderError, match=r"cannot read .*wlasl-train\.index\.csv"
+    ):
+        shard_folder.load_records(folder, "train")
+
+
+def test_a_url_is_opened_by_tensorflow(write_folder, tmp_path):
+    # file:// is the one remote scheme that needs no network.
+    directory = write_folder(tmp_path / "shards")
+    folder = shard_folder.load_folder(f"file://{directory}")
+    assert folder.num_clips("train") == 7
+    assert len(shard_folder.load_records(folder, "val")) == 3
+    with pytest.raises(ShardFolderError, match="cannot read the shard folder file://"):
+        shard_folder.load_folder(f"file://{tmp_path}/none")
+
+
+def test_names_are_those_of_beam_and_tfds():
+    name = layout.shard_name("train", 3, 16)
+    assert name == "wlasl-train.tfrecord-00003-of-00016"

@@ -1,0 +1,58 @@
+"""The choices of a training, each in its range."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wlasl_tfrecord.training.config import TrainConfig
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0, got 0.0"),
+        ({"weight_decay": -1.0}, "weight_decay must be at least 0, got -1.0"),
+        ({"label_smoothing": 1.0}, r"label_smoothing must be in \[0, 1\), got 1.0"),
+        ({"schedule": "steps"}, "schedule must be one of cosine, plateau, constant"),
+        (
+            {"precision": "half"},
+            "precision must be one of auto, float32, mixed_float16",
+        ),
+        ({"fine_tune_epochs": -1}, "fine_tune_epochs must be at least 0, got -1"),
+        # The second phase takes the next one, and an order less than 2**31.
+        ({"seed": 2**31 - 1}, r"seed must be in \[0, 2\*\*31 - 1\), got 2147483647"),
+        ({"seed": -1}, "seed must be in .* got -1"),
+        ({"max_bad_records": -1}, "max_bad_records must be at least 0, got -1"),
+        ({"crop": "gpu"}, "crop must be one of auto, input, device, got 'gpu'"),
+        ({"epochs": 1.5}, "epochs must be a whole number, got 1.5"),
+        ({"learning_rate": "fast"}, "learning_rate must be a number, got 'fast'"),
+        ({"weights": None}, "weights must be text or a path, got None"),
+        ({"augment": "no"}, "augment must be True or False, got 'no'"),
+        (
+            {"recipe_options": {"units": {1}}},
+            r"recipe_options must be names and values as JSON has them, got {'units'",
+        ),
+    ],
+)
+def test_a_choice_out_of_its_range_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**changes)
+
+
+def test_what_a_program_gives_is_kept_as_a_run_gives_it_back():
+    given = TrainConfig(
+        recipe=Path("mine.py"),  # pyright: ignore[reportArgumentType]
+        weights=Path("some.h5"),  # pyright: ignore[reportArgumentType]
+        recipe_options={"sizes": (1, 2)},
+        epochs=np.int64(3),  # pyright: ignore[reportArgumentType]
+        learning_rate=np.float32(0.5),  # pyright: ignore[reportArgumentType]
+        augment=np.bool_(False),  # pyright: ignore[reportArgumentType]
+    )
+    stored = TrainConfig(**json.loads(json.dumps(dataclasses.asdict(given))))
+    assert stored == given
+    assert stored.recipe == "mine.py"
+    assert stored.recipe_options == {"sizes": [1, 2]}

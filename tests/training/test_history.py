@@ -1,0 +1,64 @@
+"""The pictures of a run, as far as a program can look at them."""
+
+import numpy as np
+import pytest
+
+from wlasl_tfrecord.training import history
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Gives the figures that were drawn."""
+    figures, write = [], history._png
+    monkeypatch.setattr(
+        history, "_png", lambda figure: figures.append(figure) or write(figure)
+    )
+    return figures
+
+
+@pytest.mark.parametrize("phases", [["all"], ["head", "head", "fine-tune"]])
+@pytest.mark.parametrize("names", [["training"], ["training", "validation"]])
+def test_curves_have_whole_epochs_named_phases_and_one_legend(
+    tmp_path, drawn, phases, names
+):
+    prefixes = ["", "val_"][: len(names)]
+    values = {f"{p}{key}": 0.5 for p in prefixes for key in ("loss", "top1", "top5")}
+    rows = [{"phase": phase, **values} for phase in phases]
+    history.draw_history(tmp_path, rows)
+    [figure] = drawn
+    for plot in figure.axes:
+        assert set(plot.get_xticks()) >= set(range(1, len(rows) + 1))
+        assert all(tick == round(tick) for tick in plot.get_xticks())
+        assert [text.get_text() for text in plot.texts] == phases[2:]
+        assert plot.get_legend() is None  # it would hide a part of the curves
+    [legend] = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == names
+
+
+@pytest.mark.parametrize(
+    ("seconds", "due"),
+    [
+        ([3.0] * 8, [4, 7]),
+        # Each one that takes as long as that, and none of a few that are over at once.
+        ([20.0, 10.0, 600.0], [1, 2, 3]),
+        ([0.1] * 9, []),
+    ],
+)
+def test_curves_are_drawn_every_ten_seconds(seconds, due):
+    rows = [{"seconds": value} for value in seconds]
+    ends = range(1, len(rows) + 1)
+    assert [end for end in ends if history.is_drawing_due(rows[:end])] == due
+
+
+@pytest.mark.parametrize("num_glosses", [3, 41])
+def test_what_is_confused_is_named_or_numbered(drawn, num_glosses):
+    glosses = [f"word {label}" for label in range(num_glosses)]
+    history.confusion_png(np.eye(num_glosses, dtype=np.int64), glosses)
+    plot = drawn[0].axes[0]
+    shown = [text.get_text() for text in plot.get_yticklabels()]
+    if num_glosses <= 40:
+        assert shown == glosses
+        assert plot.get_xlabel() == "recognised"
+    else:
+        assert "20" in shown
+        assert plot.get_xlabel() == "recognised, by label"

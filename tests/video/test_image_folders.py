@@ -1,0 +1,96 @@
+"""A folder of numbered images becomes a clip as a video does."""
+
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from wlasl_tfrecord.errors import VideoError
+from wlasl_tfrecord.shard_format.clips import ClipSpec
+from wlasl_tfrecord.video.content_hash import sha256_of
+from wlasl_tfrecord.video.decode import decode_clip
+from wlasl_tfrecord.video.sampling import frame_indices
+
+CLIP = ClipSpec(num_frames=8, height=120, width=120)
+
+
+def decode(path, clip=CLIP, **kwargs):
+    return decode_clip(path, clip=clip, framing="center", **kwargs)
+
+
+class TestImages:
+    def write(self, directory, count=12, pattern="frame_{:d}.png"):
+        directory.mkdir()
+        for number in range(count):
+            image = np.full((50, 60, 3), number * 10, np.uint8)
+            cv2.imwrite(str(directory / pattern.format(number)), image)
+        return directory
+
+    # The last number of a name counts.
+    @pytest.mark.parametrize("pattern", ["frame_{:d}.png", "cam2_{:d}.png"])
+    def test_a_folder_of_images_is_a_video_in_the_order_of_numbers(
+        self, tmp_path, pattern
+    ):
+        # Without leading zeros, so that the order of names is another one.
+        frames, source = decode(self.write(tmp_path / "a", pattern=pattern))
+        expected = frame_indices(12, 8).tolist()
+        assert [int(frame[0, 0, 0]) for frame in frames] == [10 * n for n in expected]
+        assert source.num_video_frames == 12
+        assert source.video_fps == 25.0
+
+    def test_a_range_counts_images(self, tmp_path):
+        frames, _ = decode(
+            self.write(tmp_path / "a"), start=3, stop=11, annotation_fps=None
+        )
+        assert [int(frame[0, 0, 0]) for frame in frames] == list(range(30, 110, 10))
+
+    def test_images_have_the_rate_at_which_their_annotation_counts(self, tmp_path):
+        frames, source = decode(
+            self.write(tmp_path / "a"), start=1, stop=4, annotation_fps=50.0
+        )
+        assert source.sign == (1, 4, "cut")
+        assert source.video_fps == 50.0
+        assert [int(frame[0, 0, 0]) for frame in frames[[0, -1]]] == [10, 30]
+
+    def test_the_digest_is_of_all_images(self, tmp_path):
+        directory = self.write(tmp_path / "a")
+        before = decode(directory)[1].sha256
+        cv2.imwrite(str(directory / "frame_1.png"), np.zeros((50, 60, 3), np.uint8))
+        assert decode(directory)[1].sha256 != before
+
+    def test_two_images_of_one_number_are_refused(self, tmp_path):
+        directory = self.write(tmp_path / "a")
+        shutil.copy(directory / "frame_1.png", directory / "frame_01.png")
+        with pytest.raises(VideoError, match=r"two images have the number 1, frame_01"):
+            decode(directory)
+
+    def test_a_broken_image_is_named(self, tmp_path):
+        directory = self.write(tmp_path / "a")
+        (directory / "frame_0.png").write_bytes(b"<html>")
+        with pytest.raises(VideoError, match=r"^a: unreadable: frame_0.png is no"):
+            decode(directory)
+        (directory / "frame_0.png").write_bytes(b"")
+        with pytest.raises(VideoError, match=r"^a: unreadable: frame_0.png is no"):
+            decode(directory)
+
+    def test_a_folder_without_images_is_too_short(self, tmp_path):
+        (tmp_path / "a").mkdir()
+        (tmp_path / "a" / "notes.txt").write_text("1")
+        with pytest.raises(VideoError, match=r"too short: the folder holds no"):
+            decode(tmp_path / "a")
+
+
+def test_images_that_change_while_they_are_decoded_have_another_digest(
+    tmp_path, monkeypatch
+):
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.zeros((8, 8, 3), np.uint8))
+    planned = sha256_of(tmp_path)
+
+    def write(*_, **__):
+        cv2.imwrite(str(tmp_path / "2.png"), np.ones((8, 8, 3), np.uint8))
+
+    monkeypatch.setattr("wlasl_tfrecord.video.decode.fit_frame", write)
+    _, source = decode(tmp_path)
+    assert source.sha256 != planned

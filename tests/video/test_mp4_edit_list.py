@@ -1,0 +1,199 @@
+"""Edit lists: how many frames an MP4 shows, known before any of them is decoded."""
+
+import csv
+import random
+import struct
+
+import cv2
+import pytest
+
+from wlasl_tfrecord.shard_format.clips import ClipSpec
+from wlasl_tfrecord.video import capture
+from wlasl_tfrecord.video.decode import decode_clip
+from wlasl_tfrecord.video.mp4_edit_list import count_shown_frames
+
+CLIP = ClipSpec(num_frames=8, height=120, width=120)
+
+
+@pytest.fixture
+def video(tmp_path, numbered_video):
+    """40 frames at 25 a second, in a movie whose clock has 1,000 units a second."""
+    return numbered_video(tmp_path / "a.mp4", num_frames=40)
+
+
+def with_edit(path, duration_ms=None, start=None, name=b"elst"):
+    """Changes the one edit of a video that `cv2.VideoWriter` wrote."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst")
+    data[at : at + 4] = name
+    # Version and flags, the number of edits, and then the edit itself.
+    if duration_ms is not None:
+        data[at + 12 : at + 16] = duration_ms.to_bytes(4, "big")
+    if start is not None:
+        data[at + 16 : at + 20] = start.to_bytes(4, "big", signed=True)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    # A frame lasts 40 ms.
+    ("duration_ms", "shown"),
+    [(1600, 40), (1599, 40), (1561, 40), (1560, 39), (1200, 30), (40, 1)],
+)
+def test_frames_behind_the_edit_are_not_shown(video, frame_number, duration_ms, shown):
+    with_edit(video, duration_ms)
+    assert count_shown_frames(str(video)) == shown
+    # The header still counts them all; what is decoded agrees with the edit.
+    assert cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_COUNT) == 40
+    frames, source = decode_clip(video, clip=CLIP, framing="center")
+    assert source.num_video_frames == shown
+    assert frame_number(frames[-1]) == shown - 1
+
+
+def test_frames_before_the_edit_are_not_shown(video, frame_number):
+    # From the fourth frame on, each 512 units of the track's clock.
+    with_edit(video, 1200, 3 * 512)
+    assert count_shown_frames(str(video)) == 30
+    frames, source = decode_clip(video, clip=CLIP, framing="center")
+    assert source.num_video_frames == 30
+    assert (frame_number(frames[0]), frame_number(frames[-1])) == (3, 32)
+
+
+def test_a_range_is_one_of_the_frames_that_are_shown(video, frame_number):
+    with_edit(video, 1200, 3 * 512)
+    frames, source = decode_clip(video, clip=CLIP, framing="center", start=5, stop=20)
+    assert source.sign == (5, 20, "cut")
+    assert source.num_video_frames == 30
+    assert (frame_number(frames[0]), frame_number(frames[-1])) == (8, 22)
+
+
+def test_an_edit_list_saves_decoding_twice(video, monkeypatch):
+    turns = []
+
+    def grab_frames(*args):
+        turns.append(capture.grab_frames(*args))
+        return turns[-1]
+
+    monkeypatch.setattr("wlasl_tfrecord.video.decode.grab_frames", grab_frames)
+    decode_clip(with_edit(video, 1200), clip=CLIP, framing="center")
+    assert turns == [30]
+
+
+def box(name, *content):
+    content = b"".join(content)
+    return struct.pack(">I", 8 + len(content)) + name + content
+
+
+def movie(tmp_path, *, version=0, kind=b"vide", edits=((480, 0),), delays=(), large=0):
+    """Writes the boxes of a movie of 24 frames, and no frame of it.
+
+    Its own clock has 1,000 units a second, that of its track 50: two a frame.
+    """
+    word = ">Q" if version else ">I"
+    start = bytes([version, 0, 0, 0])
+
+    def header(rate):
+        return start + 2 * struct.pack(word, 0) + struct.pack(">I", rate) + bytes(80)
+
+    rows = [struct.pack(">QqI" if version else ">IiI", *edit, 1) for edit in edits]
+    tables = [box(b"stts", bytes(4), struct.pack(">III", 1, 24, 2))]
+    if delays:
+        runs = [struct.pack(">Ii", *run) for run in delays]
+        tables.append(box(b"ctts", bytes(4), struct.pack(">I", len(runs)), *runs))
+    track = box(
+        b"trak",
+        box(b"edts", box(b"elst", start, struct.pack(">I", len(rows)), *rows)),
+        box(
+            b"mdia",
+            box(b"mdhd", header(50)),
+            box(b"hdlr", bytes(8), kind, bytes(13)),
+            box(b"minf", box(b"stbl", *tables)),
+        ),
+    )
+    sound = track.replace(kind, b"soun")
+    path = tmp_path / "a.mp4"
+    # A box whose size does not fit 32 bits tells it in 64.
+    data = struct.pack(">I4sQ", 1, b"mdat", 16 + large) + bytes(large)
+    path.write_bytes(data + box(b"moov", box(b"mvhd", header(1000)), sound, track))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        # 480 ms are 24 units, or 12 frames; 481 ms are a bit of the next one, too.
+        ({}, 12),
+        ({"edits": ((481, 0),)}, 13),
+        ({"version": 1}, 12),
+        ({"version": 1, "edits": ((481, 0),)}, 13),
+        ({"large": 100}, 12),
+        # A pause first; then two parts.
+        ({"edits": ((900, -1), (480, 0))}, 12),
+        ({"edits": ((480, 0), (480, 30))}, None),
+        # From the sixth frame on, of which the last ones are not there.
+        ({"edits": ((900, 10),)}, 19),
+        # All frames but the first two are shown ten units later.
+        ({"delays": ((2, 0), (22, 10))}, 7),
+        ({"kind": b"text"}, None),
+    ],
+)
+def test_boxes_are_read_as_the_standard_has_them(tmp_path, options, shown):
+    assert count_shown_frames(movie(tmp_path, **options)) == shown
+
+
+def test_what_the_edit_promises_is_not_believed(video, frame_number):
+    data = bytearray(video.read_bytes())
+    at = data.index(b"mdat")
+    size = int.from_bytes(data[at - 4 : at], "big")
+    data[at + size // 2 : at - 4 + size] = bytes(size - 4 - size // 2)
+    video.write_bytes(data)
+    assert count_shown_frames(str(video)) == 40
+    frames, source = decode_clip(video, clip=CLIP, framing="center")
+    assert 10 < source.num_video_frames < 30
+    assert source.frame_indices[-1] == source.num_video_frames - 1
+    assert frame_number(frames[0]) == 0
+
+
+def test_an_edit_list_of_several_parts_is_left_to_the_decoder(video):
+    # One that starts at -1 is a pause; here nothing follows it.
+    assert count_shown_frames(str(with_edit(video, start=-1))) is None
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.mkv"])
+def test_other_containers_have_none(tmp_path, numbered_video, name):
+    assert count_shown_frames(str(numbered_video(tmp_path / name))) is None
+
+
+def test_an_mp4_may_have_none(video):
+    assert count_shown_frames(str(with_edit(video, name=b"free"))) is None
+
+
+def test_damaged_tables_are_no_error(tmp_path, video):
+    data = video.read_bytes()
+    generator = random.Random(0)
+    path = tmp_path / "damaged.mp4"
+    counts = []
+    for n in range(1500):
+        damaged = bytearray(data)
+        for _ in range(generator.choice([1, 3, 30])):
+            # The tables lie at the end.
+            at = generator.randrange(len(data) - 1200, len(data))
+            damaged[at] = generator.choice([0, 1, 0x7F, 0x80, 0xFF])
+        path.write_bytes(damaged[: -n % 700 or None] if n % 3 == 0 else damaged)
+        counts.append(count_shown_frames(str(path)))
+    assert None in counts
+    assert 40 in counts
+    assert all(count is None or 0 <= count <= 10_000_000 for count in counts)
+
+
+@pytest.mark.parametrize("folder", ["wlasl-clips", "wlasl100-mini"])
+def test_real_clips_show_what_their_edit_lists_say(wlasl_data, folder):
+    with (wlasl_data / folder / "truth.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    told = 0
+    for row in rows:
+        path = wlasl_data / folder / "videos" / f"{row['video_id']}.mp4"
+        count = count_shown_frames(str(path))
+        told += count is not None
+        assert count in (None, int(row["decoded_frames"])), row["video_id"]
+    assert told >= 44

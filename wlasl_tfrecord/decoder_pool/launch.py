@@ -1,0 +1,83 @@
+"""A decoder's program: `worker_main`, started with its settings and limits."""
+
+import dataclasses
+import io
+import json
+import os
+import subprocess
+import sys
+
+from wlasl_tfrecord.decoder_pool.jobs import DecoderLimits
+from wlasl_tfrecord.shard_format.shard_options import ShardOptions
+from wlasl_tfrecord.video.ffmpeg_log import LOG_LEVEL
+
+__all__ = ["start_program"]
+
+
+def start_program(
+    options: ShardOptions, limits: DecoderLimits, payload_fd: int, slot_bytes: int
+) -> tuple[subprocess.Popen[bytes], io.FileIO]:
+    """Starts a decoder's process, and does not wait for it.
+
+    Args:
+        options: What the clips shall be.
+        limits: What one video may cost.
+        payload_fd: The file of its slots, which it shares.
+        slot_bytes: The size of one of them.
+
+    Returns:
+        The process, which takes jobs on its standard input, and where its answers will
+        arrive: reading gives None while there is none.
+
+    Raises:
+        OSError: If the system starts no process.
+    """
+    results_fd, child_results_fd = os.pipe()
+    os.set_blocking(results_fd, False)
+    results = io.FileIO(results_fd, "rb")
+    settings = {
+        "clip": dataclasses.asdict(options.clip),
+        "framing": options.framing,
+        "codec": options.codec,
+        "jpeg_quality": options.jpeg_quality,
+        "memory_bytes": limits.memory_mib * 2**20,
+        "slot_bytes": slot_bytes,
+        "payload_fd": payload_fd,
+        "results_fd": child_results_fd,
+        "parent": os.getpid(),
+    }
+    program = (
+        f"import sys; sys.path[:] = {sys.path!r}; "
+        "from wlasl_tfrecord.decoder_pool.worker_main import main; "
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    environment = {
+        # What a shell sets for OpenCV would change frames, or print what is taken for a
+        # remark on the video: the same video gives the same bytes in every shell.
+        **{k: v for k, v in os.environ.items() if not k.startswith("OPENCV_")},
+        # Else each process starts a thread a core for matrices that it never has.
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "OPENCV_FFMPEG_LOGLEVEL": LOG_LEVEL,
+        # Frames of some megabytes come and go; giving them back to the kernel each
+        # time costs more than the resizing.
+        "MALLOC_MMAP_THRESHOLD_": str(2**26),
+        "MALLOC_TRIM_THRESHOLD_": str(2**26),
+        "MALLOC_TOP_PAD_": str(2**20),
+    }
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, json.dumps(settings)],
+            stdin=subprocess.PIPE,
+            pass_fds=(payload_fd, child_results_fd),
+            env=environment,
+            bufsize=0,
+            # Ctrl-C goes to a whole group of processes; what it means, we decide.
+            start_new_session=True,
+        )
+    except OSError:
+        results.close()
+        raise
+    finally:
+        os.close(child_results_fd)
+    return process, results

@@ -1,0 +1,249 @@
+"""Videos in, ranked glosses out.
+
+The model of a run meets the decoder of `bin/shard`, with the clip and the framing that
+it was trained on, so that it sees a video as it saw the shards.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wlasl_tfrecord.errors import ManifestError, VideoError
+from wlasl_tfrecord.video import decode
+from wlasl_tfrecord.video.files import (
+    VIDEO_SUFFIXES,
+    is_image_folder,
+    is_video_name,
+    list_folder,
+)
+
+if TYPE_CHECKING:
+    from wlasl_tfrecord.inference.trained_model import TrainedModel
+
+__all__ = [
+    "Failure",
+    "Prediction",
+    "check_options",
+    "find_videos",
+    "missing_videos",
+    "predict_videos",
+    "rank",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a model sees in one video.
+
+    Attributes:
+        path: The video.
+        glosses: The words, the most probable one first.
+        probabilities: How probable each of them is.
+        num_distinct_frames: Different frames that the model saw; below its T for a
+            short video.
+    """
+
+    path: Path
+    glosses: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    num_distinct_frames: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A video that became no clip.
+
+    Attributes:
+        path: The video.
+        reason: Why, in one line that begins with the file's name.
+    """
+
+    path: Path
+    reason: str
+
+
+def find_videos(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Lists the videos that a user names.
+
+    Args:
+        paths: Videos, folders of videos (not those below them), and folders of numbered
+            images without any, each of which is one video.
+
+    Returns:
+        Files as they were named, the videos of a folder by name.
+
+    Raises:
+        ManifestError: If a folder cannot be read or holds no video.
+    """
+    videos: list[Path] = []
+    for path in map(Path, paths):
+        if not path.is_dir():
+            # Whether it can be read shows when it is decoded.
+            videos.append(path)
+            continue
+        entries = list_folder(str(path))
+        # A picture beside videos is a picture.
+        has_videos = any(is_video_name(entry.name) for entry in entries)
+        if not has_videos and is_image_folder(str(path)):
+            videos.append(path)
+            continue
+        inside = [
+            Path(entry.path)
+            for entry in entries
+            if is_video_name(entry.name) or is_image_folder(entry.path)
+        ]
+        if not inside:
+            raise ManifestError(
+                f"no videos in {path}: no {', '.join(VIDEO_SUFFIXES)} and no folder of "
+                "numbered images"
+            )
+        videos.extend(inside)
+    return videos
+
+
+def missing_videos(videos: Iterable[Path]) -> list[Failure]:
+    """Gives the failures that show without a model: of videos that are not there."""
+    return [failure for failure in map(_out_of_reach, videos) if failure is not None]
+
+
+def check_options(
+    *, top: int, batch_size: int, start: int | None, stop: int | None
+) -> None:
+    """Refuses options of `predict_videos` that no video could make right.
+
+    Raises:
+        ValueError: If `top` or `batch_size` is below 1, `start` is below 0, or `stop`
+            is not behind it.
+    """
+    for name, value, least in (
+        ("top", top, 1),
+        ("batch_size", batch_size, 1),
+        ("start", start or 0, 0),
+    ):
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
+    if stop is not None and stop <= (start or 0):
+        raise ValueError(f"stop must be behind start, got {start or 0} and {stop}")
+
+
+def predict_videos(
+    model: "TrainedModel",
+    videos: Sequence[Path],
+    *,
+    top: int = 5,
+    batch_size: int = 8,
+    start: int | None = None,
+    stop: int | None = None,
+) -> Iterator[Prediction | Failure]:
+    """Ranks the glosses for each video.
+
+    Args:
+        model: What `trained_model.load_model` gave.
+        videos: Files, or folders of numbered images.
+        top: How many glosses to give; no more than the model knows.
+        batch_size: Clips that go through the network at once.
+        start: First frame of the sign in each video, from 0; None for the first.
+        stop: One past its last frame; None for "to the end".
+
+    Yields:
+        One result a video, in the order of `videos`.
+
+    Raises:
+        ValueError: If `check_options` refuses one.
+    """
+    check_options(top=top, batch_size=batch_size, start=start, stop=stop)
+
+    def read(path: Path) -> tuple[NDArray[np.uint8], int] | Failure:
+        try:
+            frames, source = decode.decode_clip(
+                path,
+                clip=model.info.clip,
+                framing=model.info.framing,
+                start=start,
+                stop=stop,
+                # The user counts the frames of this very file.
+                annotation_fps=None,
+            )
+        except VideoError as error:
+            return Failure(path=path, reason=str(error))
+        return frames, source.num_distinct_frames
+
+    with ThreadPoolExecutor() as pool:
+        # Decoding runs ahead by a batch, and no further: clips are megabytes.
+        waiting = iter(videos)
+        ahead = [
+            (path, pool.submit(read, path)) for path in islice(waiting, batch_size)
+        ]
+        while ahead:
+            batch, ahead = (
+                ahead,
+                [
+                    (path, pool.submit(read, path))
+                    for path in islice(waiting, batch_size)
+                ],
+            )
+            yield from _predict_batch(model, batch, top)
+
+
+def _out_of_reach(path: Path) -> Failure | None:
+    """Gives the failure of a path that leads nowhere, in the words of the decoder."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return Failure(path=path, reason=f"{path.name}: unreadable: {error.strerror}")
+    return None
+
+
+def _predict_batch(
+    model: "TrainedModel",
+    batch: Sequence[tuple[Path, Future[tuple[NDArray[np.uint8], int] | Failure]]],
+    top: int,
+) -> Iterator[Prediction | Failure]:
+    """Runs the network once for all videos of a batch that could be decoded."""
+    # Whoever has a model has Keras; to find videos, nobody should wait for it.
+    from wlasl_tfrecord.inference import trained_model
+
+    decoded = [(path, job.result()) for path, job in batch]
+    clips = [result[0] for _, result in decoded if not isinstance(result, Failure)]
+    rows = iter(trained_model.probabilities(model, np.stack(clips)) if clips else ())
+    for path, result in decoded:
+        if isinstance(result, Failure):
+            yield result
+            continue
+        glosses, shares = rank(next(rows), model.info.glosses, top)
+        yield Prediction(
+            path=path,
+            glosses=glosses,
+            probabilities=shares,
+            num_distinct_frames=result[1],
+        )
+
+
+def rank(
+    row: NDArray[np.float32], glosses: Sequence[str], top: int
+) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """Sorts the glosses of one clip by their probabilities.
+
+    Args:
+        row: float32 [num_classes].
+        glosses: The words, by label.
+        top: How many to give, at most.
+
+    Returns:
+        Glosses and probabilities, the highest first; of equals, the lower label first.
+
+    >>> rank(np.float32([0.2, 0.5, 0.3]), ("book", "drink", "go"), 2)[0]
+    ('drink', 'go')
+    """
+    order = np.argsort(-row, kind="stable")[:top]
+    return (
+        tuple(str(glosses[label]) for label in order),
+        tuple(float(row[label]) for label in order),
+    )

@@ -1,0 +1,118 @@
+"""A trained model, ready to be used anywhere: in float32, without cuDNN.
+
+What a GPU trained in 16 bits holds float32 weights all the same; only its layers are
+told to compute in 16 bits, which a CPU does slowly and TFLite not at all. So a model is
+loaded as the same layers with the same weights, computing in float32.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from wlasl_tfrecord.errors import TrainingError
+from wlasl_tfrecord.network import model_info, saving
+from wlasl_tfrecord.network.model_info import ModelInfo
+
+__all__ = ["TrainedModel", "load_model", "probabilities", "rebuild"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """A network, and what its inputs and outputs mean.
+
+    Attributes:
+        network: uint8 [B, T, H, W, 3] -> float32 [B, num_classes].
+        info: Glosses, clip and framing.
+        path: The file that it was loaded from.
+    """
+
+    network: keras.Model
+    info: ModelInfo
+    path: Path
+
+
+def load_model(run: str | os.PathLike[str]) -> TrainedModel:
+    """Loads the model of a run, computing in float32 whatever it was trained in.
+
+    Args:
+        run: A run folder, or a `.keras` or `.h5` file with its `model.json` beside it.
+
+    Raises:
+        TrainingError: If there is no model, it cannot be loaded, or it does not fit
+            its `model.json`.
+    """
+    info = model_info.read_model_info(run)
+    path = model_info.model_path(run)
+    network = saving.load_network(path)
+    wanted = ((None, *info.clip.shape), (None, len(info.glosses)))
+    found = (network.input_shape, network.output_shape)
+    if found != wanted:
+        raise TrainingError(
+            f"{path} maps {found[0]} to {found[1]}, its "
+            f"{model_info.MODEL_INFO_FILE} says {wanted[0]} to {wanted[1]}; they are "
+            "not of one training"
+        )
+    return TrainedModel(network=rebuild(network), info=info, path=path)
+
+
+def rebuild(network: keras.Model) -> keras.Model:
+    """Builds the same network with the same weights, computing in float32.
+
+    An LSTM is told not to use cuDNN, so that what is exported runs on a CPU.
+
+    Args:
+        network: A network of any dtype policy; not changed.
+    """
+    config = _portable(keras.saving.serialize_keras_object(network))
+    policy = keras.config.dtype_policy()
+    # The network as a whole takes the policy of the process, not one of its config.
+    keras.config.set_dtype_policy("float32")
+    try:
+        copy: Any = keras.saving.deserialize_keras_object(config)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    copy.set_weights(network.get_weights())
+    _without_cudnn(copy)
+    return copy
+
+
+def probabilities(model: TrainedModel, clips: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Runs a model on clips.
+
+    Args:
+        model: A trained model.
+        clips: uint8 [B, T, H, W, 3], RGB.
+
+    Returns:
+        float32 [B, num_classes]; each row sums to 1.
+    """
+    return np.asarray(model.network.predict_on_batch(clips))
+
+
+def _portable(config: Any) -> Any:
+    """Replaces 16-bit dtypes in a serialised network, at any depth."""
+    if isinstance(config, Mapping):
+        if config.get("class_name") == "DTypePolicy":
+            return {**config, "config": {"name": "float32"}}
+        changed = {key: _portable(value) for key, value in config.items()}
+        if changed.get("dtype") in ("float16", "bfloat16"):
+            changed["dtype"] = "float32"
+        return changed
+    if isinstance(config, list | tuple):
+        return type(config)(_portable(value) for value in config)
+    return config
+
+
+def _without_cudnn(network: keras.Model) -> None:
+    """Tells every LSTM, at any depth, to use no cuDNN; it is not in their config."""
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            _without_cudnn(layer)
+        elif hasattr(layer, "use_cudnn"):
+            layer.use_cudnn = False

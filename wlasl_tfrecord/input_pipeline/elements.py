@@ -1,0 +1,112 @@
+"""An element of the input: what comes with a batch, and in which form."""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+import tensorflow as tf
+
+from wlasl_tfrecord.input_pipeline.order import clip_seed
+from wlasl_tfrecord.shard_format.record_table import Records
+from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
+
+__all__ = [
+    "Batch",
+    "Features",
+    "batches_of_clips",
+    "describe",
+    "make_table",
+    "select",
+]
+
+
+class Batch(NamedTuple):
+    """Clips, of one replica or (as distributed values) of all.
+
+    Attributes:
+        inputs: uint8 [B, T, H, W, 3] frames, or float [B, T, D] features.
+        labels: int64 [B].
+        weights: float32 [B]; 0 for a clip that only fills the batch.
+        seeds: int64 [B, 2], of what is random about each clip.
+        records: int64 [B], the clips' places in their split.
+    """
+
+    inputs: tf.Tensor
+    labels: tf.Tensor
+    weights: tf.Tensor
+    seeds: tf.Tensor
+    records: tf.Tensor
+
+
+def batches_of_clips(clips: tf.data.Dataset) -> tf.data.Dataset:
+    """Turns what `input_fn(features="dict")` gives into batches for a step.
+
+    Names stay behind: strings cannot go to a GPU.
+    """
+    return clips.map(
+        lambda clip: Batch(
+            clip["frames"],
+            clip["label"],
+            clip["weight"],
+            clip["seed"],
+            clip["record"],
+        )
+    )
+
+
+Features = Literal["pair", "weighted", "dict", "keys"]
+
+Tensors = Mapping[str, tf.Tensor]
+
+
+def make_table(records: Records, folder: ShardFolder) -> dict[str, tf.Tensor]:
+    """Gives what the index says of each record, [N] each."""
+    labels = tf.constant(records.labels)
+    return {
+        "label": labels,
+        "video_id": tf.constant(records.video_ids),
+        "gloss": tf.gather(tf.constant(folder.glosses), labels),
+        "signer_id": tf.constant(records.signer_ids),
+        "num_distinct_frames": tf.constant(records.num_distinct_frames, tf.int64),
+    }
+
+
+def describe(batch: Tensors, table: Tensors, seed: int) -> dict[str, tf.Tensor]:
+    """Adds to a batch what is known of its clips.
+
+    Args:
+        batch: int64 [B] "record" and "epoch", and whatever else.
+        table: What `make_table` gave.
+        seed: The seed of the run.
+
+    Returns:
+        The batch, the table's values for it, and int64 [B, 2] "seed", for what the
+        device changes at random.
+    """
+    record = batch["record"]
+    described = {key: tf.gather(column, record) for key, column in table.items()}
+    seeds = clip_seed(seed, batch["epoch"], record)
+    return {**batch, **described, "seed": seeds}
+
+
+def select(batch: Tensors, features: Features, *, ragged: bool):
+    """Gives a batch the form that was asked for.
+
+    Args:
+        batch: The described batch, with its frames unless only keys were asked for.
+        features: See `dataset.input_fn`.
+        ragged: Whether a "pair" has to leave out clips of weight 0.
+    """
+    if features == "pair":
+        pair = batch["frames"], batch["label"]
+        if not ragged:
+            return pair
+        keep = batch["weight"] > 0
+        # The common case copies nothing.
+        return tf.cond(
+            tf.reduce_all(keep),
+            lambda: pair,
+            lambda: tuple(tf.boolean_mask(tensor, keep) for tensor in pair),
+        )
+    if features == "weighted":
+        return batch["frames"], batch["label"], batch["weight"]
+    return batch

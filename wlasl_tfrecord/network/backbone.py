@@ -1,0 +1,96 @@
+"""The blocks of a pretrained backbone, and which of them are trained.
+
+The backbone is all that the layer `features` is computed from.
+"""
+
+from collections.abc import Sequence
+
+import keras
+
+from wlasl_tfrecord.errors import TrainingError
+from wlasl_tfrecord.network.recipes import Recipe
+
+__all__ = [
+    "find_blocks",
+    "freeze_backbone",
+    "logits_model",
+    "unfreeze_blocks",
+]
+
+
+def logits_model(model: keras.Model, layer: str | None = None) -> keras.Model:
+    """Gives the part of a model that ends in its logits.
+
+    Args:
+        model: Ends in probabilities.
+        layer: Where to begin; by default at the input.
+
+    Returns:
+        A model on the same weights. Without a layer `logits`, the logarithm of the
+        probabilities, which softmax turns back into them.
+    """
+    names = {one.name for one in model.layers}
+    start = model.input if layer is None else model.get_layer(layer).output
+    if "logits" in names:
+        return keras.Model(start, model.get_layer("logits").output)
+    floor = keras.config.epsilon()
+    output = keras.ops.log(keras.ops.maximum(model.output, floor))
+    return keras.Model(start, output)
+
+
+# Their statistics stay those of the pretraining: a batch holds few different scenes.
+_KEPT = (keras.layers.BatchNormalization, keras.layers.Normalization)
+
+
+def find_blocks(model: keras.Model, recipe: Recipe) -> list[list[keras.layers.Layer]]:
+    """Groups the layers of the backbone as the recipe says, first to last.
+
+    Raises:
+        TrainingError: If the recipe does not say.
+    """
+    if recipe.backbone_blocks is None:
+        raise TrainingError(
+            f"{recipe.path} has no function backbone_blocks, so its backbone cannot be "
+            "trained block by block; add one, or train without --remat and with "
+            "--fine-tune-epochs 0"
+        )
+    return recipe.backbone_blocks(model)
+
+
+def freeze_backbone(model: keras.Model) -> None:
+    """Freezes everything that the layer `features` is computed from."""
+    for layer in _backbone(model).layers:
+        layer.trainable = False
+
+
+def unfreeze_blocks(
+    model: keras.Model,
+    blocks: Sequence[Sequence[keras.layers.Layer]],
+    num_blocks: int,
+) -> None:
+    """Frees the last blocks of the backbone, and freezes all else that it has.
+
+    Args:
+        model: The network; what comes behind the layer `features` is left alone.
+        blocks: What `find_blocks` gave. A layer that no block has stays frozen.
+        num_blocks: How many of them are trained, from the end. BatchNorm in them is
+            not.
+    """
+    freed = {
+        id(layer)
+        for block in blocks[-num_blocks:]
+        for holder in block
+        for layer in holder._flatten_layers()
+        if not isinstance(layer, _KEPT)
+    }
+    backbone = _backbone(model)
+    for layer in backbone.layers:
+        layer.trainable = True
+    # What holds a layer that is free must be so too, or Keras does not look into it.
+    for layer in backbone._flatten_layers(include_self=False):
+        if freed.isdisjoint(map(id, layer._flatten_layers())):
+            layer.trainable = False
+
+
+def _backbone(model: keras.Model) -> keras.Model:
+    return keras.Model(model.input, model.get_layer("features").output)

@@ -1,0 +1,134 @@
+"""What a saved model takes and gives: `model.json` beside it.
+
+Plain JSON, so that no TensorFlow is needed to ask.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wlasl_tfrecord.errors import TrainingError
+from wlasl_tfrecord.files import write_json
+from wlasl_tfrecord.shard_format.clips import ClipSpec, Framing
+
+__all__ = [
+    "MODEL_FILE",
+    "MODEL_FORMAT_VERSION",
+    "MODEL_INFO_FILE",
+    "ModelInfo",
+    "find_run",
+    "model_path",
+    "read_json",
+    "read_model_info",
+    "write_model_info",
+]
+
+MODEL_FILE = "model.keras"
+MODEL_INFO_FILE = "model.json"
+MODEL_FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """What a saved model's inputs and outputs mean; `model.json` beside it.
+
+    Attributes:
+        glosses: The words, by output.
+        clip: The shape of the clips that it takes.
+        framing: How frames were made to fit when it was trained.
+        recipe: Which file of `models/` built it, and the options it was given.
+    """
+
+    glosses: tuple[str, ...]
+    clip: ClipSpec
+    framing: Framing
+    recipe: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def write_model_info(run_dir: str | os.PathLike[str], info: ModelInfo) -> None:
+    """Writes `model.json` into a run folder.
+
+    Raises:
+        OutputError: If the folder cannot be written to.
+    """
+    value = {"format_version": MODEL_FORMAT_VERSION, **dataclasses.asdict(info)}
+    write_json(Path(run_dir) / MODEL_INFO_FILE, value)
+
+
+def model_path(run: str | os.PathLike[str]) -> Path:
+    """Gives the file of a run's model: in a run folder, or the one that is named."""
+    path = Path(run)
+    return path if path.suffix in (".keras", ".h5") else path / MODEL_FILE
+
+
+def read_model_info(run_dir: str | os.PathLike[str]) -> ModelInfo:
+    """Reads what the model of a run takes and gives.
+
+    Args:
+        run_dir: A run folder, or the path of the `.keras` or `.h5` file in it.
+
+    Raises:
+        TrainingError: If there is no finished model, or it is of a newer format.
+    """
+    model = model_path(run_dir)
+    path = model.with_name(MODEL_INFO_FILE)
+    for file in (path, model):
+        if not file.is_file():
+            raise TrainingError(
+                f"no trained model in {file.parent}: it has no {file.name}; run "
+                "bin/train first, or name another folder with --run"
+            )
+    raw = read_json(path)
+    try:
+        version = int(raw["format_version"])
+        if version > MODEL_FORMAT_VERSION:
+            raise TrainingError(
+                f"{path} has format {version}, this release reads up to "
+                f"{MODEL_FORMAT_VERSION}; update wlasl_tfrecord"
+            )
+        return ModelInfo(
+            glosses=tuple(raw["glosses"]),
+            clip=ClipSpec(**raw["clip"]),
+            framing=raw["framing"],
+            recipe=raw.get("recipe", {}),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise TrainingError(
+            f"{path} is damaged ({type(error).__name__}: {error}); train again"
+        ) from error
+
+
+def find_run(runs_dir: str | os.PathLike[str] = "runs") -> Path:
+    """Finds the newest run that has a model.
+
+    Args:
+        runs_dir: The folder of run folders.
+
+    Raises:
+        TrainingError: If there is none.
+    """
+    found = list(Path(runs_dir).glob(f"*/{MODEL_INFO_FILE}"))
+    if not found:
+        raise TrainingError(
+            f"no trained model under {os.fspath(runs_dir)}/; run bin/train first, or "
+            "name its folder with --run"
+        )
+    return max(found, key=lambda path: path.stat().st_mtime).parent
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Reads a JSON file of a run.
+
+    Raises:
+        TrainingError: If it cannot be read or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"cannot read {os.fspath(path)} ({error}); train again"
+        ) from error

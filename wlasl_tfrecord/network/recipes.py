@@ -1,0 +1,162 @@
+"""Recipes: plain files that each build one network, found by name or path.
+
+Nothing imports a network by name, so a user's own file is as good as one of ours:
+
+    def build_model(clip, num_classes, *, weights="imagenet", **options) -> keras.Model
+
+takes uint8 [B, T, H, W, 3] and gives float32 [B, num_classes] probabilities. Optional,
+and used where it is there: a layer `features` [B, T, D] where the pretrained part ends,
+a layer `logits` [B, num_classes], and `backbone_blocks(model)`, which groups the layers
+of the pretrained part, first to last.
+"""
+
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from wlasl_tfrecord.errors import RecipeError, WlaslError
+from wlasl_tfrecord.shard_format.clips import ClipSpec
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["DEFAULT_RECIPE", "Recipe", "find_recipe", "load_recipe", "recipe_paths"]
+
+DEFAULT_RECIPE = "mobilenetv2_lstm"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One file that builds a network.
+
+    Attributes:
+        name: The file's name without its suffix.
+        path: The file.
+        build_model: Its function of that name.
+        backbone_blocks: Its function of that name, if it has one.
+    """
+
+    name: str
+    path: Path
+    build_model: Callable[..., Any]
+    backbone_blocks: Callable[[Any], list[list[Any]]] | None
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The names of the options that `build_model` takes."""
+        return tuple(
+            name
+            for name, parameter in inspect.signature(
+                self.build_model
+            ).parameters.items()
+            if parameter.kind is parameter.KEYWORD_ONLY
+        )
+
+    @property
+    def takes_any_option(self) -> bool:
+        """Whether `build_model` has `**options`."""
+        parameters = inspect.signature(self.build_model).parameters.values()
+        return any(one.kind is one.VAR_KEYWORD for one in parameters)
+
+    def build(
+        self, clip: ClipSpec, num_classes: int, options: Mapping[str, Any]
+    ) -> "keras.Model":
+        """Builds the network and checks that it is one for these clips.
+
+        Args:
+            clip: The shape of one clip.
+            num_classes: How many glosses there are.
+            options: Passed on to `build_model`.
+
+        Raises:
+            RecipeError: If the recipe does not take an option, or gives something else
+                than a network from clips to classes.
+        """
+        unknown = sorted(set(options) - set(self.options))
+        if unknown and not self.takes_any_option:
+            raise RecipeError(
+                f"{self.path} takes no option {unknown[0]!r}; it takes "
+                f"{', '.join(self.options) or 'none'}"
+            )
+        try:
+            model = self.build_model(clip, num_classes, **options)
+        except WlaslError:
+            raise
+        except Exception as error:
+            raise RecipeError(
+                f"{self.path}: build_model failed ({type(error).__name__}: {error})"
+            ) from error
+        wanted = ((None, *clip.shape), (None, num_classes))
+        found = tuple(
+            getattr(model, name, None) for name in ("input_shape", "output_shape")
+        )
+        if found != wanted:
+            raise RecipeError(
+                f"{self.path}: build_model must map {wanted[0]} to {wanted[1]}, "
+                f"it maps {found[0]} to {found[1]}"
+            )
+        return model
+
+
+def recipe_paths() -> dict[str, Path]:
+    """Lists the recipes that come with the library, by name."""
+    package_dir = Path(__file__).resolve().parents[1]
+    # A wheel carries them inside the package, a checkout beside it.
+    for models_dir in (package_dir / "models", package_dir.parent / "models"):
+        paths = sorted(models_dir.glob("*.py"))
+        if paths:
+            return {path.stem: path for path in paths if path.stem != "__init__"}
+    return {}
+
+
+def find_recipe(name_or_path: str | os.PathLike[str]) -> Path:
+    """Finds the file of a recipe, without loading it.
+
+    Raises:
+        RecipeError: If there is no such recipe.
+    """
+    wanted = os.fspath(name_or_path)
+    known = recipe_paths()
+    path = known.get(wanted)
+    if path is None:
+        if not wanted.endswith(".py"):
+            raise RecipeError(
+                f"no model recipe {wanted!r}; known: {', '.join(known)}, or give the "
+                "path of a .py file"
+            )
+        path = Path(wanted)
+        if not path.is_file():
+            raise RecipeError(f"no model recipe at {wanted}; known: {', '.join(known)}")
+    return path
+
+
+def load_recipe(name_or_path: str | os.PathLike[str] = DEFAULT_RECIPE) -> Recipe:
+    """Loads a recipe by its name, or by the path of any Python file.
+
+    Raises:
+        RecipeError: If there is no such recipe, or the file has no `build_model`.
+    """
+    path = find_recipe(name_or_path)
+    module = ModuleType(f"_recipe_{path.stem}")
+    module.__file__ = str(path)
+    try:
+        # Not by an import: of a file that was edited within the second, to the same
+        # length, Python would take the bytecode that it compiled before.
+        exec(compile(path.read_bytes(), path, "exec"), module.__dict__)
+    except Exception as error:
+        raise RecipeError(
+            f"cannot load the recipe {path} ({type(error).__name__}: {error})"
+        ) from error
+    build_model = getattr(module, "build_model", None)
+    if not callable(build_model):
+        raise RecipeError(f"{path} is no recipe: it has no function build_model")
+    return Recipe(
+        name=path.stem,
+        path=path,
+        build_model=build_model,
+        backbone_blocks=getattr(module, "backbone_blocks", None),
+    )

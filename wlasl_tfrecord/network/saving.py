@@ -1,0 +1,187 @@
+"""The network of a run: built in a precision, and saved for any machine."""
+
+import json
+import os
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+from numpy.typing import NDArray
+
+from wlasl_tfrecord.errors import OutputError, RecipeError, TrainingError
+from wlasl_tfrecord.network import model_info
+from wlasl_tfrecord.network.recipes import Recipe
+from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
+
+__all__ = [
+    "build_model",
+    "load_network",
+    "read_variable",
+    "save_h5",
+    "save_model",
+    "write_h5",
+]
+
+
+def read_variable(variable: Any) -> NDArray[Any]:
+    """Copies the value of a variable of Keras or TensorFlow, replicated or not."""
+    value = getattr(variable, "value", variable)
+    value = variable if callable(value) else value
+    return np.copy(tf.convert_to_tensor(value).numpy())
+
+
+def build_model(
+    recipe: Recipe,
+    folder: ShardFolder,
+    options: Mapping[str, Any],
+    policy: str,
+) -> keras.Model:
+    """Builds the network in a precision, and leaves Keras's own setting alone."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        return recipe.build(folder.clip, folder.num_classes, options)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def save_model(
+    run_dir: Path,
+    model: keras.Model,
+    saved_model: keras.Model,
+    info: model_info.ModelInfo,
+    chief: bool,
+) -> None:
+    """Writes the model and what its inputs and outputs mean, whole or not at all."""
+    if not chief:
+        return
+    if saved_model is not model:
+        weights: Sequence[NDArray[Any]] = [read_variable(one) for one in model.weights]
+        saved_model.set_weights(weights)
+    aside = run_dir / f".{os.getpid()}.part.keras"
+    try:
+        saved_model.save(aside)
+        os.replace(aside, run_dir / model_info.MODEL_FILE)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {run_dir / model_info.MODEL_FILE} ({error.strerror}); free "
+            "some space, or choose another folder with --out"
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
+    model_info.write_model_info(run_dir, info)
+
+
+def load_network(path: Path) -> Any:
+    """Loads a model that was saved, as a Keras model.
+
+    Raises:
+        TrainingError: If it cannot be loaded.
+    """
+    try:
+        return keras.models.load_model(path, compile=False)
+    except Exception as error:  # a zip, HDF5 or JSON error, or one of a layer
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        way_out = _newer_keras(path) or "train again"
+        raise TrainingError(f"cannot load {path} ({reason}); {way_out}") from error
+
+
+def _newer_keras(path: Path) -> str | None:
+    """Says which Keras a model wants, if it was saved by a newer one than this."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            saved_by = json.loads(file.read("metadata.json"))["keras_version"]
+        numbers = [
+            [int(number) for number in version.split(".")[:2]]
+            for version in (saved_by, keras.__version__)
+        ]
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return None
+    if numbers[0] <= numbers[1]:
+        return None
+    return f"Keras {saved_by} saved it and this is {keras.__version__}; update Keras"
+
+
+def save_h5(
+    run_dir: Path,
+    recipe: Recipe,
+    folder: ShardFolder,
+    options: Mapping[str, Any],
+    say: Callable[[str], None],
+) -> None:
+    """Writes the best model once more, in Keras's older format."""
+    model = load_network(run_dir / model_info.MODEL_FILE)
+    unfold = None
+    if "fold_time" in recipe.options:
+        unfolded = {**options, "fold_time": False}
+        unfold = partial(build_model, recipe, folder, unfolded, "float32")
+    aside = run_dir / f".{os.getpid()}.part.h5"
+    try:
+        write_h5(model, aside, unfold)
+        os.replace(aside, run_dir / "model.h5")
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {run_dir / 'model.h5'} ({error.strerror or error}); free "
+            "some space, and give the same command again"
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
+    say(f"also wrote {run_dir / 'model.h5'}")
+
+
+def write_h5(
+    model: keras.Model, path: Path, unfold: Callable[[], keras.Model] | None
+) -> None:
+    """Writes a model in Keras's older format, and reads it back.
+
+    Args:
+        model: In float32.
+        path: The file.
+        unfold: Builds the same network of layers alone, which are all that the format
+            knows: a reshape of the batch, as folding time into it is, would not load
+            again. None if the model is such a network already.
+
+    Raises:
+        OSError: If it does not fit on the disk.
+        RecipeError: If the network has more than layers.
+    """
+    if unfold is not None:
+        weights = model.get_weights()
+        model = unfold()
+        model.set_weights(weights)
+    _check_room(path, model)
+    level = logging.get_verbosity()
+    # Keras would recommend its newer format, which is what was not asked for.
+    logging.set_verbosity(logging.ERROR)
+    try:
+        model.save(path)
+        keras.models.load_model(path, compile=False)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(
+            f"{model.name} cannot be written as h5, which holds layers only "
+            f"({str(error).splitlines()[0]}); use the .keras file, or give its recipe "
+            "an option fold_time that builds it without keras.ops"
+        ) from error
+    finally:
+        logging.set_verbosity(level)
+
+
+def _check_room(path: Path, model: keras.Model) -> None:
+    """Finds out whether a model's weights fit on the disk.
+
+    HDF5 ends the process with a segmentation fault where a write fails.
+
+    Raises:
+        OSError: If they do not.
+    """
+    num_bytes = sum(read_variable(one).nbytes for one in model.weights)
+    with open(path, "wb") as file:
+        if hasattr(os, "posix_fallocate"):  # macOS has none
+            # The half again and the mebibyte are for the names and HDF5's own tables.
+            os.posix_fallocate(file.fileno(), 0, num_bytes * 3 // 2 + 2**20)

@@ -1,0 +1,211 @@
+"""One clip as one proto: its keys and its bytes, made without TensorFlow.
+
+`raw` is a `tf.train.Example`, which TFDS reads too. `jpeg` and `png` are a
+`tf.train.SequenceExample` with the keys of MediaSequence, which DMVR, Scenic and the
+TensorFlow Model Garden read. The context keys are the same in both. `parsing` reads
+them back.
+
+Reference:
+    https://github.com/google-ai-edge/mediapipe/blob/master/mediapipe/util/sequence/README.md
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wlasl_tfrecord.shard_format.clips import ClipSource, ClipSpec
+from wlasl_tfrecord.shard_format.codecs import Codec
+from wlasl_tfrecord.shard_format.layout import DATASET_NAME
+from wlasl_tfrecord.shard_format.protobuf import (
+    Pieces,
+    Value,
+    encode_example,
+    encode_sequence_example,
+)
+
+__all__ = [
+    "CONTEXT_TYPES",
+    "FRAMES_KEY",
+    "ID_KEY",
+    "IMAGES_KEY",
+    "TIMES_KEY",
+    "ClipInfo",
+    "clip_pieces",
+    "context_shape",
+    "encode_clip",
+    "tfds_features",
+]
+
+# The frames of a raw record; uint8 [T, H, W, 3] in C order.
+FRAMES_KEY = "clip/frames"
+# The frames of a jpeg or png record; one encoded image a frame.
+IMAGES_KEY = "image/encoded"
+TIMES_KEY = "image/timestamp"
+# The instance, which the index names too.
+ID_KEY = "example/id"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipInfo:
+    """What a record says of a clip besides its frames.
+
+    Attributes:
+        video_id: The instance's id, unique in its split.
+        gloss: The word.
+        label: The word's index.
+        signer_id: Who signs; -1 if unknown.
+        source: Where the frames lie in their video.
+    """
+
+    video_id: str
+    gloss: str
+    label: int
+    signer_id: int
+    source: ClipSource
+
+
+def encode_clip(
+    info: ClipInfo, frames: bytes | Sequence[bytes], clip: ClipSpec, codec: Codec
+) -> bytes:
+    """Serialises one clip; see `clip_pieces`."""
+    return b"".join(clip_pieces(info, frames, clip, codec))
+
+
+def clip_pieces(
+    info: ClipInfo,
+    frames: bytes | memoryview | Sequence[bytes],
+    clip: ClipSpec,
+    codec: Codec,
+) -> Pieces:
+    """Serialises one clip, and copies no frames.
+
+    Args:
+        info: What to say of the clip.
+        frames: For `raw`, T * H * W * 3 bytes, RGB in C order; otherwise T encoded
+            images.
+        clip: The shape of the clip.
+        codec: How the frames are stored.
+
+    Returns:
+        The proto's bytes, one piece behind the other; the same for the same arguments.
+        The frames of `raw` are one of the pieces.
+
+    Raises:
+        ValueError: If the frames are not one clip of that shape.
+    """
+    context = _context(info, clip, codec)
+    times = info.source.frame_times_us
+    if isinstance(frames, bytes | memoryview):
+        if codec != "raw" or len(frames) != clip.num_bytes:
+            raise ValueError(
+                f"a {codec} clip of shape {clip.shape} cannot be {len(frames)} bytes"
+            )
+        return encode_example({**context, FRAMES_KEY: frames, TIMES_KEY: times})
+    if codec == "raw" or len(frames) != clip.num_frames:
+        raise ValueError(
+            f"a {codec} clip of shape {clip.shape} cannot be {len(frames)} images"
+        )
+    return encode_sequence_example(context, {IMAGES_KEY: frames, TIMES_KEY: times})
+
+
+def tfds_features(clip: ClipSpec, codec: Codec, num_classes: int) -> dict | None:
+    """Describes a raw record in the JSON form of TFDS's Feature message.
+
+    Args:
+        clip: The shape of the clips.
+        codec: How the frames are stored.
+        num_classes: How many glosses there are.
+
+    Returns:
+        The content of features.json; None for a SequenceExample, which TFDS cannot
+        parse.
+    """
+    if codec != "raw":
+        return None
+    package = "tensorflow_datasets.core.features"
+
+    def tensor(dtype: str, encoding: str, *shape: int) -> dict[str, Any]:
+        dimensions = {"dimensions": [str(size) for size in shape]} if shape else {}
+        return {
+            "pythonClassName": f"{package}.tensor_feature.Tensor",
+            "tensor": {"dtype": dtype, "encoding": encoding, "shape": dimensions},
+        }
+
+    features: dict[str, Any] = {
+        FRAMES_KEY: tensor("uint8", "bytes", *clip.shape),
+        TIMES_KEY: tensor("int64", "none", clip.num_frames),
+    }
+    for key, dtype in CONTEXT_TYPES.items():
+        features[key] = tensor(dtype, "none", *context_shape(key, clip))
+    features["clip/label/index"] = {
+        "pythonClassName": f"{package}.class_label_feature.ClassLabel",
+        "classLabel": {"numClasses": str(num_classes)},
+    }
+    return {
+        "pythonClassName": f"{package}.features_dict.FeaturesDict",
+        "featuresDict": {"features": features},
+    }
+
+
+# Key -> NumPy's name of its type, in the order of the keys.
+CONTEXT_TYPES: Mapping[str, str] = {
+    "clip/end/timestamp": "int64",
+    "clip/label/index": "int64",
+    # The same word under both names: DMVR asks for text, MediaSequence for string.
+    "clip/label/string": "string",
+    "clip/label/text": "string",
+    "clip/media_id": "string",
+    "clip/start/timestamp": "int64",
+    "example/dataset_name": "string",
+    ID_KEY: "string",
+    "image/channels": "int64",
+    "image/colorspace": "string",
+    "image/format": "string",
+    "image/frame_rate": "float32",
+    "image/height": "int64",
+    "image/width": "int64",
+    "wlasl/frame_indices": "int64",
+    "wlasl/num_distinct_frames": "int64",
+    "wlasl/range_rule": "string",
+    "wlasl/signer_id": "int64",
+    "wlasl/source/frame_rate": "float32",
+    "wlasl/source/num_frames": "int64",
+    "wlasl/source/sha256": "string",
+}
+
+
+def context_shape(key: str, clip: ClipSpec) -> list[int]:
+    """Gives the shape of a context feature: most have one value."""
+    return [clip.num_frames] if key == "wlasl/frame_indices" else []
+
+
+def _context(info: ClipInfo, clip: ClipSpec, codec: Codec) -> dict[str, Value]:
+    """Gives the values of the context, in the order of `CONTEXT_TYPES`."""
+    source = info.source
+    times = source.frame_times_us
+    # The rate of the stored frames, not of the video they were drawn from.
+    span_us = times[-1] - times[0]
+    rate = (len(times) - 1) * 1e6 / span_us if span_us else source.video_fps
+    return {
+        "clip/end/timestamp": round(source.sign.stop / source.video_fps * 1e6),
+        "clip/label/index": info.label,
+        "clip/label/string": info.gloss,
+        "clip/label/text": info.gloss,
+        "clip/media_id": info.video_id,
+        "clip/start/timestamp": round(source.sign.start / source.video_fps * 1e6),
+        "example/dataset_name": DATASET_NAME,
+        ID_KEY: info.video_id,
+        "image/channels": 3,
+        "image/colorspace": "RGB",
+        "image/format": codec.upper(),
+        "image/frame_rate": rate,
+        "image/height": clip.height,
+        "image/width": clip.width,
+        "wlasl/frame_indices": source.frame_indices,
+        "wlasl/num_distinct_frames": source.num_distinct_frames,
+        "wlasl/range_rule": source.sign.rule,
+        "wlasl/signer_id": info.signer_id,
+        "wlasl/source/frame_rate": source.video_fps,
+        "wlasl/source/num_frames": source.num_video_frames,
+        "wlasl/source/sha256": source.sha256,
+    }

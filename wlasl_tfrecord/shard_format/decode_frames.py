@@ -1,0 +1,76 @@
+"""The stored frames of clips, decoded by TensorFlow."""
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from wlasl_tfrecord.shard_format.clip_proto import FRAMES_KEY, IMAGES_KEY
+from wlasl_tfrecord.shard_format.clips import ClipSpec
+from wlasl_tfrecord.shard_format.codecs import Codec
+
+__all__ = [
+    "decode_encoded",
+    "decode_frames",
+    "encode_black",
+]
+
+
+def decode_frames(
+    parsed: Mapping[str, tf.Tensor], clip: ClipSpec, codec: Codec
+) -> tf.Tensor:
+    """Decodes the frames that `parse_clip` gave.
+
+    Args:
+        parsed: What `parse_clip` returned.
+        clip: The shape of the clip.
+        codec: How the frames are stored.
+
+    Returns:
+        uint8 [T, H, W, 3], RGB.
+    """
+    key = FRAMES_KEY if codec == "raw" else IMAGES_KEY
+    return decode_encoded(parsed[key], clip, codec)
+
+
+def decode_encoded(encoded: tf.Tensor, clip: ClipSpec, codec: Codec) -> tf.Tensor:
+    """Decodes the frames of one clip, or of a batch of them in one go.
+
+    Args:
+        encoded: For `raw`, string [] or [B]; otherwise string [T] or [B, T]. B has to
+            be known before any tensor is.
+        clip: The shape of the clips.
+        codec: How the frames are stored.
+
+    Returns:
+        uint8 [T, H, W, 3] or [B, T, H, W, 3], RGB.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If an image cannot be decoded, or the frames are
+            not of that shape.
+    """
+    if codec == "raw":
+        frames = tf.io.decode_raw(encoded, tf.uint8)
+        return tf.reshape(frames, [*encoded.shape, *clip.shape])
+    # One operation a frame takes 8 % less time than tf.map_fn with its list of tensors.
+    images = tf.unstack(tf.reshape(encoded, [-1]), encoded.shape.num_elements())
+    if codec == "png":
+        frames = [tf.io.decode_png(image, channels=3) for image in images]
+    else:
+        # The accurate inverse DCT is what every other reader of JPEG uses.
+        frames = [
+            tf.io.decode_jpeg(image, channels=3, dct_method="INTEGER_ACCURATE")
+            for image in images
+        ]
+    # Stacked, they have one shape: it is checked once.
+    stacked = tf.ensure_shape(tf.stack(frames), [len(images), *clip.shape[1:]])
+    return tf.reshape(stacked, [*encoded.shape[:-1], *clip.shape])
+
+
+def encode_black(clip: ClipSpec, codec: Codec) -> bytes | list[bytes]:
+    """Encodes a clip of zeros as its record would: bytes for `raw`, otherwise T."""
+    if codec == "raw":
+        return bytes(clip.num_bytes)
+    encode = tf.io.encode_png if codec == "png" else tf.io.encode_jpeg
+    with tf.init_scope():
+        image = encode(tf.zeros([clip.height, clip.width, 3], tf.uint8)).numpy()
+    return [image] * clip.num_frames

@@ -1,0 +1,147 @@
+"""One record as one clip: parsed and decoded by TensorFlow.
+
+`clip_proto` knows the keys, and writes what is read here.
+"""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from wlasl_tfrecord.shard_format.clip_proto import (
+    CONTEXT_TYPES,
+    FRAMES_KEY,
+    ID_KEY,
+    IMAGES_KEY,
+    TIMES_KEY,
+    context_shape,
+)
+from wlasl_tfrecord.shard_format.clips import ClipSpec
+from wlasl_tfrecord.shard_format.codecs import Codec
+
+__all__ = [
+    "FRAMES_KEY",
+    "ID_KEY",
+    "IMAGES_KEY",
+    "TIMES_KEY",
+    "context_features",
+    "parse_clip",
+    "parse_frames",
+    "read_record",
+]
+
+
+def parse_frames(
+    serialized: tf.Tensor, clip: ClipSpec, codec: Codec
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Takes the encoded frames out of a record, which may be damaged.
+
+    Args:
+        serialized: string [], a record; empty if it could not be read.
+        clip: The shape of the clips in the folder.
+        codec: How the folder stores frames.
+
+    Returns:
+        The frames, string [] for `raw` and string [T] otherwise; string [] the video
+        id; and bool [] whether the frames are as many bytes, or images, as a clip has.
+    """
+    text = tf.io.FixedLenFeature([], tf.string, default_value="")
+    if codec == "raw":
+        parsed = tf.io.parse_single_example(
+            serialized, {FRAMES_KEY: text, ID_KEY: text}
+        )
+        frames = parsed[FRAMES_KEY]
+        whole = tf.equal(tf.strings.length(frames), clip.num_bytes)
+        return frames, parsed[ID_KEY], whole
+    size = tf.io.FixedLenFeature([], tf.int64, default_value=0)
+    lists = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
+    context, parsed = tf.io.parse_single_sequence_example(
+        serialized,
+        context_features={"image/height": size, "image/width": size, ID_KEY: text},
+        sequence_features={IMAGES_KEY: lists},
+    )
+    images = parsed[IMAGES_KEY]
+    whole = (
+        tf.equal(tf.size(images), clip.num_frames)
+        & tf.equal(context["image/height"], clip.height)
+        & tf.equal(context["image/width"], clip.width)
+    )
+    padding = tf.maximum(clip.num_frames - tf.size(images), 0)
+    images = tf.pad(images, [[0, padding]], constant_values="")[: clip.num_frames]
+    return tf.ensure_shape(images, [clip.num_frames]), context[ID_KEY], whole
+
+
+def context_features(clip: ClipSpec) -> dict[str, tf.io.FixedLenFeature]:
+    """Gives the parsing specification of the context, alike in every codec."""
+    return {
+        key: tf.io.FixedLenFeature(context_shape(key, clip), tf.as_dtype(dtype))
+        for key, dtype in CONTEXT_TYPES.items()
+    }
+
+
+def parse_clip(
+    serialized: tf.Tensor,
+    clip: ClipSpec,
+    codec: Codec,
+    context_keys: Sequence[str] = ("clip/label/index",),
+) -> dict[str, tf.Tensor]:
+    """Parses one record; works eagerly and inside `Dataset.map`.
+
+    Args:
+        serialized: string [], one record.
+        clip: The shape of the clips in the folder.
+        codec: How the folder stores frames.
+        context_keys: Which keys of the context to give besides the frames.
+
+    Returns:
+        The context under its keys, and the still encoded frames: string [] under
+        `clip/frames` for `raw`, string [T] under `image/encoded` otherwise.
+
+    Raises:
+        KeyError: If a key is none of the context.
+        tf.errors.InvalidArgumentError: If the record lacks a key, or is no such proto.
+    """
+    known = context_features(clip)
+    wanted = {key: known[key] for key in context_keys}
+    if codec == "raw":
+        wanted[FRAMES_KEY] = tf.io.FixedLenFeature([], tf.string)
+        return tf.io.parse_single_example(serialized, wanted)
+    context, lists = tf.io.parse_single_sequence_example(
+        serialized,
+        context_features=wanted,
+        sequence_features={IMAGES_KEY: tf.io.FixedLenSequenceFeature([], tf.string)},
+    )
+    images = tf.ensure_shape(lists[IMAGES_KEY], [clip.num_frames])
+    return {**context, IMAGES_KEY: images}
+
+
+def read_record(
+    path: tf.Tensor, offset: tf.Tensor, *, or_empty: bool = False
+) -> tf.Tensor:
+    """Reads the record at an offset of a file; works eagerly and inside `Dataset.map`.
+
+    TensorFlow's reader checks the record's CRC. Without a buffer it reads straight into
+    the string; with one every byte is copied once more. `FixedLengthRecordDataset`
+    would come to the offset by reading all before it.
+
+    Args:
+        path: string [], a shard.
+        offset: int64 [], where the record starts, at its length field.
+        or_empty: Give an empty string in place of a damaged record.
+
+    Returns:
+        string [], the proto.
+
+    Raises:
+        tf.errors.DataLossError: If length or bytes do not fit their checksums.
+        tf.errors.InvalidArgumentError: If the file ends before the record starts.
+    """
+    variant = tf.raw_ops.TFRecordDatasetV2(
+        filenames=[path], compression_type="", buffer_size=0, byte_offsets=[offset]
+    )
+    spec = tf.TensorSpec([], tf.string)
+    # `take` leaves the records behind this one alone.
+    record = tf.data.experimental.from_variant(variant, spec).take(1)
+    if or_empty:
+        nothing = tf.data.Dataset.from_tensors("")
+        record = record.ignore_errors().concatenate(nothing).take(1)
+    return record.get_single_element()

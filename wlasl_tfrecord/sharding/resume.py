@@ -1,0 +1,249 @@
+"""The finished shards: what earlier runs left of a folder, whole and of use."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wlasl_tfrecord.errors import OutputError, ShardFolderError
+from wlasl_tfrecord.files import read_bytes
+from wlasl_tfrecord.shard_format import layout, shard_folder
+from wlasl_tfrecord.shard_format.layout import REPORT_FILE
+from wlasl_tfrecord.shard_format.shard_options import ShardOptions
+from wlasl_tfrecord.sharding.output_folder import WORK_DIR, unfinished_options
+from wlasl_tfrecord.sharding.plan import PlannedShard
+from wlasl_tfrecord.sharding.written_shard import (
+    Record,
+    WrittenShard,
+    is_intact,
+    load_state,
+    state_name,
+)
+
+__all__ = ["FinishedShards", "finished_shards", "known_shards"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedShards:
+    """What of a plan is there already.
+
+    Attributes:
+        shards: Name -> shard, for those that are there and whole.
+        work_files: The files of the working folder that they need: shards that are not
+            in their places yet, and notes that nothing else says.
+    """
+
+    shards: Mapping[str, WrittenShard]
+    work_files: frozenset[str]
+
+
+def known_shards(
+    root: str, options: ShardOptions, *, overwrite: bool
+) -> dict[str, WrittenShard]:
+    """Reads what a finished folder says of its shards.
+
+    Args:
+        root: The folder, which need not exist.
+        options: What decides the bytes.
+        overwrite: Whether it shall be written anew, whatever it holds.
+
+    Returns:
+        Name -> shard; none if the folder is not finished, or `overwrite` is set.
+
+    Raises:
+        OutputError: If the folder, or what an interrupted run has finished of it, was
+            written with other options; they are named. Or if it does not say with
+            which.
+    """
+    if overwrite:
+        return {}
+    is_finished = os.path.exists(os.path.join(root, layout.INDEX_FILE))
+    _check_interrupted_run(root, options, is_finished=is_finished)
+    return _previous_shards(root, options) if is_finished else {}
+
+
+def _check_interrupted_run(
+    root: str, options: ShardOptions, *, is_finished: bool
+) -> None:
+    """Refuses to drop what an interrupted run with other options has finished.
+
+    Raises:
+        OutputError: If there is such work; the options that differ are named.
+    """
+    changed = _changed(unfinished_options(root) or {}, options)
+    if changed:
+        way_out = (
+            f"use the same with --overwrite, or delete {os.path.join(root, WORK_DIR)}"
+            if is_finished
+            else "use the same, drop that work with --overwrite, or choose another "
+            "--out"
+        )
+        raise OutputError(
+            f"{root} holds the work of an interrupted run with other options: "
+            f"{changed}; {way_out}"
+        )
+
+
+def finished_shards(
+    root: str,
+    planned: Sequence[PlannedShard],
+    known: Mapping[str, WrittenShard],
+    *,
+    retry: bool,
+) -> FinishedShards:
+    """Finds the shards of a plan that an earlier run has finished.
+
+    One in which a video changed while it was written is none: what was planned is yet
+    to be tried.
+
+    Args:
+        root: The folder.
+        planned: All shards that it shall have.
+        known: What the folder itself says of its shards; see `known_shards`.
+        retry: Leave out shards in which a video failed in a way that need not repeat
+            itself.
+    """
+    again = {"changed", *(_UNLUCKY if retry else ())}
+    work_dir = os.path.join(root, WORK_DIR)
+    finished: dict[str, WrittenShard] = {}
+    work_files: set[str] = set()
+    for shard in planned:
+        note = state_name(shard.name)
+        # An interrupted run's own note comes first: it is newer.
+        noted = load_state(os.path.join(work_dir, note))
+        for state in filter(None, (noted, known.get(shard.name))):
+            if state.fingerprint != shard.fingerprint:
+                continue
+            files = {note} if state is noted else set[str]()
+            state = _only_of(state, shard)
+            # The place first: then one of the same name in the working folder, of
+            # another plan perhaps, is not what replaces it.
+            in_place = is_intact(os.path.join(root, shard.name), state)
+            is_whole = in_place or is_intact(os.path.join(work_dir, shard.name), state)
+            if is_whole and not _kinds(state) & again:
+                finished[shard.name] = state
+                work_files |= files if in_place else {*files, shard.name}
+                break
+    return FinishedShards(shards=finished, work_files=frozenset(work_files))
+
+
+def _only_of(state: WrittenShard, planned: PlannedShard) -> WrittenShard:
+    """Keeps the failures of one shard of those of the whole folder."""
+    ids = {task.instance.video_id for task in planned.tasks}
+    failures = {name: why for name, why in state.failures.items() if name in ids}
+    return dataclasses.replace(state, failures=failures)
+
+
+# Ways to fail that need not repeat themselves: another machine may have done better.
+_UNLUCKY = ("timeout", "crash", "out of memory")
+
+
+def _kinds(shard: WrittenShard) -> set[str]:
+    """Gives the ways in which videos of a shard failed."""
+    # A decoder's own reasons begin with the name of the file.
+    starts = (reason.split(": ")[:2] for reason in shard.failures.values())
+    return {kind for start in starts for kind in start}
+
+
+def _previous_shards(root: str, options: ShardOptions) -> dict[str, WrittenShard]:
+    """Reads what a finished folder says of its shards.
+
+    Raises:
+        OutputError: If it was written with other options, or does not say with which.
+    """
+    try:
+        report = json.loads(read_bytes(os.path.join(root, REPORT_FILE)))
+        _check_options(root, report["options"], options)
+        folder = shard_folder.load_folder(root, check_shards=False)
+        instances = {
+            (values["split"], values["video_id"]): values
+            for values in report["instances"]
+        }
+        failures = {
+            video_id: values["reason"]
+            for (_, video_id), values in instances.items()
+            if values.get("stage") == "decode"
+        }
+        shards: dict[str, WrittenShard] = {}
+        for split in folder.splits:
+            records = _records_by_shard(folder, split, instances)
+            for number, shard in enumerate(folder.shards[split]):
+                shards[shard.name] = WrittenShard(
+                    name=shard.name,
+                    fingerprint=report["shards"][shard.name],
+                    num_bytes=shard.num_bytes,
+                    records=tuple(records[number]),
+                    # Those of the whole folder; `_only_of` keeps this shard's.
+                    failures=failures,
+                )
+        for name in set(report["shards"]) - set(shards):
+            # Of a split in which no video could be decoded no file remains.
+            shards[name] = WrittenShard(
+                name=name,
+                fingerprint=report["shards"][name],
+                num_bytes=0,
+                records=(),
+                failures=failures,
+            )
+        return shards
+    except (OSError, ShardFolderError, KeyError, ValueError, TypeError) as error:
+        # Behind what is wrong a reader of the folder is told to run what runs here.
+        wrong = str(error).partition("; run bin/shard")[0]
+        raise OutputError(
+            f"{root} holds shards, but cannot be continued ({wrong}); write it anew "
+            "with --overwrite, or choose another --out"
+        ) from error
+
+
+def _records_by_shard(
+    folder: shard_folder.ShardFolder,
+    split: str,
+    instances: Mapping[tuple[str, str], Mapping[str, Any]],
+) -> list[list[Record]]:
+    """Joins the table of records of a split with the report."""
+    table = shard_folder.load_records(folder, split)
+    by_shard: list[list[Record]] = [[] for _ in folder.shards[split]]
+    for n, video_id in enumerate(table.video_ids):
+        values = instances[split, video_id]
+        by_shard[int(table.shard_indices[n])].append(
+            Record(
+                offset=int(table.offsets[n]),
+                num_bytes=int(table.num_bytes[n]),
+                crc=int(table.crcs[n]),
+                label=int(table.labels[n]),
+                video_id=video_id,
+                signer_id=int(table.signer_ids[n]),
+                num_distinct_frames=int(table.num_distinct_frames[n]),
+                range_rule=values["range_rule"],
+                num_video_frames=values["num_video_frames"],
+                notes=values.get("notes", ()),
+            )
+        )
+    return by_shard
+
+
+def _check_options(root: str, before: Mapping[str, Any], options: ShardOptions) -> None:
+    """Refuses to continue a folder with other options.
+
+    Raises:
+        OutputError: If one differs; it is named.
+    """
+    changed = _changed(before, options)
+    if changed:
+        raise OutputError(
+            f"{root} was written with other options: {changed}; use the same, write "
+            "it anew with --overwrite, or choose another --out"
+        )
+
+
+def _changed(before: Mapping[str, Any], options: ShardOptions) -> str:
+    """Names the options that differ, with both values."""
+    now = options.to_dict()
+    # What only one of them names follows from the codec, which is named itself.
+    return ", ".join(
+        f"{name} was {before[name]!r} and is {now[name]!r}"
+        for name in now
+        if name in before and before[name] != now[name]
+    )

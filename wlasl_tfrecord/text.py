@@ -1,0 +1,45 @@
+"""Text from outside: file names and values of annotations, shown on one line."""
+
+import os
+import unicodedata
+
+__all__ = [
+    "is_control",
+    "is_unicode",
+    "shown",
+    "text_of",
+]
+
+
+def is_control(character: str) -> bool:
+    """Says whether a character would break a line, or a terminal."""
+    return unicodedata.category(character) in ("Cc", "Zl", "Zp")
+
+
+def is_unicode(text: str) -> bool:
+    """Says whether a text can be stored: half a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shown(value: object) -> str:
+    """Shows a value of untrusted annotations on one line of bounded length."""
+    # Slicing first: the repr of a number of a million digits is an error.
+    try:
+        text = ascii(value[:80] if isinstance(value, str) else value)
+    except (ValueError, RecursionError):
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def text_of(name: str) -> str:
+    r"""Writes any file name as one line of valid Unicode; most stay as they are.
+
+    >>> text_of("caf\udce9 \n.mp4")
+    'caf\\xe9 \\n.mp4'
+    """
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(ascii(c)[1:-1] if is_control(c) else c for c in text)

@@ -1,0 +1,172 @@
+"""The choices of a training run, checked; readable without TensorFlow."""
+
+import dataclasses
+import json
+import math
+import operator
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from wlasl_tfrecord.network.recipes import DEFAULT_RECIPE
+from wlasl_tfrecord.training.schedules import SCHEDULES, Schedule
+
+__all__ = ["CROPS", "PRECISIONS", "Crop", "Precision", "TrainConfig", "changed_options"]
+
+Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
+# A run that a damaged record stopped goes on with more of them passed over.
+_MAY_CHANGE = ("max_bad_records",)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+Crop = Literal["auto", "input", "device"]
+CROPS: tuple[Crop, ...] = get_args(Crop)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """What decides the weights that a training ends with.
+
+    Attributes:
+        recipe: Name or path of the file that builds the network.
+        recipe_options: Passed to its `build_model` besides `weights`.
+        weights: Of the backbone: "imagenet", "none", or a path. With "none" there is
+            nothing to keep frozen, and the whole network is trained from the start.
+        epochs: Of the first phase.
+        batch_size: Clips in a global batch.
+        learning_rate: The peak, in the first phase.
+        schedule: How the rate goes on from there.
+        weight_decay: AdamW's, not on biases and normalisation.
+        label_smoothing: Share of the truth that goes to all glosses alike.
+        class_weights: Whether a clip counts more the rarer its gloss is.
+        patience: Epochs without a better validation before a phase ends.
+        plateau_patience: Epochs without a lower validation loss before "plateau"
+            halves the rate.
+        fine_tune_epochs: Of the second phase; 0 for none.
+        fine_tune_blocks: How many blocks of the backbone it trains, from the end.
+        fine_tune_learning_rate: Its peak.
+        precision: "auto", "float32", "mixed_float16" or "mixed_bfloat16".
+        accumulate: In how many parts a replica computes its batch.
+        remat: Whether to compute the backbone's blocks a second time for their
+            gradients, rather than to keep all that they made.
+        augment: Whether to change clips at random in training.
+        crop: Where clips are cropped at random: by the "input", on the "device", or
+            "auto", on GPUs. The crops are the same, pixels differ by rounding.
+        max_bad_records: Damaged records of a split to pass over, rather than to stop.
+        feature_cache: Whether a frozen backbone sees each clip and view only once.
+        feature_views: Augmented views of a clip in the cache.
+        seed: Of weights, order and augmentation, in [0, 2**31 - 1).
+        deterministic: Whether the same choices give the same bits; slower. It holds for
+            the whole process, and from then on.
+
+    Raises:
+        ValueError: If a value is out of its range.
+    """
+
+    recipe: str = DEFAULT_RECIPE
+    recipe_options: Mapping[str, Any] = field(default_factory=dict)
+    weights: str = "imagenet"
+    epochs: int = 60
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    schedule: Schedule = "cosine"
+    weight_decay: float = 0.01
+    label_smoothing: float = 0.1
+    class_weights: bool = False
+    patience: int = 20
+    plateau_patience: int = 5
+    fine_tune_epochs: int = 0
+    fine_tune_blocks: int = 4
+    fine_tune_learning_rate: float = 1e-4
+    precision: Precision = "auto"
+    accumulate: int = 1
+    remat: bool = False
+    augment: bool = True
+    crop: Crop = "auto"
+    max_bad_records: int = 0
+    feature_cache: bool = True
+    feature_views: int = 4
+    seed: int = 0
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        """Reject what cannot be trained with; keep the rest as JSON gives it back."""
+        for one in dataclasses.fields(self):
+            value = getattr(self, one.name)
+            convert, kind = _KINDS.get(one.type, (None, ""))
+            if convert is None:
+                continue
+            try:
+                object.__setattr__(self, one.name, convert(value))
+            except (TypeError, ValueError):
+                raise ValueError(f"{one.name} must be {kind}, got {value!r}") from None
+        for name in ("epochs", "batch_size", "patience", "plateau_patience"):
+            _check(name, getattr(self, name), 1)
+        for name in ("accumulate", "feature_views", "fine_tune_blocks"):
+            _check(name, getattr(self, name), 1)
+        for name in ("fine_tune_epochs", "max_bad_records"):
+            _check(name, getattr(self, name), 0)
+        # The second phase has the seed above this one.
+        if not 0 <= self.seed < 2**31 - 1:
+            raise ValueError(f"seed must be in [0, 2**31 - 1), got {self.seed}")
+        for name in ("learning_rate", "fine_tune_learning_rate"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(
+                f"weight_decay must be at least 0, got {self.weight_decay}"
+            )
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(
+                f"label_smoothing must be in [0, 1), got {self.label_smoothing}"
+            )
+        if self.schedule not in SCHEDULES:
+            raise ValueError(
+                f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}"
+            )
+        for name, known in (("precision", PRECISIONS), ("crop", CROPS)):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(known)}, got "
+                    f"{getattr(self, name)!r}"
+                )
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether the backbone starts with weights worth keeping."""
+        return self.weights != "none"
+
+
+def changed_options(old: TrainConfig, new: TrainConfig) -> list[str]:
+    """Names the options that make a run another one than it was."""
+    stored = dataclasses.asdict(old)
+    return [
+        f"{name} {stored[name]}, not {value}"
+        for name, value in dataclasses.asdict(new).items()
+        if stored[name] != value and name not in _MAY_CHANGE
+    ]
+
+
+def _truth(value: object) -> bool:
+    if value not in (True, False):
+        raise TypeError
+    return bool(value)
+
+
+def _json_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(dict(options)))
+
+
+# A field's type -> what makes Python's own value of one of NumPy or pathlib, and what
+# it is called where it cannot.
+_KINDS: Mapping[Any, tuple[Callable[[Any], Any], str]] = {
+    int: (operator.index, "a whole number"),
+    float: (float, "a number"),
+    str: (os.fspath, "text or a path"),
+    bool: (_truth, "True or False"),
+    Mapping[str, Any]: (_json_options, "names and values as JSON has them"),
+}
+
+
+def _check(name: str, value: int, lowest: int) -> None:
+    if value < lowest:
+        raise ValueError(f"{name} must be at least {lowest}, got {value}")

@@ -1,0 +1,173 @@
+"""What a run was started with: `config.json` in its folder, written once."""
+
+import dataclasses
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import wlasl_tfrecord
+from wlasl_tfrecord import files
+from wlasl_tfrecord.errors import TrainingError
+from wlasl_tfrecord.network import model_info
+from wlasl_tfrecord.network.recipes import Recipe
+from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
+from wlasl_tfrecord.training import run_folder
+from wlasl_tfrecord.training.config import TrainConfig, changed_options
+
+__all__ = ["RunConfig", "check_same_run", "read_run_config", "write_run_config"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What a run was started with, as far as going on with it depends on it.
+
+    Attributes:
+        training: The choices.
+        data: The shard folder; it may have moved since.
+        index_sha256: Split -> checksum of its index, which covers every record.
+        recipe_sha256: Of the recipe's file; None in runs of before it was kept.
+    """
+
+    training: TrainConfig
+    data: str
+    index_sha256: Mapping[str, str]
+    recipe_sha256: str | None
+
+
+def read_run_config(run_dir: str | os.PathLike[str]) -> RunConfig:
+    """Reads what a run was started with.
+
+    Raises:
+        TrainingError: If the folder holds no run, or one that cannot be read.
+    """
+    path = Path(run_dir) / run_folder.CONFIG_FILE
+    if not path.is_file():
+        raise TrainingError(
+            f"no run to go on with in {os.fspath(run_dir)}: it has no "
+            f"{run_folder.CONFIG_FILE}; start one with --out"
+        )
+    stored = model_info.read_json(path)
+    try:
+        data, sha256 = stored["data"], stored["index_sha256"]
+        if not isinstance(data, str):
+            raise TypeError(f"data is {data!r}")
+        if not isinstance(sha256, dict):
+            raise TypeError(f"index_sha256 is {sha256!r}")
+        return RunConfig(
+            training=TrainConfig(**stored["training"]),
+            data=data,
+            index_sha256=sha256,
+            recipe_sha256=stored.get("recipe_sha256"),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise TrainingError(
+            f"{path} is damaged or of another release ({type(error).__name__}: "
+            f"{error}); train again with another --out"
+        ) from error
+
+
+def check_same_run(
+    run_dir: Path,
+    stored: RunConfig,
+    config: TrainConfig,
+    folder: ShardFolder,
+    recipe: Recipe,
+) -> None:
+    """Refuses to go on with a run on other choices, shards or another network.
+
+    Raises:
+        TrainingError: If anything differs; it names what.
+    """
+    changed = changed_options(stored.training, config)
+    if dict(stored.index_sha256) != dict(folder.index_sha256):
+        same_place = _place(folder) == stored.data
+        changed.append(
+            f"the shards in {stored.data} were rewritten since"
+            if same_place
+            else f"data {stored.data}, not {_place(folder)}, which holds other clips"
+        )
+    if changed:
+        raise TrainingError(
+            f"{run_dir} holds a run with other options ({'; '.join(changed)}); "
+            "give the same ones to go on with it, or another --out"
+        )
+    if stored.recipe_sha256 not in (None, _recipe_sha256(recipe)):
+        raise TrainingError(
+            f"{recipe.path} has changed since {run_dir} was started with it; put it "
+            "back to go on, or train again with another --out"
+        )
+
+
+def write_run_config(
+    run_dir: Path,
+    config: TrainConfig,
+    folder: ShardFolder,
+    recipe: Recipe,
+    num_replicas: int,
+) -> None:
+    """Describes a new run in its folder.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    value: dict[str, Any] = {
+        "training": dataclasses.asdict(config),
+        "data": _place(folder),
+        "index_sha256": dict(folder.index_sha256),
+        "recipe_sha256": _recipe_sha256(recipe),
+        "command_line": sys.argv,
+        "num_replicas": num_replicas,
+        "versions": {
+            "wlasl_tfrecord": wlasl_tfrecord.__version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+            "python": sys.version.split()[0],
+        },
+        "git_revision": _git_revision(Path(__file__)),
+    }
+    files.write_json(run_dir / run_folder.CONFIG_FILE, value)
+
+
+def _place(folder: ShardFolder) -> str:
+    """Names a shard folder so that it is found from anywhere."""
+    if "://" in folder.directory:
+        return folder.directory
+    return os.path.abspath(folder.directory)
+
+
+def _recipe_sha256(recipe: Recipe) -> str:
+    return hashlib.sha256(recipe.path.read_bytes()).hexdigest()
+
+
+def _git_revision(file: Path) -> str | None:
+    """Gives the commit of the checkout that a file belongs to, if it does to one.
+
+    A checkout that the file merely lies in, as an installed package does in a virtual
+    environment within somebody's project, says nothing about it.
+    """
+    try:
+        for command in (
+            ["git", "ls-files", "--error-unmatch", "--", file.name],
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+        ):
+            found = subprocess.run(
+                command,
+                cwd=file.parent,
+                capture_output=True,
+                text=True,
+                timeout=10,
+                check=True,
+            )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()

@@ -1,0 +1,97 @@
+"""The content of a video: the bytes of a file, or of the images of a folder."""
+
+import hashlib
+import os
+import re
+import stat
+import threading
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+
+from wlasl_tfrecord.errors import VideoError
+from wlasl_tfrecord.video.files import IMAGE_SUFFIXES
+
+__all__ = ["image_files", "open_file", "sha256_of", "sha256_of_file"]
+
+_READ_BYTES = 1 << 20
+
+
+def sha256_of(
+    path: str | os.PathLike[str], given_up: threading.Event | None = None
+) -> str:
+    """Gives the digest of a video file, or of all images of a folder, in hex.
+
+    Args:
+        path: The file or folder.
+        given_up: Set from another thread, it ends this within a mebibyte.
+
+    Raises:
+        CancelledError: If `given_up` was set.
+        VideoError: If it is neither.
+        OSError: If it cannot be read.
+    """
+    if not os.path.isdir(path):
+        with open_file(path) as descriptor:
+            return sha256_of_file(descriptor, given_up)
+    digest = hashlib.sha256()
+    for image_path in image_files(path):
+        with open_file(image_path) as descriptor:
+            digest.update(bytes.fromhex(sha256_of_file(descriptor, given_up)))
+    return digest.hexdigest()
+
+
+def sha256_of_file(descriptor: int, given_up: threading.Event | None = None) -> str:
+    """Gives the digest of an open file, in hex; see `sha256_of`."""
+    digest = hashlib.sha256()
+    while data := os.read(descriptor, _READ_BYTES):
+        if given_up is not None and given_up.is_set():
+            raise CancelledError
+        digest.update(data)
+    return digest.hexdigest()
+
+
+@contextmanager
+def open_file(path: str | os.PathLike[str]) -> Iterator[int]:
+    """Opens a file for reading, and nothing that could block or never end.
+
+    Raises:
+        VideoError: If it is a pipe, a device or a folder.
+        OSError: If it cannot be opened.
+    """
+    # Without O_NONBLOCK the opening of a pipe waits until somebody writes to it.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise VideoError("unreadable: not a regular file")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def image_files(directory: str | os.PathLike[str]) -> list[str]:
+    """Lists the numbered images of a folder, in the order of their numbers.
+
+    The number is the last one in the name: `cam2_0010.jpg` is image 10.
+
+    Raises:
+        VideoError: If there are none, or two of the same number.
+        OSError: If the folder cannot be read.
+    """
+    numbered: dict[int, str] = {}
+    for name in sorted(os.listdir(directory)):
+        stem, suffix = os.path.splitext(name)
+        numbers = re.findall(r"[0-9]+", stem)
+        if name.startswith(".") or suffix.lower() not in IMAGE_SUFFIXES or not numbers:
+            continue
+        # The ten last digits: nobody's folder holds more, and int() refuses 4,300.
+        number = int(numbers[-1][-10:])
+        if number in numbered:
+            raise VideoError(
+                f"unreadable: two images have the number {number}, "
+                f"{os.path.basename(numbered[number])} and {name}"
+            )
+        numbered[number] = os.path.join(directory, name)
+    if not numbered:
+        raise VideoError("too short: the folder holds no numbered images")
+    return [numbered[number] for number in sorted(numbered)]

@@ -1,0 +1,72 @@
+"""A decoder's remarks: what FFmpeg says of a damaged video that still gives a clip.
+
+It conceals what it cannot read and goes on, so that a video with flipped bits gives as
+many frames as a whole one. Its log tells them apart: not one of 212 real clips makes it
+name an error, and one flipped bit in most of them does.
+"""
+
+import ctypes
+import fcntl
+import os
+import re
+import resource
+
+from wlasl_tfrecord.files import nameless_file
+from wlasl_tfrecord.shard_format.clips import ClipSource
+
+__all__ = ["LOG_LEVEL", "damage_notes", "listen", "take_remarks"]
+
+# FFmpeg's AV_LOG_ERROR, as OpenCV takes it from OPENCV_FFMPEG_LOGLEVEL at its start.
+LOG_LEVEL = "16"
+
+# More of them say nothing more.
+_MAX_BYTES = 1 << 16
+
+# Headers count up to 3 frames too many.
+_MAX_EXTRA_FRAMES = 3
+
+
+def listen() -> int:
+    """Sends what this process prints to a file that only it has, and gives that.
+
+    FFmpeg is a part of OpenCV's library, and its log goes nowhere but there.
+    """
+    log = nameless_file(0)
+    # Whatever was taken out of it before, the next remark comes to its end.
+    fcntl.fcntl(log, fcntl.F_SETFL, os.O_APPEND)
+    # Python ignores the signal for files that may not grow; then nothing is written.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_MAX_BYTES, _MAX_BYTES))
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    return log
+
+
+def take_remarks(log: int) -> list[str]:
+    """Takes what was printed since the last time, by lines."""
+    # C's own buffer comes first: what is printed to a file waits in it.
+    ctypes.CDLL(None).fflush(None)
+    text = os.pread(log, _MAX_BYTES, 0).decode("utf-8", "replace")
+    os.ftruncate(log, 0)
+    # `[OPENCV:FFMPEG:16] ` or `[h264 @ 0x55d0c0] `; addresses differ from run to run.
+    lines = [re.sub(r"^(\[[^\]]*\] *)+", "", line) for line in text.splitlines()]
+    return [" ".join(line.split()) for line in lines if line.strip()]
+
+
+def damage_notes(source: ClipSource, remarks: list[str]) -> list[str]:
+    """Says what speaks for a video being damaged that gave a clip.
+
+    Args:
+        source: Where the clip's frames lie in the video.
+        remarks: What FFmpeg said while it was decoded.
+
+    Returns:
+        A line each; none for a video that is probably whole.
+    """
+    notes = []
+    decoded, promised = source.num_video_frames, source.num_promised_frames
+    if promised - decoded > max(_MAX_EXTRA_FRAMES, promised // 10):
+        notes.append(f"decoded {decoded:,} of {promised:,} promised frames")
+    if remarks:
+        first = remarks[0][:100]
+        notes.append(f"{len(remarks):,} errors while decoding, the first: {first}")
+    return notes
