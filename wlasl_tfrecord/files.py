@@ -4,6 +4,8 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +15,16 @@ from wlasl_tfrecord.errors import OutputError
 __all__ = [
     "existing_place",
     "file_sizes",
+    "free_bytes",
     "join_path",
     "locked",
     "nameless_file",
     "num_cores",
+    "output_errors",
     "read_bytes",
     "write_json",
     "write_whole",
+    "written_whole",
 ]
 
 
@@ -115,6 +120,60 @@ def num_cores() -> int:
     return os.cpu_count() or 1
 
 
+def free_bytes(path: str | os.PathLike[str]) -> int:
+    """Returns the free space where a path lies, or will lie, in bytes.
+
+    Raises:
+        OSError: If the file system does not tell.
+    """
+    return shutil.disk_usage(existing_place(path)).free
+
+
+@contextlib.contextmanager
+def written_whole(
+    path: str | os.PathLike[str],
+    *,
+    way_out: str | None = None,
+    aside_dir: str | os.PathLike[str] | None = None,
+    sync: bool = True,
+) -> Iterator[Path]:
+    """Yields a path to write to, which is renamed to `path` at the end.
+
+    After an exception or a kill `path` is what it was before. All files of the library
+    are written in this way, so that no reader ever sees half of one.
+
+    Args:
+        path: The file; what lies there is replaced.
+        way_out: What the user can do if it cannot be written; None leaves the OSError
+            of the system as it is.
+        aside_dir: The folder to write in, on the same file system; by default that of
+            `path`. The name there begins with a dot and holds ".part".
+        sync: Whether to wait until the content is on the disk. Without that a power
+            cut may leave an empty file.
+
+    Raises:
+        OutputError: If it cannot be written, and `way_out` is given.
+        OSError: The same without `way_out`.
+    """
+    path = Path(path)
+    directory = path.parent if aside_dir is None else Path(aside_dir)
+    # Workers of several machines may share a disk: a process number is not enough.
+    owner = f"{socket.gethostname()}.{os.getpid()}"
+    # The end of the name stays: Keras chooses a format by it.
+    aside = directory / f".{owner}.part.{path.name}"
+    told = output_errors(path, way_out) if way_out else contextlib.nullcontext()
+    with told:
+        try:
+            yield aside
+            if sync:
+                with open(aside, "rb") as file:
+                    os.fsync(file.fileno())
+            os.replace(aside, path)
+        finally:
+            with contextlib.suppress(OSError):
+                aside.unlink(missing_ok=True)
+
+
 def write_json(path: str | os.PathLike[str], value: object) -> None:
     """Writes a JSON file, whole or not at all.
 
@@ -126,26 +185,30 @@ def write_json(path: str | os.PathLike[str], value: object) -> None:
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Writes a file beside its place and renames it, so that no half is ever seen.
+    """Writes a file, whole or not at all, and makes its folder.
 
     Raises:
         OutputError: If it cannot be written.
     """
-    path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    way_out = "free some space, or choose another folder with --out"
+    with output_errors(path, way_out):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path, way_out=way_out) as aside:
+        aside.write_bytes(content)
+
+
+@contextlib.contextmanager
+def output_errors(path: str | os.PathLike[str], way_out: str) -> Iterator[None]:
+    """Turns an error of the system into one line: the place, the reason, the way out.
+
+    Raises:
+        OutputError: Instead of an OSError.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(aside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
+        yield
     except OSError as error:
-        with contextlib.suppress(OSError):
-            aside.unlink()
         raise OutputError(
-            f"cannot write {path} ({error.strerror}); free some space, or choose "
-            "another folder with --out"
+            f"cannot write {os.fspath(path)} ({error.strerror or error}); {way_out}"
         ) from error
 
 

@@ -7,6 +7,7 @@ __all__ = [
     "is_control",
     "is_unicode",
     "shown",
+    "size_text",
     "text_of",
 ]
 
@@ -43,3 +44,17 @@ def text_of(name: str) -> str:
     """
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return "".join(ascii(c)[1:-1] if is_control(c) else c for c in text)
+
+
+def size_text(num_bytes: int) -> str:
+    """Shows a number of bytes in the unit that leaves one to four digits.
+
+    >>> size_text(900), size_text(3 * 2**20), size_text(5_000_000_000)
+    ('900 B', '3.0 MiB', '4.7 GiB')
+    """
+    size = float(num_bytes)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"

@@ -200,7 +200,7 @@ def service():
 
 @pytest.mark.parametrize("order", ["shuffled", "sequential"])
 def test_tf_data_service_delivers_the_same_batches(shards, service, order):
-    dataset = input_fn(shards, "train", 4, num_epochs=2, features="dict", order=order)
+    dataset = input_fn(shards, "train", 4, num_epochs=2, element="dict", order=order)
     distributed = dataset.apply(
         tf.data.experimental.service.distribute("parallel_epochs", service)
     )
@@ -222,7 +222,7 @@ with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
     ])
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 history = model.fit(input_fn("shards", "train", 4), epochs=2, verbose=0,
-                    validation_data=input_fn("shards", "val", 4, features="weighted"))
+                    validation_data=input_fn("shards", "val", 4, element="weighted"))
 print(len(history.history["val_loss"]))
 """
     assert run(code, shards.parent).splitlines()[-1] == "2"

@@ -49,7 +49,7 @@ def test_an_element_is_a_pair_of_frames_and_labels(shards):
 @pytest.mark.parametrize("codec", ["raw", "png", "jpeg"])
 def test_pixels_are_those_that_were_written(write_folder, tmp_path, codec):
     folder = write_folder(tmp_path / codec, {"val": 5}, codec=codec)
-    batches = arrays(input_fn(folder, "val", 2, features="dict"))
+    batches = arrays(input_fn(folder, "val", 2, element="dict"))
     frames = np.concatenate([b["frames"] for b in batches]).astype(int)
     for number in range(5):
         drawn = drawn_frames(number, SHAPE).astype(int)
@@ -64,7 +64,7 @@ def test_pixels_are_those_that_were_written(write_folder, tmp_path, codec):
 
 
 def test_each_clip_comes_with_what_the_index_says_of_it(shards):
-    batch = arrays(input_fn(shards, "train", NUM_TRAIN, features="dict"))[0]
+    batch = arrays(input_fn(shards, "train", NUM_TRAIN, element="dict"))[0]
     glosses = np.array([b"book", b"drink", b"computer"])
     for place, record in enumerate(batch["record"]):
         assert batch["video_id"][place] == f"train{record:05d}".encode()
@@ -77,22 +77,22 @@ def test_each_clip_comes_with_what_the_index_says_of_it(shards):
 
 
 def test_frames_belong_to_their_record(shards):
-    batches = arrays(input_fn(shards, "train", 4, augment=False, features="dict"))
+    batches = arrays(input_fn(shards, "train", 4, augment=False, element="dict"))
     for batch in batches:
         for record, frames in zip(batch["record"], batch["frames"]):
             np.testing.assert_array_equal(frames, drawn_frames(int(record), SHAPE))
 
 
 def test_keys_are_the_dict_without_frames(shards):
-    full = arrays(input_fn(shards, "train", 4, num_epochs=2, features="dict"))
-    keys = arrays(input_fn(shards, "train", 4, num_epochs=2, features="keys"))
+    full = arrays(input_fn(shards, "train", 4, num_epochs=2, element="dict"))
+    keys = arrays(input_fn(shards, "train", 4, num_epochs=2, element="keys"))
     for batch in full:
         del batch["frames"]
     assert_same(full, keys)
 
 
 def test_each_epoch_holds_every_clip_once(shards):
-    batches = ids(input_fn(shards, "train", 1, num_epochs=3, features="keys"))
+    batches = ids(input_fn(shards, "train", 1, num_epochs=3, element="keys"))
     flat = [i for batch in batches for i in batch]
     epochs = [flat[e * NUM_TRAIN : (e + 1) * NUM_TRAIN] for e in range(3)]
     for epoch in epochs:
@@ -103,7 +103,7 @@ def test_each_epoch_holds_every_clip_once(shards):
 def test_the_batches_are_pinned(shards):
     # A run resumes by its step alone. Another value here means that a run interrupted
     # under an older release would go on with other clips: say so in CHANGELOG.md.
-    batches = ids(input_fn(shards, "train", 4, seed=7, num_epochs=2, features="keys"))
+    batches = ids(input_fn(shards, "train", 4, seed=7, num_epochs=2, element="keys"))
     assert [[int(i[-5:]) for i in batch] for batch in batches] == [
         [12, 6, 3, 8],
         [11, 0, 1, 2],
@@ -185,7 +185,7 @@ def test_evaluation_is_in_order_with_a_short_last_batch(shards):
 
 
 def test_evaluation_pads_with_clips_of_no_weight(shards):
-    batches = arrays(input_fn(shards, "val", 4, features="weighted"))
+    batches = arrays(input_fn(shards, "val", 4, element="weighted"))
     assert [frames.shape for frames, _, _ in batches] == [(4, *SHAPE)] * 2
     assert [list(w) for _, _, w in batches] == [[1, 1, 1, 1], [1, 0, 0, 0]]
 
@@ -194,7 +194,7 @@ def test_a_batch_may_be_larger_than_the_split_in_evaluation(shards):
     (frames, _), *rest = arrays(input_fn(shards, "val", 100))
     assert len(frames) == NUM_VAL
     assert not rest
-    _, _, weights = next(iter(input_fn(shards, "val", 100, features="weighted")))
+    _, _, weights = next(iter(input_fn(shards, "val", 100, element="weighted")))
     assert weights.numpy().sum() == NUM_VAL
 
 
@@ -225,19 +225,19 @@ def test_training_augments_unless_refused(shards):
 
 
 def test_a_second_iteration_has_another_order_and_every_clip(shards):
-    dataset = input_fn(shards, "train", 1, features="keys")
+    dataset = input_fn(shards, "train", 1, element="keys")
     runs = [ids(dataset) for _ in range(4)]
     assert len({str(run) for run in runs}) == 4
     everything = [[f"train{n:05d}"] for n in range(NUM_TRAIN)]
     assert all(sorted(run) == everything for run in runs)
-    again = input_fn(shards, "train", 1, features="keys")
+    again = input_fn(shards, "train", 1, element="keys")
     assert [ids(again) for _ in range(4)] == runs
 
 
 def test_no_iteration_depends_on_the_seed_of_the_process(shards):
     def iterations(seed):
         tf.random.set_seed(seed)
-        dataset = input_fn(shards, "train", 1, features="keys", seed=5)
+        dataset = input_fn(shards, "train", 1, element="keys", seed=5)
         return [ids(dataset) for _ in range(3)]
 
     assert iterations(1) == iterations(2)
@@ -254,7 +254,7 @@ def test_evaluation_is_the_same_in_each_iteration(shards):
 )
 def test_steps_per_epoch_counts_the_batches(shards, split, batch_size, steps):
     assert steps_per_epoch(shards, split, batch_size) == steps
-    assert len(list(input_fn(shards, split, batch_size, features="keys"))) == steps
+    assert len(list(input_fn(shards, split, batch_size, element="keys"))) == steps
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_steps_per_epoch_counts_the_batches(shards, split, batch_size, steps):
         ),
         (
             {"split": "val", "input_context": context(1, 0, 2)},
-            '5 clips do not fill batches of 4 on 2 replicas; use features="weighted"',
+            '5 clips do not fill batches of 4 on 2 replicas; use element="weighted"',
         ),
     ],
 )
@@ -291,7 +291,7 @@ def test_an_impossible_argument_is_named(shards, options, message):
 
 def test_numbers_of_numpy_are_as_good_as_python_s(shards):
     def records(**options):
-        batches = input_fn(shards, **options, features="keys")
+        batches = input_fn(shards, **options, element="keys")
         return [batch["record"].numpy().tolist() for batch in batches]
 
     small = {"batch_size": np.int8(4), "start_step": np.int32(1), "seed": np.int8(1)}

@@ -106,7 +106,7 @@ def test_a_run_with_a_damaged_record_can_be_resumed_too(damaged):
 
 
 def test_evaluation_gives_a_damaged_clip_no_weight(damaged):
-    batches = list(input_fn(damaged, "val", 4, features="weighted", max_bad_records=1))
+    batches = list(input_fn(damaged, "val", 4, element="weighted", max_bad_records=1))
     weights = np.concatenate([w for _, _, w in batches])
     assert weights.tolist() == [1, 1, 1, 0, 1, 1, 1, 1]
     assert not batches[0][0][BAD].numpy().any()
@@ -144,7 +144,7 @@ def test_a_file_cut_off_under_the_reader_costs_its_records_alone(healthy, tmp_pa
     shutil.copytree(healthy, directory)
     folder = load_folder(directory)
     path = folder.shard_path(folder.split_shards("val")[0])
-    dataset = input_fn(directory, "val", 8, features="weighted", max_bad_records=2)
+    dataset = input_fn(directory, "val", 8, element="weighted", max_bad_records=2)
     records = load_records(folder, "val")
     with open(path, "r+b") as file:
         file.truncate(int(records.offsets[2]) + 100)
@@ -185,7 +185,7 @@ def test_a_record_in_the_place_of_another_ends_the_input(write_folder, tmp_path)
         caught.value
     )
     dataset = input_fn(
-        directory, "train", 8, training=False, features="weighted", max_bad_records=2
+        directory, "train", 8, training=False, element="weighted", max_bad_records=2
     )
     assert next(iter(dataset))[2].numpy().tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
 
@@ -218,7 +218,7 @@ def test_a_file_that_was_cut_off_before_costs_its_records_alone_too(healthy, tmp
     os.truncate(path, start + 100)
     with pytest.raises(ShardFolderError, match=r"has \d+ bytes, the index says \d+"):
         input_fn(directory, "val", 8)
-    dataset = input_fn(directory, "val", 8, features="weighted", max_bad_records=2)
+    dataset = input_fn(directory, "val", 8, element="weighted", max_bad_records=2)
     assert next(iter(dataset))[2].numpy().tolist() == [1, 1, 0, 0, 1, 1, 1, 1]
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"video_id val0000[23]"):
         list(input_fn(directory, "val", 8, max_bad_records=1))

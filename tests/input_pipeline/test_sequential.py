@@ -57,9 +57,9 @@ def test_the_windows_are_smaller_than_the_split(shards):
 
 def test_sequential_batches_are_those_of_the_computed_order(shards):
     full = arrays(sequential(shards, num_epochs=3))
-    keys = arrays(sequential(shards, num_epochs=3, features="keys"))
+    keys = arrays(sequential(shards, num_epochs=3, element="keys"))
     assert len(full) == 3 * (NUM_CLIPS // 4)
-    plain = arrays(input_fn(shards, "train", 4, features="keys", num_epochs=3))
+    plain = arrays(input_fn(shards, "train", 4, element="keys", num_epochs=3))
     assert any((a["record"] != b["record"]).any() for a, b in zip(keys, plain))
     for batch in full:
         del batch["frames"]
@@ -68,7 +68,7 @@ def test_sequential_batches_are_those_of_the_computed_order(shards):
 
 def test_sequential_frames_are_those_of_their_record(shards):
     by_record = {}
-    everything = input_fn(shards, "train", 1, training=False, features="dict")
+    everything = input_fn(shards, "train", 1, training=False, element="dict")
     for batch in arrays(everything):
         by_record[int(batch["record"][0])] = batch["frames"][0]
     for batch in arrays(sequential(shards, augment=False)):
@@ -102,7 +102,7 @@ def test_sequential_workers_make_up_the_global_batch(shards):
 
 
 def test_a_sequential_run_starts_anew_and_has_no_end(shards):
-    dataset = sequential(shards, features="keys")
+    dataset = sequential(shards, element="keys")
     first, second = ([b["record"].tolist() for b in arrays(dataset)] for _ in "ab")
     assert first != second
     endless = sequential(shards, num_epochs=None, start_step=10**6)

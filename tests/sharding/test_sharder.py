@@ -22,7 +22,7 @@ from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 from wlasl_tfrecord.sharding.sharder import write_shards
 from wlasl_tfrecord.video.decode import decode_clip
-from wlasl_tfrecord.video.sampling import frame_indices
+from wlasl_tfrecord.video.sampling import evenly_spaced
 
 
 @pytest.mark.parametrize("codec", ["raw", "png", "jpeg"])
@@ -53,7 +53,7 @@ def test_frames_are_the_right_ones(tmp_path, manifest, frame_number):
     write_shards(manifest, tmp_path / "s", options=ShardOptions(clip=clip), workers=2)
     for frames, context in read_clips(tmp_path / "s", "val"):
         n = int(context["clip/media_id"])
-        expected = [50 * n + k for k in frame_indices(4 + n, 6).tolist()]
+        expected = [50 * n + k for k in evenly_spaced(4 + n, 6).tolist()]
         assert [frame_number(frame) for frame in frames] == expected
 
 
@@ -87,7 +87,7 @@ def test_a_folder_of_images_is_a_video(tmp_path, manifest):
     write_shards(one, tmp_path / "s", options=OPTIONS, workers=1)
     ((frames, _),) = read_clips(tmp_path / "s", "train")
     assert [int(f[0, 0, 0]) for f in frames] == [
-        20 * n for n in frame_indices(9, 6).tolist()
+        20 * n for n in evenly_spaced(9, 6).tolist()
     ]
 
 

@@ -13,7 +13,7 @@ import pytest
 from wlasl_tfrecord.errors import VideoError
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.video.decode import decode_clip
-from wlasl_tfrecord.video.sampling import frame_indices
+from wlasl_tfrecord.video.sampling import evenly_spaced
 
 CLIP = ClipSpec(num_frames=8, height=120, width=120)
 
@@ -34,7 +34,7 @@ def test_first_and_last_frame_are_in_the_clip(tmp_path, numbered_video, frame_nu
     frames, source = decode(numbered_video(tmp_path / "a.mp4", num_frames=40))
     assert frames.shape == CLIP.shape
     assert frames.dtype == np.uint8
-    expected = frame_indices(40, 8).tolist()
+    expected = evenly_spaced(40, 8).tolist()
     assert numbers(frames, frame_number) == expected
     assert (expected[0], expected[-1]) == (0, 39)
     assert source.frame_indices == tuple(expected)
@@ -109,7 +109,7 @@ def test_other_containers_decode_alike(
 ):
     path = numbered_video(tmp_path / container, num_frames=40)
     frames, source = decode(path)
-    assert numbers(frames, frame_number) == frame_indices(40, 8).tolist()
+    assert numbers(frames, frame_number) == evenly_spaced(40, 8).tolist()
     assert source.num_video_frames == 40
 
 
@@ -124,7 +124,7 @@ def test_what_can_be_decoded_is_what_there_is(
     frames, source = decode(path)
     assert 5 < source.num_video_frames < 60
     read = numbers(frames, frame_number)
-    assert read == frame_indices(source.num_video_frames, 8).tolist()
+    assert read == evenly_spaced(source.num_video_frames, 8).tolist()
     # As many as that also where the end is not looked at.
     _, cut = decode(path, start=2, stop=5)
     assert cut.sign == (2, 5, "cut")
@@ -144,7 +144,7 @@ def test_a_last_frame_that_cannot_be_decoded_is_none(
     path.write_bytes(data)
     frames, source = decode(path)
     assert (source.num_video_frames, source.num_promised_frames) == (39, 40)
-    assert numbers(frames, frame_number) == frame_indices(39, 8).tolist()
+    assert numbers(frames, frame_number) == evenly_spaced(39, 8).tolist()
 
 
 def test_an_absurd_length_is_no_promise(tmp_path, numbered_video, frame_number):
@@ -156,7 +156,7 @@ def test_an_absurd_length_is_no_promise(tmp_path, numbered_video, frame_number):
     path.write_bytes(data)
     frames, source = decode(path)
     assert (source.num_video_frames, source.num_promised_frames) == (40, 0)
-    assert numbers(frames, frame_number) == frame_indices(40, 8).tolist()
+    assert numbers(frames, frame_number) == evenly_spaced(40, 8).tolist()
 
 
 def test_a_rate_that_no_camera_has_is_that_of_wlasl(tmp_path, numbered_video):

@@ -10,7 +10,7 @@ from wlasl_tfrecord.errors import VideoError
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.video.content_hash import sha256_of
 from wlasl_tfrecord.video.decode import decode_clip
-from wlasl_tfrecord.video.sampling import frame_indices
+from wlasl_tfrecord.video.sampling import evenly_spaced
 
 CLIP = ClipSpec(num_frames=8, height=120, width=120)
 
@@ -34,7 +34,7 @@ class TestImages:
     ):
         # Without leading zeros, so that the order of names is another one.
         frames, source = decode(self.write(tmp_path / "a", pattern=pattern))
-        expected = frame_indices(12, 8).tolist()
+        expected = evenly_spaced(12, 8).tolist()
         assert [int(frame[0, 0, 0]) for frame in frames] == [10 * n for n in expected]
         assert source.num_video_frames == 12
         assert source.video_fps == 25.0

@@ -10,7 +10,7 @@ from wlasl_tfrecord.shard_format.clips import (
     SignRange,
     frame_times_us,
 )
-from wlasl_tfrecord.video.sampling import frame_indices, sign_range
+from wlasl_tfrecord.video.sampling import evenly_spaced, sign_range
 
 
 def test_spec_gives_the_shape_and_the_bytes_of_a_clip():
@@ -28,7 +28,7 @@ def test_spec_rejects_a_size_that_no_clip_can_have(name):
 
 def test_every_clip_has_the_first_and_the_last_frame_of_its_video():
     for num_video_frames, num_frames in itertools.product(range(1, 90), range(2, 40)):
-        indices = frame_indices(num_video_frames, num_frames)
+        indices = evenly_spaced(num_video_frames, num_frames)
         assert len(indices) == num_frames
         assert indices[0] == 0
         assert indices[-1] == num_video_frames - 1
@@ -37,27 +37,27 @@ def test_every_clip_has_the_first_and_the_last_frame_of_its_video():
 
 def test_frames_are_spread_evenly():
     for num_video_frames, num_frames in itertools.product(range(1, 90), range(2, 40)):
-        steps = np.diff(frame_indices(num_video_frames, num_frames))
+        steps = np.diff(evenly_spaced(num_video_frames, num_frames))
         assert steps.max() - steps.min() <= 1
 
 
 def test_a_long_enough_video_repeats_no_frame_and_a_short_one_shows_all_of_its():
     for num_video_frames, num_frames in itertools.product(range(1, 90), range(2, 40)):
-        distinct = len(set(frame_indices(num_video_frames, num_frames).tolist()))
+        distinct = len(set(evenly_spaced(num_video_frames, num_frames).tolist()))
         assert distinct == min(num_video_frames, num_frames)
 
 
 def test_a_clip_of_one_frame_is_the_middle_of_the_sign():
-    assert frame_indices(9, 1).tolist() == [4]
+    assert evenly_spaced(9, 1).tolist() == [4]
 
 
 def test_no_clip_comes_from_no_frames():
     with pytest.raises(
         ValueError, match="at least one frame on both sides, got num_vid"
     ):
-        frame_indices(0, 30)
+        evenly_spaced(0, 30)
     with pytest.raises(ValueError, match="num_frames=0"):
-        frame_indices(30, 0)
+        evenly_spaced(30, 0)
 
 
 @pytest.mark.parametrize(

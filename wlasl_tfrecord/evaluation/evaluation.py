@@ -174,7 +174,7 @@ def evaluate(
             split,
             batch_size,
             training=False,
-            features="dict",
+            element="dict",
             input_context=context,
             max_bad_records=max_bad_records,
         )

@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.input_pipeline import distribution
-from wlasl_tfrecord.input_pipeline.distribution import Batches
+from wlasl_tfrecord.input_pipeline.distribution import MakeBatches
 from wlasl_tfrecord.input_pipeline.elements import Batch
 from wlasl_tfrecord.network.micro_batches import few_at_once
 
@@ -75,7 +75,7 @@ def confusion_matrix(scores: ClipScores, num_classes: int) -> NDArray[np.int64]:
 
 def make_scorer(
     strategy: tf.distribute.Strategy, model: keras.Model
-) -> Callable[[Batches], ClipScores]:
+) -> Callable[[MakeBatches], ClipScores]:
     """Makes a function that scores a model on a dataset, compiled once.
 
     Args:
@@ -114,7 +114,7 @@ def make_scorer(
         values = strategy.run(replica_scores, args=(batch,))
         return [strategy.gather(value, axis=0) for value in values]
 
-    def score(batches: Batches) -> ClipScores:
+    def score(batches: MakeBatches) -> ClipScores:
         distributed = distribution.distributed(strategy, batches)
         rows = [[value.numpy() for value in run(batch)] for batch in distributed]
         columns = [np.concatenate(column) for column in zip(*rows)]

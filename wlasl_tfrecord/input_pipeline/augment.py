@@ -97,13 +97,13 @@ def crop_clips(frames: tf.Tensor, seeds: tf.Tensor, config: AugmentConfig) -> tf
 
     For who trains on GPUs faster than the CPU can crop: resizing is the dearest step of
     the input. Give `input_fn` an `AugmentConfig(min_scale=1.0, max_stretch=1.0)`, which
-    leaves it out, with `features="dict"`, and call this in the training step. The crops
+    leaves it out, with `element="dict"`, and call this in the training step. The crops
     are the same; pixels differ by rounding, and at the frame's edge by up to a quarter
     of a pixel.
 
     Args:
         frames: uint8 [B, T, H, W, 3].
-        seeds: int64 [B, 2], from `input_fn(..., features="dict")`.
+        seeds: int64 [B, 2], from `input_fn(..., element="dict")`.
         config: How far to go; only `min_scale` and `max_stretch` are used.
 
     Returns:
@@ -140,7 +140,7 @@ def jitter_colours(
 
     This belongs into the training step, on the device: it is arithmetic on every value
     of every frame, which a GPU does at the speed of its memory and a CPU does not.
-    `input_fn(..., features="dict")` gives the seeds under "seed".
+    `input_fn(..., element="dict")` gives the seeds under "seed".
 
     Args:
         frames: uint8 [B, T, H, W, 3].

@@ -15,7 +15,7 @@ from wlasl_tfrecord.input_pipeline import augment as input_pipeline_augment
 from wlasl_tfrecord.input_pipeline.augment import AugmentConfig
 from wlasl_tfrecord.input_pipeline.buffers import plan_buffers
 from wlasl_tfrecord.input_pipeline.elements import (
-    Features,
+    Element,
     describe,
     make_table,
     select,
@@ -30,7 +30,7 @@ from wlasl_tfrecord.shard_format.shard_folder import (
     load_records,
 )
 
-__all__ = ["Features", "OrderName", "input_fn", "steps_per_epoch"]
+__all__ = ["Element", "OrderName", "input_fn", "steps_per_epoch"]
 
 OrderName = Literal["shuffled", "sequential"]
 
@@ -48,7 +48,7 @@ def input_fn(
     start_step: int = 0,
     augment: AugmentConfig | bool | None = None,
     input_context: tf.distribute.InputContext | None = None,
-    features: Features = "pair",
+    element: Element = "pair",
     order: OrderName = "shuffled",
     max_bad_records: int = 0,
     ram_budget_mib: int | None = None,
@@ -79,7 +79,7 @@ def input_fn(
             `augment.jitter_colours`.
         input_context: In `distribute_datasets_from_function`, what it is called with.
             The dataset then gives this worker's part in batches for one replica.
-        features: What an element is.
+        element: What an element is.
             "pair": (frames uint8 [B, T, H, W, 3], labels int64 [B]).
             "weighted": the pair and weights float32 [B], which Keras takes. Clips of
             weight 0 lower its `loss` all the same, and count in `metrics`; only
@@ -111,7 +111,7 @@ def input_fn(
         ValueError: If an argument is out of its range, or the batch cannot be divided.
         tf.errors.InvalidArgumentError: From the iterator, at a damaged record.
     """
-    _check_choices(features, order)
+    _check_choices(element, order)
     batch_size = _whole("batch_size", batch_size)
     seed = _whole("seed", seed)
     num_epochs = None if num_epochs is None else _whole("num_epochs", num_epochs)
@@ -149,15 +149,15 @@ def input_fn(
     )
     start, stop = _step_range(clip_order, start_step, num_epochs)
     pads = not training and len(records) % batch_size > 0
-    if pads and features == "pair" and num_replicas > 1:
+    if pads and element == "pair" and num_replicas > 1:
         raise ValueError(
             f"{len(records)} clips do not fill batches of {batch_size} on "
-            f'{num_replicas} replicas; use features="weighted", which pads'
+            f'{num_replicas} replicas; use element="weighted", which pads'
         )
     # Where a clip may have no weight, a "pair" has to do without it.
     ragged = not training and (pads or max_bad_records > 0)
     table = make_table(records, folder)
-    if max_bad_records == 0 and features != "keys":
+    if max_bad_records == 0 and element != "keys":
         check_ends(folder, split, records)
     read = make_reader(
         folder,
@@ -198,7 +198,7 @@ def input_fn(
     )
     calls = buffers.read_calls or tf.data.AUTOTUNE
     fresh = training and stop is not None
-    if in_windows and features != "keys":
+    if in_windows and element != "keys":
         clips = (
             numbered(window_range(clip_order, part), seed, fresh=fresh)
             .flat_map(
@@ -220,7 +220,7 @@ def input_fn(
         # One function of all steps: no clip waits between two, and none is serial.
         def make_clip(position: tf.Tensor, first_epoch: tf.Tensor) -> dict:
             place = find_clip(position, first_epoch)
-            if features == "keys":
+            if element == "keys":
                 return place
             clip = read_clip(place)
             return clip if config is None else change(clip, config)
@@ -231,7 +231,7 @@ def input_fn(
     def finish(values: Mapping[str, tf.Tensor]):
         # Straight into the batch: decoded one by one, clips would be copied into it.
         batch = decode(values) if "encoded" in values else values
-        return select(describe(batch, table, seed), features, ragged=ragged)
+        return select(describe(batch, table, seed), element, ragged=ragged)
 
     num_clips = tf.data.INFINITE_CARDINALITY if stop is None else len(part.positions)
     return (
@@ -267,10 +267,10 @@ def steps_per_epoch(
     ).steps_per_epoch
 
 
-def _check_choices(features: str, order: str) -> None:
+def _check_choices(element: str, order: str) -> None:
     """Refuses what no folder could make right."""
     for name, value, known in (
-        ("features", features, get_args(Features)),
+        ("element", element, get_args(Element)),
         ("order", order, get_args(OrderName)),
     ):
         if value not in known:

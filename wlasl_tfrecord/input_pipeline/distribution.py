@@ -1,4 +1,4 @@
-"""Batches for every replica of a `tf.distribute` strategy."""
+"""MakeBatches for every replica of a `tf.distribute` strategy."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import tensorflow as tf
 
 __all__ = [
-    "Batches",
+    "MakeBatches",
     "distributed",
     "per_replica_batch_size",
 ]
 
-Batches = Callable[[tf.distribute.InputContext | None], tf.data.Dataset]
+MakeBatches = Callable[[tf.distribute.InputContext | None], tf.data.Dataset]
 
 
 def distributed(

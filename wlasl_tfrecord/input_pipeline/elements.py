@@ -11,7 +11,7 @@ from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 
 __all__ = [
     "Batch",
-    "Features",
+    "Element",
     "batches_of_clips",
     "describe",
     "make_table",
@@ -23,7 +23,7 @@ class Batch(NamedTuple):
     """Clips, of one replica or (as distributed values) of all.
 
     Attributes:
-        inputs: uint8 [B, T, H, W, 3] frames, or float [B, T, D] features.
+        inputs: uint8 [B, T, H, W, 3] frames, or float [B, T, D] element.
         labels: int64 [B].
         weights: float32 [B]; 0 for a clip that only fills the batch.
         seeds: int64 [B, 2], of what is random about each clip.
@@ -38,7 +38,7 @@ class Batch(NamedTuple):
 
 
 def batches_of_clips(clips: tf.data.Dataset) -> tf.data.Dataset:
-    """Turns what `input_fn(features="dict")` gives into batches for a step.
+    """Turns what `input_fn(element="dict")` gives into batches for a step.
 
     Names stay behind: strings cannot go to a GPU.
     """
@@ -53,7 +53,7 @@ def batches_of_clips(clips: tf.data.Dataset) -> tf.data.Dataset:
     )
 
 
-Features = Literal["pair", "weighted", "dict", "keys"]
+Element = Literal["pair", "weighted", "dict", "keys"]
 
 Tensors = Mapping[str, tf.Tensor]
 
@@ -88,15 +88,15 @@ def describe(batch: Tensors, table: Tensors, seed: int) -> dict[str, tf.Tensor]:
     return {**batch, **described, "seed": seeds}
 
 
-def select(batch: Tensors, features: Features, *, ragged: bool):
+def select(batch: Tensors, element: Element, *, ragged: bool):
     """Gives a batch the form that was asked for.
 
     Args:
         batch: The described batch, with its frames unless only keys were asked for.
-        features: See `dataset.input_fn`.
+        element: See `dataset.input_fn`.
         ragged: Whether a "pair" has to leave out clips of weight 0.
     """
-    if features == "pair":
+    if element == "pair":
         pair = batch["frames"], batch["label"]
         if not ragged:
             return pair
@@ -107,6 +107,6 @@ def select(batch: Tensors, features: Features, *, ragged: bool):
             lambda: pair,
             lambda: tuple(tf.boolean_mask(tensor, keep) for tensor in pair),
         )
-    if features == "weighted":
+    if element == "weighted":
         return batch["frames"], batch["label"], batch["weight"]
     return batch

@@ -67,7 +67,7 @@ def measure_input(
         return augment.augment_clip(frames, key["seed"], augment.AugmentConfig())
 
     keys = (
-        batches(features="keys")
+        batches(element="keys")
         .unbatch()
         .map(lambda key: {"record": key["record"], "seed": key["seed"]})
     )

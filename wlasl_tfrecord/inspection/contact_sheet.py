@@ -11,12 +11,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from wlasl_tfrecord.errors import OutputError, RecordError
+from wlasl_tfrecord.errors import RecordError
+from wlasl_tfrecord.files import written_whole
 from wlasl_tfrecord.shard_format import decode_frames, parsing
 from wlasl_tfrecord.shard_format.layout import SPLITS
 from wlasl_tfrecord.shard_format.parsing import read_record
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
-from wlasl_tfrecord.video.sampling import frame_indices
+from wlasl_tfrecord.video.sampling import evenly_spaced
 
 __all__ = ["SheetRow", "choose_rows", "draw_contact_sheet", "write_contact_sheet"]
 
@@ -149,20 +150,13 @@ def write_contact_sheet(
         OutputError: If it cannot be written.
     """
     figure = draw_contact_sheet(folder, rows)
-    aside = f"{os.fspath(path)}.{os.getpid()}.tmp"
-    try:
-        with warnings.catch_warnings():
-            # A word in a script that the font lacks is drawn as boxes; its id is below.
-            warnings.filterwarnings("ignore", message="Glyph .* missing")
-            figure.savefig(aside, format="png")
-        os.replace(aside, path)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror}; choose another place"
-        ) from error
-    finally:
-        if os.path.exists(aside):
-            os.remove(aside)
+    with (
+        written_whole(path, way_out="choose another place") as aside,
+        warnings.catch_warnings(),
+    ):
+        # A word in a script that the font lacks is drawn as boxes; its id is below.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(aside, format="png")
 
 
 def _strip(folder: ShardFolder, row: SheetRow) -> NDArray[np.uint8]:
@@ -182,7 +176,7 @@ def _strip(folder: ShardFolder, row: SheetRow) -> NDArray[np.uint8]:
             "says what is wrong"
         ) from error
     count = min(_FRAMES_PER_ROW, len(frames))
-    chosen = frames[frame_indices(len(frames), count)]
+    chosen = frames[evenly_spaced(len(frames), count)]
     # White between the frames, so that their edges show.
     framed = np.pad(chosen, ((0, 0), (0, 0), (0, 2), (0, 0)), constant_values=255)
     strip = np.concatenate(list(framed), axis=1)

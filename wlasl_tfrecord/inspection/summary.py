@@ -13,6 +13,7 @@ from wlasl_tfrecord.files import join_path, read_bytes
 from wlasl_tfrecord.shard_format.layout import INFO_FILE
 from wlasl_tfrecord.shard_format.record_table import Records
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
+from wlasl_tfrecord.text import size_text
 
 __all__ = [
     "FolderSummary",
@@ -134,7 +135,7 @@ def summary_text(summary: FolderSummary) -> str:
         spread = f"{values.fewest_clips} to {values.most_clips}"
         lines.append(
             f"{split:<6}{values.num_clips:>8,}{values.num_shards:>8}"
-            f"{_size(values.num_bytes):>11}{values.num_glosses:>9}{spread:>15}"
+            f"{size_text(values.num_bytes):>11}{values.num_glosses:>9}{spread:>15}"
             f"{values.num_signers:>9}{values.num_repeating:>17,}"
         )
     notes: list[str] = []
@@ -184,13 +185,3 @@ def _summarize_split(folder: ShardFolder, split: str, records: Records) -> Split
         num_repeating=int((distinct < folder.clip.num_frames).sum()),
         fewest_distinct_frames=int(distinct.min(initial=folder.clip.num_frames)),
     )
-
-
-def _size(num_bytes: int) -> str:
-    """Writes a number of bytes in the unit that leaves one to four digits."""
-    size = float(num_bytes)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"

@@ -14,7 +14,8 @@ import tensorflow as tf
 from absl import logging
 from numpy.typing import NDArray
 
-from wlasl_tfrecord.errors import OutputError, RecipeError, TrainingError
+from wlasl_tfrecord.errors import RecipeError, TrainingError
+from wlasl_tfrecord.files import written_whole
 from wlasl_tfrecord.network import model_info
 from wlasl_tfrecord.network.recipes import Recipe
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
@@ -64,17 +65,9 @@ def save_model(
     if saved_model is not model:
         weights: Sequence[NDArray[Any]] = [read_variable(one) for one in model.weights]
         saved_model.set_weights(weights)
-    aside = run_dir / f".{os.getpid()}.part.keras"
-    try:
+    way_out = "free some space, or choose another folder with --out"
+    with written_whole(run_dir / model_info.MODEL_FILE, way_out=way_out) as aside:
         saved_model.save(aside)
-        os.replace(aside, run_dir / model_info.MODEL_FILE)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {run_dir / model_info.MODEL_FILE} ({error.strerror}); free "
-            "some space, or choose another folder with --out"
-        ) from error
-    finally:
-        aside.unlink(missing_ok=True)
     model_info.write_model_info(run_dir, info)
 
 
@@ -121,17 +114,9 @@ def save_h5(
     if "fold_time" in recipe.options:
         unfolded = {**options, "fold_time": False}
         unfold = partial(build_model, recipe, folder, unfolded, "float32")
-    aside = run_dir / f".{os.getpid()}.part.h5"
-    try:
+    way_out = "free some space, and give the same command again"
+    with written_whole(run_dir / "model.h5", way_out=way_out) as aside:
         write_h5(model, aside, unfold)
-        os.replace(aside, run_dir / "model.h5")
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {run_dir / 'model.h5'} ({error.strerror or error}); free "
-            "some space, and give the same command again"
-        ) from error
-    finally:
-        aside.unlink(missing_ok=True)
     say(f"also wrote {run_dir / 'model.h5'}")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from wlasl_tfrecord import files as root_files
 from wlasl_tfrecord.errors import OutputError
-from wlasl_tfrecord.files import existing_place, read_bytes
+from wlasl_tfrecord.files import existing_place, read_bytes, written_whole
 from wlasl_tfrecord.shard_format import layout
 from wlasl_tfrecord.shard_format.layout import FAILURES_FILE, REPORT_FILE
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
@@ -172,13 +172,9 @@ def _write_whole(path: str, work_dir: str, content: bytes) -> None:
     with contextlib.suppress(OSError), open(path, "rb") as file:
         if file.read() == content:
             return
-    aside = os.path.join(work_dir, f"{os.path.basename(path)}.tmp")
-    with open(aside, "wb") as file:
-        file.write(content)
-        # The shards are on the disk; after a power cut, what says so must not be empty.
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
+    # The shards are on the disk; after a power cut, what says so must not be empty.
+    with written_whole(path, aside_dir=work_dir) as aside:
+        aside.write_bytes(content)
 
 
 # Inside the folder of shards, so that renaming a finished file moves no bytes.
@@ -205,10 +201,8 @@ def open_work_folder(root: str, options: ShardOptions, useful: Collection[str]) 
     """
     work_dir = os.path.join(root, WORK_DIR)
     os.makedirs(work_dir, exist_ok=True)
-    path = os.path.join(work_dir, _OPTIONS_FILE)
-    with open(f"{path}.tmp", "w", encoding="utf-8") as file:
-        json.dump(options.to_dict(), file)
-    os.replace(f"{path}.tmp", path)
+    with written_whole(os.path.join(work_dir, _OPTIONS_FILE), sync=False) as aside:
+        aside.write_text(json.dumps(options.to_dict()), encoding="utf-8")
     for name in os.listdir(work_dir):
         if name not in useful and name != _OPTIONS_FILE:
             os.remove(os.path.join(work_dir, name))

@@ -1,18 +1,16 @@
 """The plan of a run: what a shard folder will hold, and what of it is there already."""
 
-import math
 import os
-import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tqdm import tqdm
 
+from wlasl_tfrecord import files
 from wlasl_tfrecord.annotations.manifest import Instance, Manifest
 from wlasl_tfrecord.decoder_pool.jobs import DecoderLimits, Task
 from wlasl_tfrecord.errors import OutputError
-from wlasl_tfrecord.files import existing_place
 from wlasl_tfrecord.shard_format import layout
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions, record_bytes
 from wlasl_tfrecord.sharding.coverage import dropped_lines, gap_lines
@@ -30,6 +28,7 @@ from wlasl_tfrecord.sharding.plan import PlannedShard, plan_shards
 from wlasl_tfrecord.sharding.resume import finished_shards, known_shards
 from wlasl_tfrecord.sharding.video_hashes import read_digests
 from wlasl_tfrecord.sharding.written_shard import WrittenShard
+from wlasl_tfrecord.text import size_text
 
 __all__ = ["FolderPlan", "check_space", "plan_folder"]
 
@@ -91,8 +90,8 @@ class FolderPlan:
         num_tasks = sum(len(shard.tasks) for shard in self.unwritten)
         lines.append(
             f"{self.out}: {len(self.unwritten)} of {len(self.shards)} shards to write, "
-            f"{num_tasks:,} clips, about {_size(self.bytes_to_write)}; free are "
-            f"{_size(self.free_bytes)}"
+            f"{num_tasks:,} clips, about {size_text(self.bytes_to_write)}; free are "
+            f"{size_text(self.free_bytes)}"
         )
         planned = {i.video_id for i in self.instances} - self.outcomes.keys()
         lines += dropped_lines(self.held - planned, "holds will go")
@@ -201,7 +200,7 @@ def plan_folder(
         held=frozenset(r.video_id for shard in known.values() for r in shard.records),
         work_files=finished.work_files,
         is_finished=os.path.exists(os.path.join(root, layout.INDEX_FILE)),
-        free_bytes=shutil.disk_usage(existing_place(root)).free,
+        free_bytes=files.free_bytes(root),
     )
 
 
@@ -214,12 +213,6 @@ def check_space(plan: FolderPlan) -> None:
     if plan.bytes_to_write > plan.free_bytes:
         smaller = "" if plan.options.codec == "jpeg" else ", or --codec jpeg"
         raise OutputError(
-            f"{plan.out} needs {_size(plan.bytes_to_write)}, free are "
-            f"{_size(plan.free_bytes)}; free some, choose another --out{smaller}"
+            f"{plan.out} needs {size_text(plan.bytes_to_write)}, free are "
+            f"{size_text(plan.free_bytes)}; free some, choose another --out{smaller}"
         )
-
-
-def _size(num_bytes: int) -> str:
-    if num_bytes < 2**30:
-        return f"{math.ceil(num_bytes / 2**20)} MiB"
-    return f"{num_bytes / 2**30:,.1f} GiB"

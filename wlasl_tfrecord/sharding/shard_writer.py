@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from tqdm import tqdm
 
 from wlasl_tfrecord.decoder_pool.jobs import Decoded, Task, Undecoded
+from wlasl_tfrecord.files import written_whole
 from wlasl_tfrecord.shard_format.tfrecord import FRAME_BYTES
 from wlasl_tfrecord.sharding.plan import PlannedShard
 from wlasl_tfrecord.sharding.written_shard import (
@@ -38,12 +39,14 @@ def write_shard(
     Raises:
         OSError: If the file cannot be written.
     """
-    aside = f"{path}.tmp"
     records: list[Record] = []
     failures: dict[str, str] = {}
     num_bytes = num_sent = 0
     # Without a buffer: a record goes from the decoder's memory to the kernel at once.
-    with open(aside, "wb", buffering=0) as file:
+    with (
+        written_whole(path, sync=False) as aside,
+        open(aside, "wb", buffering=0) as file,
+    ):
         for _ in shard.tasks:
             task, result = next(decoded)
             progress.update()
@@ -70,7 +73,6 @@ def write_shard(
             if num_bytes - num_sent >= _BYTES_ON_THEIR_WAY:
                 _send_to_disk(file.fileno())
                 num_sent = num_bytes
-    os.replace(aside, path)
     return WrittenShard(
         name=shard.name,
         fingerprint=shard.fingerprint,

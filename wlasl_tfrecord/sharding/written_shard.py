@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from wlasl_tfrecord.files import written_whole
 from wlasl_tfrecord.shard_format.record_table import Records
 from wlasl_tfrecord.shard_format.shard_folder import Shard
 from wlasl_tfrecord.shard_format.tfrecord import stored_crc
@@ -75,9 +76,9 @@ def state_name(shard_name: str) -> str:
 
 def save_state(shard: WrittenShard, path: str) -> None:
     """Describes a finished shard, so that a later run need not write it again."""
-    with open(f"{path}.tmp", "w", encoding="utf-8", errors="surrogateescape") as file:
-        json.dump(dataclasses.asdict(shard), file)
-    os.replace(f"{path}.tmp", path)
+    text = json.dumps(dataclasses.asdict(shard))
+    with written_whole(path, sync=False) as aside:
+        aside.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def load_state(path: str) -> WrittenShard | None:

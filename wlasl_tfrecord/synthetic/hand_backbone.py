@@ -11,8 +11,7 @@ The weights file is one for `bin/train --weights`.
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from wlasl_tfrecord.errors import OutputError
+from wlasl_tfrecord.files import output_errors, written_whole
 from wlasl_tfrecord.input_pipeline import dataset
 from wlasl_tfrecord.network import recipes
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_folder
 from wlasl_tfrecord.synthetic import poses
 from wlasl_tfrecord.synthetic.poses import Hand, Pose
 from wlasl_tfrecord.synthetic.video import SyntheticVideo
-from wlasl_tfrecord.video.sampling import frame_indices
+from wlasl_tfrecord.video.sampling import evenly_spaced
 
 __all__ = ["hand_targets", "train_backbone"]
 
@@ -71,7 +70,12 @@ def train_backbone(
         OutputError: If the file cannot be written.
         ShardFolderError: If the shards cannot be read.
     """
-    with _written_whole(Path(out_path)) as aside:
+    path = Path(out_path)
+    way_out = "free some space, or choose another folder with --out"
+    with output_errors(path, way_out), written_whole(path) as aside:
+        # Now, not after minutes of training, it shows that nothing can be written.
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.touch()
         keras.utils.set_random_seed(seed)
         folder = load_folder(data)
         frames, targets = _frames_and_targets(folder, videos)
@@ -142,7 +146,7 @@ def _frames_and_targets(
     frames: list[NDArray[np.uint8]] = []
     targets: list[NDArray[np.float32]] = []
     batches = dataset.input_fn(
-        folder, "train", batch_size=16, training=False, features="dict"
+        folder, "train", batch_size=16, training=False, element="dict"
     )
     for batch in batches.as_numpy_iterator():
         for clip, video_id, weight in zip(
@@ -152,7 +156,7 @@ def _frames_and_targets(
                 continue
             video = plan[video_id.decode()]
             frames.append(clip)
-            for index in frame_indices(video.num_frames, len(clip)):
+            for index in evenly_spaced(video.num_frames, len(clip)):
                 time = index / (video.num_frames - 1)
                 pose = poses.pose_at(video.gloss, time, video.motion)
                 targets.append(hand_targets(pose))
@@ -175,23 +179,3 @@ def _recoloured(
     offset = rng.uniform(-20, 20, (len(frames), 1, 1, 1))
     changed = np.clip(frames * gain + offset, 0, 255)
     return (changed / 127.5 - 1).astype(np.float32)
-
-
-@contextmanager
-def _written_whole(path: Path) -> Iterator[Path]:
-    """Gives a path to write to, which becomes `path` in the end; or nothing does."""
-    aside = path.with_name(f"{os.getpid()}.{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Now, and not after minutes of training, it shows that nothing can be written.
-        aside.touch()
-        try:
-            yield aside
-            os.replace(aside, path)
-        finally:
-            aside.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path} ({error.strerror or error}); free some space, or "
-            "choose another folder with --out"
-        ) from error

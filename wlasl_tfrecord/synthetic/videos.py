@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from wlasl_tfrecord.errors import OutputError
+from wlasl_tfrecord.files import num_cores, written_whole
 from wlasl_tfrecord.synthetic import poses
 from wlasl_tfrecord.synthetic.appearance import draw_signers
 from wlasl_tfrecord.synthetic.poses import Motion
@@ -114,7 +115,7 @@ def write_videos(
         # Not fork: a fork of a process in which TensorFlow or OpenCV started threads
         # may hang.
         context = multiprocessing.get_context("spawn")
-        workers = max(1, min(workers or os.cpu_count() or 1, len(videos)))
+        workers = max(1, min(workers or num_cores(), len(videos)))
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
             jobs = [pool.submit(write_video, partial_dir, video) for video in videos]
             try:
@@ -126,8 +127,8 @@ def write_videos(
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
         text = json.dumps(_annotations(videos), indent=1)
-        (root / f"{ANNOTATIONS_NAME}.partial").write_text(text, encoding="utf-8")
-        os.replace(root / f"{ANNOTATIONS_NAME}.partial", root / ANNOTATIONS_NAME)
+        with written_whole(root / ANNOTATIONS_NAME) as aside:
+            aside.write_text(text, encoding="utf-8")
         os.replace(partial_dir, videos_dir)
     except OSError as error:
         raise OutputError(

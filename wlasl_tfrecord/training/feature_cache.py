@@ -6,7 +6,6 @@ of a training without the cache, and without augmentation all of them are.
 """
 
 import hashlib
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,14 @@ import numpy as np
 import tensorflow as tf
 
 from wlasl_tfrecord.errors import OutputError
+from wlasl_tfrecord.files import free_bytes
 from wlasl_tfrecord.input_pipeline import dataset, distribution
 from wlasl_tfrecord.input_pipeline.augment import AugmentConfig
 from wlasl_tfrecord.input_pipeline.elements import Batch, batches_of_clips
 from wlasl_tfrecord.network.micro_batches import few_at_once
 from wlasl_tfrecord.network.saving import read_variable
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
+from wlasl_tfrecord.text import size_text
 from wlasl_tfrecord.training.cluster import sum_over_replicas
 from wlasl_tfrecord.training.feature_files import is_whole, new_array
 from wlasl_tfrecord.training.stop_signals import stop
@@ -123,7 +124,7 @@ def cache_features(
                 start_step=view * steps,
                 augment=augment or False,
                 input_context=context,
-                features="dict",
+                element="dict",
                 max_bad_records=max_bad_records,
             )
             return batches_of_clips(clips)
@@ -227,7 +228,7 @@ def cached_batches(
         start_step=start_step,
         augment=False,
         input_context=input_context,
-        features="keys",
+        element="keys",
     )
     return keys.map(look_up, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
@@ -262,15 +263,15 @@ def _check_disk(directory: Path, num_bytes: int) -> None:
     """Refuses early what cannot fit."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        free_bytes = shutil.disk_usage(directory).free
+        free = free_bytes(directory)
     except OSError as error:
         raise OutputError(
             f"cannot write to {directory} ({error.strerror}); choose another folder "
             "with --out"
         ) from error
-    if num_bytes > free_bytes:
+    if num_bytes > free:
         raise OutputError(
-            f"{directory} has {free_bytes / 2**20:,.0f} MiB free, the features need "
-            f"{num_bytes / 2**20:,.0f}; take fewer --feature-views, or train with "
+            f"{directory} has {size_text(free)} free, the features need "
+            f"{size_text(num_bytes)}; take fewer --feature-views, or train with "
             "--no-feature-cache"
         )

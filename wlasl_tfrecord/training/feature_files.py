@@ -5,7 +5,6 @@ the process with SIGBUS, where a write says so.
 """
 
 import os
-import socket
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from wlasl_tfrecord.errors import OutputError
+from wlasl_tfrecord.files import written_whole
 
 __all__ = ["is_whole", "new_array"]
 
@@ -38,37 +37,29 @@ def new_array(
     Raises:
         OutputError: If it cannot be written.
     """
-    # On a disk that workers of several machines share, a number is not enough.
-    aside = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.part")
-    try:
-        with open(aside, "w+b", buffering=0) as file:
-            header = {
-                "descr": np.lib.format.dtype_to_descr(dtype),
-                "fortran_order": False,
-                "shape": shape,
-            }
-            np.lib.format.write_array_header_1_0(file, header)
-            start = file.tell()
-            row_bytes = int(np.prod(shape[1:])) * dtype.itemsize
+    way_out = "free some space, or train with --no-feature-cache"
+    with (
+        written_whole(path, way_out=way_out) as aside,
+        open(aside, "w+b", buffering=0) as file,
+    ):
+        header = {
+            "descr": np.lib.format.dtype_to_descr(dtype),
+            "fortran_order": False,
+            "shape": shape,
+        }
+        np.lib.format.write_array_header_1_0(file, header)
+        start = file.tell()
+        row_bytes = int(np.prod(shape[1:])) * dtype.itemsize
 
-            def write(rows: NDArray[np.int64], values: NDArray[Any]) -> None:
-                for row, value in zip(rows, np.ascontiguousarray(values)):
-                    file.seek(start + int(row) * row_bytes)
-                    _write_all(file, value.tobytes())
+        def write(rows: NDArray[np.int64], values: NDArray[Any]) -> None:
+            for row, value in zip(rows, np.ascontiguousarray(values)):
+                file.seek(start + int(row) * row_bytes)
+                _write_all(file, value.tobytes())
 
-            yield write
-            file.seek(0)
-            crc = _crc(file, start + shape[0] * row_bytes)
-            _write_all(file, crc.to_bytes(_NUM_CRC_BYTES, "little"))
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path} ({error.strerror}); free some space, or train with "
-            "--no-feature-cache"
-        ) from error
-    finally:
-        aside.unlink(missing_ok=True)
+        yield write
+        file.seek(0)
+        crc = _crc(file, start + shape[0] * row_bytes)
+        _write_all(file, crc.to_bytes(_NUM_CRC_BYTES, "little"))
 
 
 def is_whole(path: Path) -> bool:

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from wlasl_tfrecord.input_pipeline import augment, dataset
 from wlasl_tfrecord.input_pipeline.augment import AugmentConfig
+from wlasl_tfrecord.input_pipeline.distribution import MakeBatches
 from wlasl_tfrecord.input_pipeline.elements import batches_of_clips
 from wlasl_tfrecord.network.backbone import (
     find_blocks,
@@ -28,7 +29,7 @@ from wlasl_tfrecord.network.rematerialisation import rematerialised
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
 from wlasl_tfrecord.training import feature_cache
 from wlasl_tfrecord.training.config import TrainConfig
-from wlasl_tfrecord.training.run import MakeBatches, Phase, Run
+from wlasl_tfrecord.training.run import Phase, Run
 
 __all__ = ["make_phase", "phase_names"]
 
@@ -85,7 +86,7 @@ def make_phase(name: str, run: Run, recipe: Recipe, folder: ShardFolder) -> Phas
                 start_step=start_step,
                 augment=augmenting or False,
                 input_context=context,
-                features="dict",
+                element="dict",
                 max_bad_records=config.max_bad_records,
             )
         )
@@ -100,7 +101,7 @@ def make_phase(name: str, run: Run, recipe: Recipe, folder: ShardFolder) -> Phas
                 config.batch_size,
                 training=False,
                 input_context=context,
-                features="dict",
+                element="dict",
                 max_bad_records=config.max_bad_records,
             )
         )
@@ -257,7 +258,7 @@ def _describe_step(folder: ShardFolder, batch_size: int, seed: int, step: int) -
         seed=seed,
         num_epochs=None,
         start_step=step,
-        features="keys",
+        element="keys",
     )
     ids = next(iter(keys))["video_id"].numpy()
     return ", ".join(one.decode() for one in ids)

@@ -7,16 +7,14 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from wlasl_tfrecord.input_pipeline.distribution import MakeBatches
 from wlasl_tfrecord.training import strategies, tensorboard
 from wlasl_tfrecord.training.config import TrainConfig
 
 __all__ = [
-    "MakeBatches",
     "Phase",
     "Run",
 ]
-
-MakeBatches = Callable[[tf.distribute.InputContext | None], tf.data.Dataset]
 
 
 class Phase(NamedTuple):

@@ -24,7 +24,7 @@ from wlasl_tfrecord.video.content_hash import (
 )
 from wlasl_tfrecord.video.framing import fit_frame
 from wlasl_tfrecord.video.mp4_edit_list import count_shown_frames
-from wlasl_tfrecord.video.sampling import ANNOTATION_FPS, frame_indices, sign_range
+from wlasl_tfrecord.video.sampling import ANNOTATION_FPS, evenly_spaced, sign_range
 
 __all__ = ["decode_clip"]
 
@@ -194,7 +194,7 @@ def _decode_images(
 
 def _wanted(sign: SignRange, num_frames: int) -> list[int]:
     """Gives the T frame numbers of a clip, repeats included."""
-    inside = frame_indices(sign.stop - sign.start, num_frames)
+    inside = evenly_spaced(sign.stop - sign.start, num_frames)
     return (sign.start + inside).tolist()
 
 

@@ -8,7 +8,7 @@ from wlasl_tfrecord.shard_format.clips import SignRange
 
 __all__ = [
     "ANNOTATION_FPS",
-    "frame_indices",
+    "evenly_spaced",
     "sign_range",
 ]
 
@@ -16,7 +16,7 @@ __all__ = [
 ANNOTATION_FPS = 25.0
 
 
-def frame_indices(num_video_frames: int, num_frames: int) -> NDArray[np.intp]:
+def evenly_spaced(num_video_frames: int, num_frames: int) -> NDArray[np.intp]:
     """Spreads T frames evenly over a video, from its first frame to its last.
 
     The usual guide takes the first T * (N // T) frames and so loses the end of a sign.
@@ -33,9 +33,9 @@ def frame_indices(num_video_frames: int, num_frames: int) -> NDArray[np.intp]:
     Raises:
         ValueError: If either number is below 1.
 
-    >>> frame_indices(10, 4).tolist()
+    >>> evenly_spaced(10, 4).tolist()
     [0, 3, 6, 9]
-    >>> frame_indices(2, 5).tolist()
+    >>> evenly_spaced(2, 5).tolist()
     [0, 0, 1, 1, 1]
     """
     if num_video_frames < 1 or num_frames < 1:
