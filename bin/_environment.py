@@ -1,40 +1,31 @@
 """Finds, or makes, a Python environment that has what the commands need.
 
-Only the standard library: this runs before anything is installed.
+Only the standard library, and the library's `ctrl_c`, which needs no more: this runs
+before anything is installed.
 """
 # ruff: noqa: E402
 
 import os
-import signal
 import sys
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+from wlasl_tfrecord.cli import ctrl_c
 
-def _stop(*_: object) -> None:
-    """Ends a command that has only begun to import: there is nothing to tidy up."""
-    try:
-        os.write(2, f"\nbin/{os.path.basename(sys.argv[0])}: stopped\n".encode())
-    finally:
-        os._exit(130)
-
-
-# Before the other imports, in which Ctrl-C would be a traceback, or be lost: they take
-# much longer than these. A shell's background job is deaf to it, and stays so.
-if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, _stop)
-# The program that started this one in its place has left it to us.
-signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+# Ctrl-C is handled before the other imports, which take much longer than these.
+_stop = ctrl_c.stop_at_once(f"bin/{os.path.basename(sys.argv[0])}")
 
 import configparser
 import fcntl
 import importlib.metadata
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
-__all__ = ["enter"]
+__all__ = ["CHECKOUT", "enter"]
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(sys.path[0])
 VENV = CHECKOUT / ".venv"
 # What .venv was last completed with; without it, an interrupted set-up starts again.
 STAMP = VENV / "installed-requirements.txt"
@@ -42,36 +33,34 @@ PYTHONS = ("python3.12", "python3.11", "python3.13", "python3.10")
 
 
 def enter(*extras: str) -> None:
-    """Goes on in an environment that has the dependencies, and finds the checkout.
+    """Continues in an environment that has the dependencies.
 
-    The running environment is taken as it is if it has them all. Otherwise it is
-    `.venv` in the checkout, set up by whichever command runs first; the process is
-    replaced by the same command there.
+    The active environment is used as it is if it has them all. Otherwise `.venv` in the
+    checkout is, which the first command sets up; the process is replaced by the same
+    command there.
 
     Args:
-        extras: Groups of `options.extras_require` in setup.cfg to have besides.
+        extras: Groups of `options.extras_require` in setup.cfg that are needed as well.
     """
     wanted = _requirements(*extras)
     python = VENV / "bin" / "python"
     inside = Path(sys.prefix).resolve() == VENV.resolve()
     # What was installed there is not checked a second time: the names of the CUDA
-    # libraries, for one, change with TensorFlow's release.
+    # libraries, for example, change with TensorFlow's release.
     settled = inside and _stamped(wanted)
     if not settled and not all(_is_met(line) for line in wanted):
         if not _stamped(wanted):
             _set_up(wanted)
-        # While Python starts, Ctrl-C waits.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        ctrl_c.hold_back()
         os.execv(python, [str(python), *sys.argv])
-    sys.path.insert(0, str(CHECKOUT))
 
 
 def _requirements(*extras: str) -> list[str]:
-    """Reads what setup.cfg asks for."""
+    """Reads the requirements in setup.cfg."""
     config = configparser.ConfigParser()
     config.read(CHECKOUT / "setup.cfg")
     text = config["options"]["install_requires"]
-    # A machine with an NVIDIA driver wants the CUDA libraries as well.
+    # A machine with an NVIDIA driver needs the CUDA libraries as well.
     gpu = ("gpu",) if shutil.which("nvidia-smi") else ()
     for extra in (*gpu, *extras):
         text += "\n" + config["options.extras_require"][extra]
@@ -79,14 +68,14 @@ def _requirements(*extras: str) -> list[str]:
 
 
 def _is_met(requirement: str) -> bool:
-    """Says whether the environment has a requirement, `name[extra] >= 1.0`."""
+    """Returns whether the environment has a requirement, `name[extra] >= 1.0`."""
     match = re.match(r"([\w.-]+)(\[[\w,-]+\])?\s*(?:(>=|==)\s*([\d.]+))?", requirement)
     if match is None:
         sys.exit(f"setup.cfg: cannot read the requirement {requirement!r}")
     name, extra, sign, wanted = match.groups()
     names = [name]
     if name == "opencv-python-headless":
-        # Either one serves; a machine with a screen often has the one with windows.
+        # Any of these will do; a machine with a screen often has the one with windows.
         names += ["opencv-python", "opencv-contrib-python-headless"]
     elif extra == "[and-cuda]":
         names, wanted = ["nvidia-cudnn-cu12", "nvidia-cudnn-cu13"], None
@@ -107,12 +96,12 @@ def _numbers(version: str) -> list[int]:
 
 
 def _stamped(wanted: list[str]) -> bool:
-    """Says whether .venv has been completed with everything that is wanted."""
+    """Returns whether .venv was completed with everything that is wanted."""
     return STAMP.is_file() and set(wanted) <= set(STAMP.read_text().splitlines())
 
 
 def _set_up(wanted: list[str]) -> None:
-    """Makes .venv, or completes it, one command at a time."""
+    """Makes or completes .venv; other commands wait until it is done."""
     command = Path(sys.argv[0]).name
     with (CHECKOUT / ".venv.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -120,15 +109,15 @@ def _set_up(wanted: list[str]) -> None:
             return
         print(
             f"bin/{command}: setting up {VENV} once (TensorFlow and what goes with it, "
-            "some 2 GB; a few minutes) ...",
+            "about 2 GB; a few minutes) ...",
             file=sys.stderr,
             flush=True,
         )
         done = set(STAMP.read_text().splitlines()) if STAMP.is_file() else set()
         STAMP.unlink(missing_ok=True)
         python = VENV / "bin" / "python"
-        # So that what it has started ends with it.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        # As an exception Ctrl-C ends the programs that are started here, too.
+        ctrl_c.set_handler(signal.default_int_handler)
         try:
             if not python.exists():
                 subprocess.run(
@@ -142,7 +131,7 @@ def _set_up(wanted: list[str]) -> None:
                 f"bin/{command}: the set-up failed at `{' '.join(error.cmd[1:4])}`; "
                 "see above. It needs Python 3.10 to 3.13 with the venv module "
                 "(Debian: apt install python3-venv) and access to a package index. "
-                "Run the command again to go on"
+                "Run the command again to continue"
             )
         except KeyboardInterrupt:
             _stop()

@@ -27,9 +27,9 @@ def pytest_sessionstart() -> None:
 
     TensorFlow takes that only before its first use, so it is done for every test.
     """
-    from wlasl_tfrecord import cli
+    from wlasl_tfrecord.cli import process
 
-    cli.import_tensorflow()
+    process.import_tensorflow()
     import tensorflow as tf
 
     (cpu,) = tf.config.list_physical_devices("CPU")

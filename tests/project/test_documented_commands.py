@@ -6,7 +6,7 @@ import re
 import shlex
 
 import pytest
-from checkout import CHECKOUT
+from checkout import CHECKOUT, COMMANDS
 
 PAGES = [CHECKOUT / "README.md", *(CHECKOUT / "docs").rglob("*.md")]
 # In a block of code, or between backticks; up to a comment, an ellipsis or a pipe.
@@ -48,16 +48,15 @@ def test_a_command_of_the_docs_is_taken(command):
     parser.parse_args(arguments)
 
 
-def options_of(program):
-    """Gives the options that --help of a command shows, a switch by its first form."""
-    actions = parser_of(program.stem)._actions
+def options_of(name):
+    """Returns the options in --help of a command, a switch by its first form."""
+    actions = parser_of(name)._actions
     shown = [action for action in actions if action.help != argparse.SUPPRESS]
     return {action.option_strings[0] for action in shown if action.option_strings}
 
 
 def test_the_pages_have_every_option_and_no_other():
-    programs = (CHECKOUT / "wlasl_tfrecord/cli").glob("[a-z]*.py")
-    options = set().union(*map(options_of, programs)) - {"-h"}
+    options = set().union(*map(options_of, COMMANDS)) - {"-h"}
     benchmarks = "\n".join(
         path.read_text(encoding="utf-8")
         for path in (CHECKOUT / "benchmarks").glob("*.py")
@@ -72,3 +71,15 @@ def test_the_pages_have_every_option_and_no_other():
     # Of TensorBoard and of benchmarks/, which the pages show too.
     others = {"--logdir", *re.findall(r'"(--[a-z][a-z0-9-]+)"', benchmarks)}
     assert named - options <= others
+
+
+def test_the_tests_that_are_named_as_examples_exist():
+    texts = [
+        (CHECKOUT / page).read_text("utf-8") for page in ("CONTRIBUTING.md", "bin/test")
+    ]
+    example = re.compile(r"bin/test (tests/[\w/]+\.py) -k (\w+)")
+    named = [found for text in texts for found in example.findall(text)]
+    assert len(named) == 2
+    for file, word in named:
+        tests = (CHECKOUT / file).read_text(encoding="utf-8")
+        assert re.search(rf"def test_\w*{word}", tests), word

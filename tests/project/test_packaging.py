@@ -9,13 +9,7 @@ import sys
 import zipfile
 
 import pytest
-from checkout import CHECKOUT
-
-COMMANDS = sorted(
-    path.name
-    for path in (CHECKOUT / "bin").iterdir()
-    if path.name not in ("test", "_environment.py", "__pycache__")
-)
+from checkout import CHECKOUT, COMMANDS
 
 
 @pytest.fixture(scope="module")

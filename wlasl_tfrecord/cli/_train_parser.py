@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from wlasl_tfrecord.cli import make_parser
+from wlasl_tfrecord.cli.command import make_parser
 from wlasl_tfrecord.training.config import CROPS, PRECISIONS, TrainConfig
 from wlasl_tfrecord.training.schedules import SCHEDULES
 

@@ -5,7 +5,8 @@ import math
 import sys
 from collections.abc import Sequence
 
-from wlasl_tfrecord.cli import import_tensorflow, make_parser, run
+from wlasl_tfrecord.cli.command import make_parser, run
+from wlasl_tfrecord.cli.process import import_tensorflow
 from wlasl_tfrecord.shard_format.layout import SPLITS
 from wlasl_tfrecord.shard_format.shard_folder import load_folder
 

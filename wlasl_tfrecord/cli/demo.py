@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import wlasl_tfrecord
-from wlasl_tfrecord.cli import import_tensorflow, make_parser, run
+from wlasl_tfrecord.cli.command import make_parser, run
+from wlasl_tfrecord.cli.process import import_tensorflow
 from wlasl_tfrecord.errors import OutputError, WlaslError
 
 __all__ = ["main"]

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from wlasl_tfrecord import cli
+from wlasl_tfrecord.cli import command, process
 from wlasl_tfrecord.network import model_info
 from wlasl_tfrecord.shard_format.layout import SPLITS
 from wlasl_tfrecord.shard_format.shard_folder import load_folder
@@ -15,7 +15,7 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs bin/evaluate and returns its exit code."""
-    parser = cli.make_parser(
+    parser = command.make_parser(
         "evaluate", "Counts how often a trained model is right: top-1, top-5, top-10."
     )
     parser.add_argument("--data", default="shards", help="the shard folder")
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--json", action="store_true", help="everything, down to each clip, as JSON"
     )
-    return cli.run("evaluate", parser, _evaluate, argv)
+    return command.run("evaluate", parser, _evaluate, argv)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -58,7 +58,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     folder.split_shards(split)
 
     # Only now TensorFlow: `--help` and a typing mistake should answer at once.
-    cli.import_tensorflow()
+    process.import_tensorflow()
     from wlasl_tfrecord.evaluation import evaluation
     from wlasl_tfrecord.training import strategies
 

@@ -4,7 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from wlasl_tfrecord.cli import import_tensorflow, make_parser, run
+from wlasl_tfrecord.cli.command import make_parser, run
+from wlasl_tfrecord.cli.process import import_tensorflow
 
 __all__ = ["main"]
 

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from wlasl_tfrecord.cli import import_tensorflow, make_parser, run
+from wlasl_tfrecord.cli.command import make_parser, run
+from wlasl_tfrecord.cli.process import import_tensorflow
 from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.shard_format.layout import SPLITS
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_folder

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from wlasl_tfrecord.annotations.reader import SPLIT_SOURCES, read_manifest
-from wlasl_tfrecord.cli import make_parser, mute, run
+from wlasl_tfrecord.cli.command import make_parser, run
+from wlasl_tfrecord.cli.process import mute
 from wlasl_tfrecord.decoder_pool.jobs import DecoderLimits
 from wlasl_tfrecord.errors import WlaslError
 from wlasl_tfrecord.files import num_cores

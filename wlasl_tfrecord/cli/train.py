@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from wlasl_tfrecord import cli
+from wlasl_tfrecord.cli import command, process
 from wlasl_tfrecord.cli._train_parser import train_parser
 from wlasl_tfrecord.errors import OutputError, RecipeError, TrainingError
 from wlasl_tfrecord.network import recipes
@@ -31,7 +31,7 @@ _NO_FILE = ("imagenet", "none")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs bin/train and returns its exit code."""
-    return cli.run("train", train_parser(), partial(_train, argv), argv)
+    return command.run("train", train_parser(), partial(_train, argv), argv)
 
 
 def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
@@ -60,7 +60,7 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
         run_folder.check_place(out)
 
     # Only now TensorFlow: `--help` and a typing mistake should answer at once.
-    cli.import_tensorflow()
+    process.import_tensorflow()
     import tensorflow as tf
 
     from wlasl_tfrecord.training import strategies, trainer
