@@ -53,7 +53,7 @@ def open_capture(location: str, *, packets_only: bool = False) -> cv2.VideoCaptu
 
     Args:
         location: The file's path.
-        packets_only: Give packets as they lie in the file instead of decoded frames.
+        packets_only: Whether to read the compressed packets instead of frames.
 
     Raises:
         OSError: If the file cannot be read.
@@ -96,7 +96,7 @@ def open_capture(location: str, *, packets_only: bool = False) -> cv2.VideoCaptu
 
 
 def _is_container(start: bytes) -> bool:
-    """Says whether a file that starts so can hold a video."""
+    """Returns whether a file with these first bytes can hold a video."""
     if start[4:8] in _ISO_BOXES or start.startswith(_SIGNATURES):
         return True
     return start[:1] == start[_TS_PACKET_BYTES:] == _TS_SYNC
@@ -109,13 +109,13 @@ _LOG_LEVEL_LOCK = threading.Lock()
 
 
 def _set_log_level(level: int) -> int:
-    """Sets how much OpenCV prints, and gives what it was set to before."""
+    """Sets how much OpenCV prints, and returns the level before."""
     in_opencv_4 = getattr(cv2, "setLogLevel", None)
     return (in_opencv_4 or cv2.utils.logging.setLogLevel)(level)
 
 
 def frames_per_second(capture: cv2.VideoCapture) -> float:
-    """Gives the rate of a video; where it names none, or nonsense, that of WLASL."""
+    """Returns the rate of a video; that of WLASL if it names none that can be right."""
     fps = capture.get(cv2.CAP_PROP_FPS)
     return fps if math.isfinite(fps) and 0 < fps <= _MAX_FPS else ANNOTATION_FPS
 

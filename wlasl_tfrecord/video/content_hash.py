@@ -20,11 +20,12 @@ _READ_BYTES = 1 << 20
 def sha256_of(
     path: str | os.PathLike[str], given_up: threading.Event | None = None
 ) -> str:
-    """Gives the digest of a video file, or of all images of a folder, in hex.
+    """Returns the digest of a video file, or of all images of a folder, in hex.
 
     Args:
         path: The file or folder.
-        given_up: Set from another thread, it ends this within a mebibyte.
+        given_up: An event that stops the reading, from another thread, within a
+            mebibyte.
 
     Raises:
         CancelledError: If `given_up` was set.
@@ -42,7 +43,7 @@ def sha256_of(
 
 
 def sha256_of_file(descriptor: int, given_up: threading.Event | None = None) -> str:
-    """Gives the digest of an open file, in hex; see `sha256_of`."""
+    """Returns the digest of an open file, in hex; see `sha256_of`."""
     digest = hashlib.sha256()
     while data := os.read(descriptor, _READ_BYTES):
         if given_up is not None and given_up.is_set():

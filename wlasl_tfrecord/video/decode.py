@@ -23,7 +23,7 @@ from wlasl_tfrecord.video.content_hash import (
     sha256_of_file,
 )
 from wlasl_tfrecord.video.framing import fit_frame
-from wlasl_tfrecord.video.mp4_edit_list import count_shown_frames
+from wlasl_tfrecord.video.mp4_boxes import count_shown_frames
 from wlasl_tfrecord.video.sampling import ANNOTATION_FPS, evenly_spaced, sign_range
 
 __all__ = ["decode_clip"]
@@ -145,7 +145,7 @@ def _decode_video(
 
 
 def _promised_frames(capture: cv2.VideoCapture) -> int:
-    """Gives how many frames a header says there are; 0 if it says nothing of use."""
+    """Returns the number of frames in the header; 0 if it is absent or absurd."""
     promised = capture.get(cv2.CAP_PROP_FRAME_COUNT)
     return int(promised) if 0 < promised < _MAX_FRAMES else 0
 
@@ -157,7 +157,7 @@ def _grab_clip(
     frames: Frames,
     framing: Framing,
 ) -> int:
-    """Decodes up to `stop`, and gives how many frames that were."""
+    """Decodes up to `stop`, and returns the number of decoded frames."""
 
     def keep(number: int, frame: Frames) -> None:
         _keep(frame, number, wanted, framing, frames)
@@ -193,7 +193,7 @@ def _decode_images(
 
 
 def _wanted(sign: SignRange, num_frames: int) -> list[int]:
-    """Gives the T frame numbers of a clip, repeats included."""
+    """Returns the T frame numbers of a clip, repeats included."""
     inside = evenly_spaced(sign.stop - sign.start, num_frames)
     return (sign.start + inside).tolist()
 

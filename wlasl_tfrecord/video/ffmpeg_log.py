@@ -1,8 +1,8 @@
-"""A decoder's remarks: what FFmpeg says of a damaged video that still gives a clip.
+"""FFmpeg's log: what it reports about a damaged video that still becomes a clip.
 
-It conceals what it cannot read and goes on, so that a video with flipped bits gives as
-many frames as a whole one. Its log tells them apart: not one of 212 real clips makes it
-name an error, and one flipped bit in most of them does.
+FFmpeg conceals what it cannot read and continues, so that a video with flipped bits has
+as many frames as a whole one. Its log tells them apart: none of 212 real clips makes it
+report an error, and one flipped bit in most of them does.
 """
 
 import ctypes
@@ -27,9 +27,12 @@ _MAX_EXTRA_FRAMES = 3
 
 
 def listen() -> int:
-    """Sends what this process prints to a file that only it has, and gives that.
+    """Redirects standard output and error of this process to a file of its own.
 
-    FFmpeg is a part of OpenCV's library, and its log goes nowhere but there.
+    FFmpeg is a part of OpenCV's library and logs to standard error only.
+
+    Returns:
+        The descriptor of that file, for `take_remarks`.
     """
     log = nameless_file(0)
     # Whatever was taken out of it before, the next remark comes to its end.
@@ -42,7 +45,7 @@ def listen() -> int:
 
 
 def take_remarks(log: int) -> list[str]:
-    """Takes what was printed since the last time, by lines."""
+    """Returns the lines that were printed since the last call."""
     # C's own buffer comes first: what is printed to a file waits in it.
     ctypes.CDLL(None).fflush(None)
     text = os.pread(log, _MAX_BYTES, 0).decode("utf-8", "replace")
@@ -53,11 +56,11 @@ def take_remarks(log: int) -> list[str]:
 
 
 def damage_notes(source: ClipSource, remarks: list[str]) -> list[str]:
-    """Says what speaks for a video being damaged that gave a clip.
+    """Returns the signs of damage in a video that became a clip.
 
     Args:
         source: Where the clip's frames lie in the video.
-        remarks: What FFmpeg said while it was decoded.
+        remarks: The lines that FFmpeg logged while it was decoded.
 
     Returns:
         A line each; none for a video that is probably whole.

@@ -103,7 +103,7 @@ def list_folder(directory: str) -> list[os.DirEntry[str]]:
 
 
 def folders_beside(src: str) -> list[str]:
-    """Gives the folder that a folder lies in; of a link, first the one it is named in.
+    """Returns the parent folders of a folder: of its name, and of what it links to.
 
     Videos often lie on a large disk, with a link to them in a project. A folder that
     may be entered but not listed, as `/home` often is, is left out.
@@ -113,13 +113,13 @@ def folders_beside(src: str) -> list[str]:
 
 
 def is_inside(path: str, src: str) -> bool:
-    """Says whether a path, links followed, lies in a folder."""
+    """Returns whether a path, links followed, lies in a folder."""
     root = os.path.realpath(src)
     return os.path.commonpath([root, os.path.realpath(path)]) == root
 
 
 def is_video_name(name: str) -> bool:
-    """Says whether a name ends like a video's.
+    """Returns whether a name ends like a video's.
 
     >>> is_video_name("00335.MP4"), is_video_name("00335.txt")
     (True, False)
@@ -128,7 +128,7 @@ def is_video_name(name: str) -> bool:
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Says whether an entry is a folder, or a link to one."""
+    """Returns whether an entry is a folder, or a link to one."""
     try:
         return entry.is_dir()
     except OSError:  # a loop of links
@@ -136,7 +136,7 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def is_image_folder(path: str) -> bool:
-    """Says whether a path is a folder of numbered images: frames extracted before."""
+    """Returns whether a path is a folder of numbered images, such as frames."""
     try:
         with os.scandir(path) as entries:
             return any(_NUMBERED_IMAGE.fullmatch(entry.name) for entry in entries)
@@ -145,9 +145,9 @@ def is_image_folder(path: str) -> bool:
 
 
 def entry_problem(entry: os.DirEntry[str], src: str) -> str | None:
-    """Says the same as `file_problem` of what a listing of a folder inside `src` gave.
+    """Returns what `file_problem` does, for an entry of a listing inside `src`.
 
-    Almost always a listing knows enough already, and the file system is not asked.
+    The listing knows enough for a plain file: the file system is not asked again.
     """
     if entry.is_file(follow_symlinks=False):
         return None
@@ -155,7 +155,7 @@ def entry_problem(entry: os.DirEntry[str], src: str) -> str | None:
 
 
 def file_problem(path: str, src: str) -> str | None:
-    """Says why a path must not or cannot be opened as a video.
+    """Returns why a path must not or cannot be opened as a video.
 
     A pipe or a device would never end, and a link may lead to a file that whoever
     wrote the annotations must not see.

@@ -35,7 +35,7 @@ def fit_frame(frame: Frame, framing: Framing, out: Frame) -> None:
 
 
 def _center_crop(frame: Frame, height: int, width: int) -> Frame:
-    """Gives the largest middle part that has the aspect of `height` by `width`."""
+    """Returns the largest middle part that has the aspect of `height` by `width`."""
     full_height, full_width = frame.shape[:2]
     crop_height = min(full_height, max(1, round(full_width * height / width)))
     crop_width = min(full_width, max(1, round(full_height * width / height)))
@@ -44,7 +44,7 @@ def _center_crop(frame: Frame, height: int, width: int) -> Frame:
 
 
 def _inner_size(frame: Frame, height: int, width: int) -> tuple[int, int]:
-    """Gives the largest size with the frame's aspect inside `height` by `width`."""
+    """Returns the largest size with the frame's aspect inside `height` by `width`."""
     full_height, full_width = frame.shape[:2]
     scale = min(height / full_height, width / full_width)
     return max(1, round(full_height * scale)), max(1, round(full_width * scale))

@@ -69,7 +69,7 @@ def sign_range(
 
     WLASL's ranges count frames at 25 a second in the video as it was published. Most
     copies in circulation were trimmed to these ranges when they were downloaded, and
-    the range then points behind the end of the file. So a range is cut out only if it
+    the range then points past the end of the file. So a range is cut out only if it
     fits in the file and the file is longer than it.
 
     Args:

@@ -10,7 +10,7 @@ import pytest
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.video import capture
 from wlasl_tfrecord.video.decode import decode_clip
-from wlasl_tfrecord.video.mp4_edit_list import count_shown_frames
+from wlasl_tfrecord.video.mp4_boxes import count_shown_frames
 
 CLIP = ClipSpec(num_frames=8, height=120, width=120)
 

@@ -40,7 +40,7 @@ def count_shown_frames(location: str) -> int | None:
             movie = _movie(file.fileno(), os.fstat(file.fileno()).st_size)
             return None if movie is None else _count(movie)
         except (struct.error, ValueError, KeyError, IndexError):
-            # Damaged tables are not worth a word here: decoding will tell.
+            # Damaged tables are no error here: decoding shows what is left.
             return None
 
 
@@ -84,7 +84,7 @@ def _count(movie: memoryview) -> int | None:
 
 
 def _edit(track: memoryview) -> tuple[int, int] | None:
-    """Gives duration and first instant of the one part that a track shows."""
+    """Returns duration and first instant of the one part that a track shows."""
     try:
         box = _box(_box(track, b"edts"), b"elst")
     except KeyError:
@@ -98,7 +98,7 @@ def _edit(track: memoryview) -> tuple[int, int] | None:
 
 
 def _times(tables: memoryview) -> NDArray[np.int64]:
-    """Gives the instant at which each frame is shown, in units of the track's clock."""
+    """Returns the instant at which each frame is shown, in the track's clock units."""
     steps = _run_lengths(_box(tables, b"stts"))
     times = np.cumsum(steps) - steps
     try:
@@ -128,7 +128,7 @@ def _rate(header: memoryview) -> int:
 
 
 def _box(parent: memoryview, wanted: bytes) -> memoryview:
-    """Gives the content of the first box of a name.
+    """Returns the content of the first box of a name.
 
     Raises:
         KeyError: If there is none.
@@ -140,7 +140,7 @@ def _box(parent: memoryview, wanted: bytes) -> memoryview:
 
 
 def _boxes(parent: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Gives name and content of each box in another one."""
+    """Yields name and content of each box in another one."""
     at = 0
     while at + 8 <= len(parent):
         (size,) = struct.unpack(">I", parent[at : at + 4])

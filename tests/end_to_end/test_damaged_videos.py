@@ -15,7 +15,7 @@ from wlasl_tfrecord.text import text_of
 
 
 def percent(n):
-    """Gives where the n-th damaged video is cut off: 500 in a row have every percent.
+    """Returns where the n-th damaged video is cut off: 500 in a row have every percent.
 
     The two kinds of every ten that are cut are the even and the odd ones; 37 and 100
     have no common factor, so that few of them are spread too.
@@ -29,7 +29,7 @@ def test_damaged_videos_are_cut_off_at_every_percent():
 
 
 def damaged_videos(directory, good, count, seed=0):
-    """Writes videos damaged in every way, in turn; gives their paths."""
+    """Writes videos damaged in every way, in turn; returns their paths."""
     generator = random.Random(seed)
     data = good.read_bytes()
     picture = cv2.imencode(".png", np.zeros((64, 64, 3), np.uint8))[1].tobytes()
