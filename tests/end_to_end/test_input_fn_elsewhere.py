@@ -237,7 +237,7 @@ def test_the_first_batch_of_21000_clips_takes_little_work(write_folder, tmp_path
         tmp_path / "shards", {"train": 21_000}, num_frames=2, height=8, width=8
     )
     code = f"""
-from wlasl_tfrecord import dataset
+from wlasl_tfrecord.input_pipeline import dataset
 calls = 0
 def count(frame, event, argument):
     global calls

@@ -25,9 +25,10 @@ from sharding import (
     wait_for,
 )
 
+from wlasl_tfrecord import files
 from wlasl_tfrecord.annotations.reader import read_manifest
 from wlasl_tfrecord.shard_format import shard_folder
-from wlasl_tfrecord.sharding import output_folder
+from wlasl_tfrecord.sharding import output_folder, sharder
 from wlasl_tfrecord.sharding.sharder import write_shards
 
 
@@ -178,10 +179,20 @@ def test_every_moment_of_the_last_step_can_be_interrupted(
     write_shards(fewer, out, options=OPTIONS, workers=2, src=src)
     before = folder_bytes(out)
     last = 0
+    real_finish = output_folder.finish_folder
+
+    def finish_and_die(*arguments):
+        # Two modules rename and remove, and the steps of both count.
+        dying = dying_after(num_steps)
+        with monkeypatch.context() as patch:
+            patch.setattr(output_folder, "os", dying)
+            patch.setattr(files, "os", dying)
+            real_finish(*arguments)
+
     # All shards are moved alike; what comes behind them is tried one by one.
     for num_steps in (0, 1, NUM_SHARDS // 2, *range(NUM_SHARDS, 99)):
         with monkeypatch.context() as patch:
-            patch.setattr(output_folder, "os", dying_after(num_steps))
+            patch.setattr(sharder, "finish_folder", finish_and_die)
             try:
                 write_shards(manifest, out, options=OPTIONS, workers=2, src=src)
                 break
@@ -201,14 +212,16 @@ def test_an_index_that_is_half_written_is_not_seen(
     manifest = read_manifest(src)
     out = tmp_path / "s"
 
-    def open_and_die(path, mode):
-        if mode == "wb" and "index.json" in os.path.basename(path):
-            Path(path).write_bytes(b"{")
+    real_write = Path.write_bytes
+
+    def write_and_die(path, content):
+        real_write(path, content[:1] if "index.json" in path.name else content)
+        if "index.json" in path.name:
             raise Died
-        return open(path, mode)
+        return len(content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(output_folder, "open", open_and_die, raising=False)
+        patch.setattr(Path, "write_bytes", write_and_die)
         with pytest.raises(Died):
             write_shards(manifest, out, options=OPTIONS, workers=2, src=src)
     assert (out / "dataset_info.json").exists()

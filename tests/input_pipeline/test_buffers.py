@@ -135,7 +135,8 @@ def test_the_budget_holds_while_nobody_takes_the_batches(
     )
     code = f"""
 import time
-from wlasl_tfrecord import dataset, input_fn
+from wlasl_tfrecord import input_fn
+from wlasl_tfrecord.input_pipeline import dataset
 
 def peak():
     with open("/proc/self/status") as file:

@@ -247,8 +247,9 @@ def test_no_two_parts_are_computed_at_once():
 PEAK = """
 import sys
 import keras, tensorflow as tf
-from wlasl_tfrecord import steps
-from wlasl_tfrecord.rematerialisation import rematerialised
+from wlasl_tfrecord.input_pipeline.elements import Batch
+from wlasl_tfrecord.network.rematerialisation import rematerialised
+from wlasl_tfrecord.training.step import make_training_step
 
 # As on one core, and as a GPU is given its work: what is not ordered may come last.
 tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -261,13 +262,13 @@ for _ in range(8):
     for layer in blocks[-1]:
         x = layer(x)
 model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
-step = steps.make_training_step(
+step = make_training_step(
     tf.distribute.get_strategy(),
     rematerialised(model, blocks) if remat else model,
     keras.optimizers.AdamW(),
     accumulate=accumulate,
 )
-batch = steps.Batch(
+batch = Batch(
     inputs=tf.zeros([32, 96, 96, 4]),
     labels=tf.zeros([32], tf.int64),
     weights=tf.ones([32]),
