@@ -7,6 +7,7 @@ from annotations import touch, wlasl_json, wlasl_row
 
 from wlasl_tfrecord.annotations.reader import read_manifest
 from wlasl_tfrecord.errors import ManifestError
+from wlasl_tfrecord.video.files import VIDEO_SUFFIXES
 
 
 def test_class_folders_with_splits_label_by_name(tmp_path):
@@ -172,7 +173,7 @@ def test_a_picture_beside_the_videos_of_a_sign_takes_none_away(tmp_path, image):
     ("taken", "strays"),
     [
         (["train/book/1.mp4"], ["Test set/book/3.mp4", "train/4.mp4", "5.avi"]),
-        (["book/1.mp4"], ["drink/3.gif", "drink/4.m4v", "drink/5.MPG"]),
+        (["book/1.mp4"], ["drink/3.gif", "drink/4.rm", "drink/5.MP4.part"]),
         (["book/1.mp4"], ["book/day1/2.mp4"]),
         (["book/1.mp4", "book/frames/01.png"], ["a/b/c/2.mov"]),
         (["test/1.mp4"], ["frames.mp4/x/2.mp4"]),
@@ -195,8 +196,8 @@ def test_videos_in_no_class_folder_are_counted(tmp_path, taken, strays):
         [
             f"videos in {src} that are left out: {len(strays)}, such as "
             f"{min(strays, key=lambda name: (name.count('/'), name))}; taken are "
-            "<sign>/*, or train/<sign>/*, val/<sign>/* and test/<sign>/*, of .mp4 .avi "
-            ".mov .mkv .webm"
+            "<sign>/*, or train/<sign>/*, val/<sign>/* and test/<sign>/*, of "
+            + " ".join(VIDEO_SUFFIXES)
         ]
         if strays
         else []

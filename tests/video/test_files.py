@@ -2,11 +2,13 @@
 
 import os
 import random
+import unicodedata
 
 import pytest
 from annotations import by_id, touch, wlasl_json, wlasl_row
 
 from wlasl_tfrecord.annotations.reader import read_manifest
+from wlasl_tfrecord.video.files import list_folder
 
 
 def test_the_videos_may_lie_in_a_folder_of_that_name(tmp_path):
@@ -36,6 +38,42 @@ def test_extensions_count_in_any_case_and_mp4_goes_first(tmp_path):
     manifest = read_manifest(tmp_path, annotations=tmp_path / "a.json")
     names = [os.path.basename(i.path or "missing") for i in manifest.instances]
     assert names == ["1.AVI", "2.mov", "3.WebM", "4.Mp4", "missing"]
+
+
+@pytest.mark.parametrize("suffix", ["m4v", "FLV", "swf", "mpg", "wmv", "3gp", "MTS"])
+def test_what_a_json_names_is_found_in_any_container(tmp_path, suffix):
+    touch(tmp_path / "videos", f"00001.{suffix}")
+    wlasl_json(tmp_path / "WLASL_v0.3.json", {"book": [wlasl_row("00001")]})
+    (instance,) = read_manifest(tmp_path / "videos").instances
+    assert instance.path == str(tmp_path / "videos" / f"00001.{suffix}")
+    assert instance.problem is None
+
+
+@pytest.mark.parametrize("name", ["2.gif", "2.ts", "2.mp4.part", "2.MP4.crdownload"])
+def test_a_file_that_is_not_read_is_not_called_missing(tmp_path, name):
+    touch(tmp_path, "1.mp4", name)
+    wlasl_json(tmp_path / "a.json", {"book": [wlasl_row("1"), wlasl_row("2")]})
+    other = by_id(read_manifest(tmp_path))["2"]
+    assert (other.path, other.problem) == (
+        None,
+        f"{name} is of a format that is not read",
+    )
+
+
+@pytest.mark.parametrize("in_json", ["NFC", "NFD"])
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+def test_an_id_and_a_name_may_be_in_other_unicode_forms(tmp_path, in_json, on_disk):
+    name = unicodedata.normalize(on_disk, "café")
+    touch(tmp_path, f"{name}.mp4")
+    video_id = unicodedata.normalize(in_json, "café")
+    wlasl_json(tmp_path / "a.json", {"book": [wlasl_row(video_id)]})
+    (instance,) = read_manifest(tmp_path).instances
+    assert instance.path == str(tmp_path / f"{name}.mp4")
+
+
+def test_folders_of_a_system_are_no_videos(tmp_path):
+    touch(tmp_path, "1.mp4", "@eaDir/1.mp4/SCREENSHOT1.jpg", "__MACOSX/01.jpg")
+    assert [entry.name for entry in list_folder(str(tmp_path))] == ["1.mp4"]
 
 
 def test_a_folder_of_numbered_images_is_a_video(tmp_path):

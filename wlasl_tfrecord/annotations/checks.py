@@ -20,8 +20,8 @@ def checked_gloss(gloss: object, where: str) -> str:
     """Checks a word, which becomes a line of a text file and a string of a record.
 
     Args:
-        gloss: What stood in the annotations.
-        where: How to name the place in an error.
+        gloss: The value in the annotations.
+        where: The place in the annotations, for errors.
 
     Returns:
         The word without surrounding white space.
@@ -42,7 +42,7 @@ def checked_gloss(gloss: object, where: str) -> str:
 
 
 def checked_id(video_id: object, place: str) -> str:
-    """Checks the type of an id; whether it can be a file name is asked later.
+    """Checks the type of an id; whether it can be a file name is checked later.
 
     Raises:
         ManifestError: If it is no text that a record can hold.

@@ -29,8 +29,8 @@ def nslt_manifest(
         annotations: The parsed JSON.
         where: The name of the file, for errors.
         class_list: The words of wlasl_class_list.txt, by label; None if there is none.
-        wlasl: What WLASL_v0.3.json says; None if there is none. Its words win: the list
-            has "losear" where the JSON has "lose".
+        wlasl: The manifest of WLASL_v0.3.json; None if there is none. Its words go
+            before those of the list, which has "losear" for "lose".
 
     Returns:
         The manifest, its videos not looked for yet.

@@ -1,4 +1,4 @@
-"""Splits that nobody gave: by the hash of a name, so that every machine agrees."""
+"""Splits made by us, where annotations have none: the same on every machine."""
 
 import hashlib
 from collections import Counter
@@ -23,11 +23,12 @@ SPLIT_WORDS: Mapping[str, str] = {
 
 
 def split_by_name(names: Iterable[str], shares: Mapping[str, float]) -> dict[str, str]:
-    """Deals the videos of one gloss out to splits, by the hash of their names.
+    """Assigns the videos of one gloss to splits, by the hash of their names.
 
-    Called gloss by gloss, so that the splits are stratified. The hash decides who goes
-    where, the shares how many: each split but the first gets its share, rounded, and at
-    least one while more than one is left for the first.
+    Called gloss by gloss, so that the splits are stratified. The hash ranks the videos;
+    the shares say how many of them each split gets. Each split but the first gets its
+    share, rounded, and at least one video. The first keeps at least one: a gloss with a
+    single video has it in train.
 
     Args:
         names: The videos of one gloss, in any order.
@@ -52,11 +53,11 @@ def split_by_name(names: Iterable[str], shares: Mapping[str, float]) -> dict[str
 
 
 def split_by_signer(signer_ids: Sequence[int]) -> dict[int, str]:
-    """Deals signers out to splits, so that nobody signs in two of them.
+    """Assigns signers to splits, so that no signer is in two of them.
 
-    Signers come in the order of their hash, each to the split that lacks most clips of
-    its share. A split that got none takes the signer with the fewest clips from train,
-    while that has another one.
+    Signers are taken in the order of their hash. Each goes to the split that lacks most
+    clips of its share. A split without a signer then takes the one with the fewest
+    clips from train, if train has another one.
 
     Args:
         signer_ids: The signer of every clip, none unknown.
@@ -83,6 +84,6 @@ def split_by_signer(signer_ids: Sequence[int]) -> dict[int, str]:
 
 
 def _hash(name: str) -> bytes:
-    # Another salt than that of the order of records, or the first shards of a split
-    # would hold those that were nearly dealt to another one.
+    # Another salt than that of the order of records: with the same one, the first
+    # shards of a split would hold the videos with the lowest hashes.
     return hashlib.sha256(b"split:" + name.encode("utf-8", "surrogateescape")).digest()

@@ -1,15 +1,17 @@
-"""Stray videos: files named like videos that lie where nobody looks for them."""
+"""Stray videos: files named like videos in places where none is looked for."""
 
 import os
 from collections.abc import Collection
 from pathlib import PurePath
 
-from wlasl_tfrecord.video.files import VIDEO_SUFFIXES
+from wlasl_tfrecord.video.files import (
+    UNREAD_SUFFIXES,
+    VIDEO_SUFFIXES,
+    is_system_folder,
+)
 
 __all__ = ["stray_videos"]
 
-# What people call videos besides those that are read here.
-_OTHER_SUFFIXES = (".gif", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts")
 # As deep as people put videos: train/<sign>/<day>/1.mp4.
 _MAX_FOLDERS_DOWN = 3
 
@@ -17,18 +19,19 @@ _MAX_FOLDERS_DOWN = 3
 def stray_videos(src: str, taken: Collection[str]) -> list[str]:
     """Looks in and below a folder for files named like videos that are not taken.
 
-    No link to a folder is followed, nothing hidden counts, and no folder is entered
-    that cannot be read, that is taken itself, or that lies deeper than people put
-    videos: this is for a remark, and must end soon wherever `src` is.
+    Links to folders are not followed, and what is hidden or a system's own does not
+    count. Folders that cannot be read, that are taken themselves, or that lie deeper
+    than people put videos are not entered: this is for a remark, and must end soon
+    wherever `src` is.
 
     Args:
         src: The folder.
-        taken: The paths of the videos and folders of images that are.
+        taken: The paths of the videos and folders of images that are taken.
 
     Returns:
         Their paths inside `src`, in the order of folders and names.
     """
-    suffixes = VIDEO_SUFFIXES + _OTHER_SUFFIXES
+    suffixes = VIDEO_SUFFIXES + UNREAD_SUFFIXES
     strays: list[str] = []
     for directory, folders, files in os.walk(src):
         inside = os.path.relpath(directory, src)
@@ -36,7 +39,9 @@ def stray_videos(src: str, taken: Collection[str]) -> list[str]:
         folders[:] = [
             name
             for name in (() if is_deepest else sorted(folders))
-            if name[0] != "." and os.path.join(directory, name) not in taken
+            if name[0] != "."
+            and not is_system_folder(name)
+            and os.path.join(directory, name) not in taken
         ]
         strays += [
             os.path.normpath(os.path.join(inside, name))

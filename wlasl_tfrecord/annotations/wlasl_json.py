@@ -1,7 +1,7 @@
 """WLASL's own annotation file, WLASL_v0.3.json.
 
-It is untrusted: a file of the wrong make is one `ManifestError`, which names the
-instance; a range that no video can have is the problem of that instance alone.
+It is untrusted. A file of another structure is a `ManifestError` that names the
+instance. A range that no video can have is the `problem` of that instance alone.
 
 Reference:
     https://github.com/dxli94/WLASL
@@ -26,7 +26,7 @@ from wlasl_tfrecord.video.sampling import ANNOTATION_FPS
 
 __all__ = ["load_json", "wlasl_manifest"]
 
-# Eleven hours at 25 frames a second. What asks for more is a slip of the pen.
+# Eleven hours at 25 frames a second. A larger number is a typing mistake.
 _MAX_FRAMES = 1_000_000
 # A record stores the signer as int64.
 _MAX_SIGNER = 2**63 - 1
@@ -55,7 +55,7 @@ def load_json(path: str | os.PathLike[str]) -> Any:
             return json.load(file, object_pairs_hook=unique)
     except OSError as error:
         raise ManifestError(f"cannot read {path}: {error.strerror}") from error
-    # Not UTF-8, no JSON, a number of thousands of digits, or nested without end.
+    # Not UTF-8, no JSON, a number of thousands of digits, or nested too deep.
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise ManifestError(f"{path} is no JSON: {reason}") from error
@@ -142,7 +142,7 @@ def _wlasl_instance(row: Any, gloss: str, label: int, where: str) -> Instance:
 
 
 def _range_problem(first: int, last: int, fps: float) -> str | None:
-    """Says why no video can have a range of frames, both ends included, from 1."""
+    """Returns why no video has a range of frames, from 1, both ends included."""
     # No number that is not finite is between two others.
     if not 1 <= fps <= 1000:
         return f"fps must be from 1 to 1000, got {shown(fps)}"

@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from wlasl_tfrecord.text import text_of
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "UNREAD_SUFFIXES",
     "VIDEO_SUFFIXES",
     "VideoFolder",
     "entry_problem",
@@ -19,19 +21,35 @@ __all__ = [
     "is_folder",
     "is_image_folder",
     "is_inside",
+    "is_system_folder",
     "is_video_name",
     "list_folder",
     "open_folder",
 ]
 
 # In this order, where one video lies there in several containers. Any case.
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"),
+    *(".flv", ".swf", ".3gp", ".mts", ".m2ts", ".ogv"),
+)
+# What people call videos besides those: other formats, and downloads cut short.
+UNREAD_SUFFIXES = (
+    *(".gif", ".ts", ".vob", ".f4v", ".rm", ".rmvb"),
+    *(".part", ".crdownload", ".download"),
+)
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 _NUMBERED_IMAGE = re.compile(
     r"(?!\.).*\d(" + "|".join(map(re.escape, IMAGE_SUFFIXES)) + r")",
     re.IGNORECASE | re.DOTALL,
 )
+# Folders that systems write beside people's own, in lower case. Synology's has one
+# named after each video, with pictures in it.
+_SYSTEM_FOLDERS = {
+    *("@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot"),
+    *("__macosx", "$recycle.bin", "recycler", "system volume information"),
+    *("lost+found", "__pycache__"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +62,14 @@ class VideoFolder:
     Attributes:
         src: The folder that no path may leave.
         directory: Where the videos lie: `src`, or `videos/` inside it.
-        entries: By id, the entry of the folder that holds it.
+        entries: By id in Unicode form NFC, the entry of the folder that holds it.
+        unread: By id, likewise, the name of a file with a suffix that is not read.
     """
 
     src: str
     directory: str
     entries: Mapping[str, os.DirEntry[str]]
+    unread: Mapping[str, str]
 
     def find(self, video_id: str) -> tuple[str | None, str | None]:
         """Looks for a video.
@@ -61,9 +81,12 @@ class VideoFolder:
         # An id with a slash is in no listing, so it cannot lead anywhere.
         if "/" in video_id or os.sep in video_id:
             return None, "its id cannot be the name of a file"
-        entry = self.entries.get(video_id)
+        # A Mac writes é as two characters, other systems as one.
+        key = unicodedata.normalize("NFC", video_id)
+        entry = self.entries.get(key)
         if entry is None:
-            return None, None
+            name = self.unread.get(key)
+            return None, name and f"{text_of(name)} is of a format that is not read"
         return entry.path, entry_problem(entry, self.src)
 
 
@@ -83,18 +106,24 @@ def open_folder(src: str, video_ids: Collection[str]) -> VideoFolder:
         within = _videos_by_id(inner.path)
         if len(within.keys() & video_ids) > len(entries.keys() & video_ids):
             directory, entries = inner.path, within
-    return VideoFolder(src=src, directory=directory, entries=entries)
+    return VideoFolder(
+        src=src, directory=directory, entries=entries, unread=_unread_by_id(directory)
+    )
 
 
 def list_folder(directory: str) -> list[os.DirEntry[str]]:
-    """Lists a folder in the order of names, without hidden entries.
+    """Lists a folder in the order of names, without what is hidden or a system's own.
 
     Raises:
         ManifestError: If it cannot be read.
     """
     try:
         with os.scandir(directory) as entries:
-            visible = [entry for entry in entries if not entry.name.startswith(".")]
+            visible = [
+                entry
+                for entry in entries
+                if not entry.name.startswith(".") and not is_system_folder(entry.name)
+            ]
     except OSError as error:
         raise ManifestError(
             f"cannot read the folder {text_of(directory)}: {error.strerror}"
@@ -125,6 +154,15 @@ def is_video_name(name: str) -> bool:
     (True, False)
     """
     return os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES
+
+
+def is_system_folder(name: str) -> bool:
+    """Returns whether a system, not a person, makes folders of this name.
+
+    >>> is_system_folder("@eaDir"), is_system_folder("hello")
+    (True, False)
+    """
+    return name.lower() in _SYSTEM_FOLDERS
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
@@ -205,7 +243,21 @@ def _videos_by_id(directory: str) -> dict[str, os.DirEntry[str]]:
             stem, rank = entry.name, len(VIDEO_SUFFIXES)
         else:
             continue
+        stem = unicodedata.normalize("NFC", stem)
         # Listed by name, so that of 1.MP4 and 1.mp4 it is always the first that stays.
         if stem not in ranked or rank < ranked[stem][0]:
             ranked[stem] = (rank, entry)
     return {stem: entry for stem, (_, entry) in ranked.items()}
+
+
+def _unread_by_id(directory: str) -> dict[str, str]:
+    """Maps ids to the names of files that are named like videos and not read."""
+    unread: dict[str, str] = {}
+    for entry in list_folder(directory):
+        stem, suffix = os.path.splitext(entry.name)
+        if suffix.lower() in UNREAD_SUFFIXES:
+            # A download that was cut short is 00335.mp4.part.
+            while is_video_name(stem):
+                stem = os.path.splitext(stem)[0]
+            unread[unicodedata.normalize("NFC", stem)] = entry.name
+    return unread
