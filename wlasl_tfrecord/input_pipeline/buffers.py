@@ -73,7 +73,7 @@ def plan_buffers(
     record_bytes = max(int(records.num_bytes.max()), 1)
     cores = num_cores()
     # More calls keep so many clips of 4.5 MB in the air that they push each other out
-    # of the processor's cache (docs/decisions/0202-copies-of-a-clip.md). One call
+    # of the processor's cache (docs/decisions/0006-copies-of-a-clip.md). One call
     # decodes on several cores by itself.
     most_reads, most_decodes = cores + 2, 1 + max(2, cores // 2)
     if ram_budget_mib is None:

@@ -99,7 +99,7 @@ def read_window(
     ).map(read, num_parallel_calls=num_parallel_calls)
     specs = cast(dict[str, tf.TensorSpec], clips.element_spec)
     # In boxes: frames that are collected, reordered and taken apart again would be
-    # copied each time, 4.5 MB a clip (docs/decisions/0202-copies-of-a-clip.md).
+    # copied each time, 4.5 MB a clip (docs/decisions/0006-copies-of-a-clip.md).
     return (
         clips.map(_box)
         # Room for more than there ever are takes its time: 0.6 s for 44,000 clips.

@@ -107,7 +107,7 @@ def _send_to_disk(descriptor: int) -> None:
     """Has the system write a file, without waiting, and drop what it has written.
 
     This run reads the videos again, not the shards; and memory that is given back at
-    once is what the next record is written through (decision 0213).
+    once is what the next record is written through (decision 0010).
     """
     if hasattr(os, "posix_fadvise"):
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
