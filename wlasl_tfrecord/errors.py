@@ -2,14 +2,14 @@
 
     WlaslError                  every error below; a command prints it and returns 1
     ├── ManifestError           the annotations or the folder of videos cannot be used
-    ├── VideoError              one video does not become a clip
+    ├── VideoError              one video cannot be made into a clip
     ├── ShardFolderError        a folder of shards is missing, damaged or too new
     │   └── RecordError         one record of a shard is damaged
-    ├── OutputError             a place to write to is full, read-only or in use
+    ├── OutputError             an output path is full, read-only or in use
     ├── RecipeError             a file of `models/`, or its weights, cannot be used
-    └── TrainingError           a run cannot start, go on or be resumed
+    └── TrainingError           a run cannot start, continue or be resumed
 
-An argument that no data could make right is a `ValueError`, as everywhere in Python.
+An argument that is wrong for any data is a `ValueError`, as everywhere in Python.
 """
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
 
 
 class WlaslError(Exception):
-    """Says in one line what is wrong, with which value, and the way out."""
+    """The root; a message names what is wrong, the value and the way out."""
 
 
 class ManifestError(WlaslError):
@@ -33,7 +33,7 @@ class ManifestError(WlaslError):
 
 
 class VideoError(WlaslError):
-    """One video does not become a clip; the run goes on without it."""
+    """One video cannot be made into a clip; the run continues without it."""
 
 
 class ShardFolderError(WlaslError):
@@ -45,12 +45,12 @@ class RecordError(ShardFolderError):
 
 
 class OutputError(WlaslError):
-    """A place to write to is full, read-only or in use."""
+    """An output path is full, read-only or in use."""
 
 
 class RecipeError(WlaslError):
-    """A file of `models/`, or the weights it wants, cannot be used."""
+    """A file of `models/`, or the weights it needs, cannot be used."""
 
 
 class TrainingError(WlaslError):
-    """A run cannot start, go on or be resumed."""
+    """A run cannot start, continue or be resumed."""

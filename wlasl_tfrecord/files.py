@@ -1,4 +1,4 @@
-"""Files and folders: read (remote ones too), written whole, locked."""
+"""Files and folders: read (local or remote), written whole, locked."""
 
 import contextlib
 import fcntl
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def existing_place(path: str | os.PathLike[str]) -> str:
-    """Gives the nearest of a local path and the folders above it that is there."""
+    """Returns a local path if it exists, else the nearest folder above it that does."""
     place = os.path.abspath(path)
     while not os.path.lexists(place):
         place = os.path.dirname(place)
@@ -88,12 +88,12 @@ def file_sizes(directory: str) -> dict[str, int]:
 
 @contextlib.contextmanager
 def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Keeps other processes that ask for the same out of a folder.
+    """Locks a folder against other processes that lock it.
 
-    The system lets go of the lock when the process ends, however it does.
+    The system releases the lock when the process ends, however it ends.
 
     Raises:
-        OutputError: If another process has the folder.
+        OutputError: If another process has locked the folder.
         OSError: If the folder cannot be opened.
     """
     descriptor = os.open(folder, os.O_RDONLY)
@@ -106,7 +106,7 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
                 "choose another --out"
             ) from error
         except OSError:
-            # Some network file systems lock no folders; then the user must see to it.
+            # Some network file systems cannot lock a folder; then nothing protects it.
             pass
         yield
     finally:
@@ -121,10 +121,10 @@ def num_cores() -> int:
 
 
 def free_bytes(path: str | os.PathLike[str]) -> int:
-    """Returns the free space where a path lies, or will lie, in bytes.
+    """Returns the free space of the disk that a path is or will be on, in bytes.
 
     Raises:
-        OSError: If the file system does not tell.
+        OSError: If the file system does not report it.
     """
     return shutil.disk_usage(existing_place(path)).free
 
@@ -139,15 +139,15 @@ def written_whole(
 ) -> Iterator[Path]:
     """Yields a path to write to, which is renamed to `path` at the end.
 
-    After an exception or a kill `path` is what it was before. All files of the library
-    are written in this way, so that no reader ever sees half of one.
+    After an exception or a kill `path` is unchanged. All files of the library are
+    written in this way, so that no reader ever sees half of one.
 
     Args:
-        path: The file; what lies there is replaced.
+        path: The file; an existing one is replaced.
         way_out: What the user can do if it cannot be written; None leaves the OSError
             of the system as it is.
         aside_dir: The folder to write in, on the same file system; by default that of
-            `path`. The name there begins with a dot and holds ".part".
+            `path`. The name there begins with a dot and contains ".part".
         sync: Whether to wait until the content is on the disk. Without that a power
             cut may leave an empty file.
 
@@ -159,10 +159,10 @@ def written_whole(
     directory = path.parent if aside_dir is None else Path(aside_dir)
     # Workers of several machines may share a disk: a process number is not enough.
     owner = f"{socket.gethostname()}.{os.getpid()}"
-    # The end of the name stays: Keras chooses a format by it.
+    # The name keeps its suffix: Keras chooses a format by it.
     aside = directory / f".{owner}.part.{path.name}"
-    told = output_errors(path, way_out) if way_out else contextlib.nullcontext()
-    with told:
+    errors = output_errors(path, way_out) if way_out else contextlib.nullcontext()
+    with errors:
         try:
             yield aside
             if sync:
@@ -199,7 +199,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
 
 @contextlib.contextmanager
 def output_errors(path: str | os.PathLike[str], way_out: str) -> Iterator[None]:
-    """Turns an error of the system into one line: the place, the reason, the way out.
+    """Turns an error of the system into one line: the path, the reason, the way out.
 
     Raises:
         OutputError: Instead of an OSError.
@@ -213,7 +213,7 @@ def output_errors(path: str | os.PathLike[str], way_out: str) -> Iterator[None]:
 
 
 def nameless_file(num_bytes: int) -> int:
-    """Makes a file that has no name, in memory where the system can.
+    """Makes a file without a name, in memory if the system supports it.
 
     Returns:
         Its descriptor.

@@ -1,4 +1,4 @@
-"""Text from outside: file names and values of annotations, shown on one line."""
+"""Text from outside, such as file names and annotations, shown on one line."""
 
 import os
 import unicodedata
@@ -13,12 +13,12 @@ __all__ = [
 
 
 def is_control(character: str) -> bool:
-    """Says whether a character would break a line, or a terminal."""
+    """Returns whether a character would break a line or control a terminal."""
     return unicodedata.category(character) in ("Cc", "Zl", "Zp")
 
 
 def is_unicode(text: str) -> bool:
-    """Says whether a text can be stored: half a surrogate pair cannot."""
+    """Returns whether a text can be stored in UTF-8: half a surrogate pair cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -27,7 +27,7 @@ def is_unicode(text: str) -> bool:
 
 
 def shown(value: object) -> str:
-    """Shows a value of untrusted annotations on one line of bounded length."""
+    """Returns a value of untrusted annotations as one line of bounded length."""
     # Slicing first: the repr of a number of a million digits is an error.
     try:
         text = ascii(value[:80] if isinstance(value, str) else value)
@@ -37,7 +37,7 @@ def shown(value: object) -> str:
 
 
 def text_of(name: str) -> str:
-    r"""Writes any file name as one line of valid Unicode; most stay as they are.
+    r"""Returns any file name as one line of valid Unicode; most are unchanged.
 
     >>> text_of("caf\udce9 \n.mp4")
     'caf\\xe9 \\n.mp4'
@@ -47,7 +47,7 @@ def text_of(name: str) -> str:
 
 
 def size_text(num_bytes: int) -> str:
-    """Shows a number of bytes in the unit that leaves one to four digits.
+    """Returns a number of bytes in the unit that leaves one to four digits.
 
     >>> size_text(900), size_text(3 * 2**20), size_text(5_000_000_000)
     ('900 B', '3.0 MiB', '4.7 GiB')

@@ -96,7 +96,7 @@ def test_a_short_video_says_how_many_frames_it_had(model, numbered_video, tmp_pa
         ({"top": 0}, "top must be at least 1, got 0"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"start": -1}, "start must be at least 0, got -1"),
-        ({"start": 9, "stop": 9}, "stop must be behind start, got 9 and 9"),
+        ({"start": 9, "stop": 9}, "stop must be above start 9, got 9"),
     ],
 )
 def test_arguments_that_no_video_can_make_right(model, options, message):
@@ -115,7 +115,7 @@ def test_a_folder_of_images_is_one_video(tmp_path):
     (images / "0001.jpg").write_bytes(b"")
     assert prediction.find_videos([images]) == [images]
     assert prediction.find_videos([tmp_path]) == [images]
-    # A picture beside a video is one, and no frame.
+    # An image beside a video is no frame.
     (images / "sign.mp4").write_bytes(b"")
     assert prediction.find_videos([images]) == [images / "sign.mp4"]
 
@@ -127,7 +127,7 @@ def test_a_folder_without_videos_is_an_error(tmp_path):
 
 def test_equal_probabilities_keep_the_order_of_labels():
     row = np.array([0.25, 0.5, 0.25], np.float32)
-    assert prediction.rank(row, ("a", "b", "c"), 3)[0] == ("b", "a", "c")
+    assert prediction.top_glosses(row, ("a", "b", "c"), 3)[0] == ("b", "a", "c")
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

@@ -8,8 +8,8 @@ from wlasl_tfrecord.network import recipes
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.shard_format.shard_folder import load_folder
 from wlasl_tfrecord.synthetic import hand_backbone, poses
-from wlasl_tfrecord.synthetic import videos as synthetic_videos
 from wlasl_tfrecord.synthetic.poses import Motion
+from wlasl_tfrecord.synthetic.videos import SyntheticConfig, write_videos
 
 CLIP = ClipSpec(num_frames=4, height=32, width=32)
 
@@ -18,10 +18,8 @@ CLIP = ClipSpec(num_frames=4, height=32, width=32)
 def drawn(tmp_path_factory):
     """A small drawn set, sharded: the folder of shards and the plan."""
     root = tmp_path_factory.mktemp("drawn")
-    config = synthetic_videos.SyntheticConfig(
-        train_signers=2, val_signers=1, test_signers=1, repeats=1
-    )
-    videos = synthetic_videos.write_videos(root, config, workers=2)
+    config = SyntheticConfig(train_signers=2, val_signers=1, test_signers=1, repeats=1)
+    videos = write_videos(root, config, workers=2)
     words = ["--src", root / "videos", "--out", root / "shards"]
     words += ["--num-frames", "4", "--size", "32", "--workers", "2"]
     assert shard.main([str(word) for word in words]) == 0
@@ -44,7 +42,7 @@ def test_each_frame_has_the_targets_of_its_own_pose(drawn):
     num_train = sum(video.split == "train" for video in videos)
     assert frames.shape == (num_train * 4, 32, 32, 3)
     assert targets.shape == (num_train * 4, 10, 16)
-    # First and last frame of every clip are at rest, whoever signs what.
+    # First and last frame of every clip are at rest, in every sign.
     rest = hand_backbone.hand_targets(poses.pose_at("rise", 0.0, Motion()))
     for index in range(0, len(targets), 4):
         for at_rest in (targets[index], targets[index + 3]):
@@ -65,7 +63,7 @@ def test_the_weights_fit_the_recipe_and_were_learnt(drawn, tmp_path):
         on_step=lambda _, loss: losses.append(loss),
     )
     assert len(losses) == 30
-    # Keras reports the mean loss so far, so the end lies well below the beginning.
+    # Keras reports the mean loss so far, so the last is well below the first.
     assert losses[-1] < losses[0] - 0.1
     assert [file.name for file in path.parent.iterdir()] == ["hands.weights.h5"]
     recipe = recipes.load_recipe()

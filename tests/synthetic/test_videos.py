@@ -9,9 +9,13 @@ import pytest
 
 from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.synthetic import appearance, figure, poses
-from wlasl_tfrecord.synthetic import videos as synthetic_videos
 from wlasl_tfrecord.synthetic.poses import Motion
-from wlasl_tfrecord.synthetic.videos import SyntheticConfig
+from wlasl_tfrecord.synthetic.videos import (
+    ANNOTATIONS_NAME,
+    SyntheticConfig,
+    plan_videos,
+    write_videos,
+)
 
 SMALL = SyntheticConfig(train_signers=1, val_signers=1, test_signers=1, repeats=1)
 MIRRORS = (("rise", "fall"), ("open", "close"))
@@ -20,7 +24,7 @@ MIRRORS = (("rise", "fall"), ("open", "close"))
 @pytest.fixture(scope="module")
 def small_set(tmp_path_factory):
     root = tmp_path_factory.mktemp("set")
-    return root, synthetic_videos.write_videos(root, SMALL, workers=2)
+    return root, write_videos(root, SMALL, workers=2)
 
 
 def read_video(path):
@@ -101,16 +105,16 @@ def test_the_same_seed_gives_the_same_bytes_for_any_number_of_workers(
     small_set, tmp_path
 ):
     root, _ = small_set
-    synthetic_videos.write_videos(tmp_path, SMALL, workers=1)
+    write_videos(tmp_path, SMALL, workers=1)
     for path in (root / "videos").iterdir():
         assert path.read_bytes() == (tmp_path / "videos" / path.name).read_bytes()
-    name = synthetic_videos.ANNOTATIONS_NAME
+    name = ANNOTATIONS_NAME
     assert (root / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
 def test_another_seed_gives_another_set():
-    first = synthetic_videos.plan_videos(SyntheticConfig(seed=0))
-    other = synthetic_videos.plan_videos(SyntheticConfig(seed=1))
+    first = plan_videos(SyntheticConfig(seed=0))
+    other = plan_videos(SyntheticConfig(seed=1))
     assert [v.video_id for v in first] == [v.video_id for v in other]
     assert [v.signer for v in first] != [v.signer for v in other]
     assert [v.motion for v in first] != [v.motion for v in other]
@@ -118,7 +122,7 @@ def test_another_seed_gives_another_set():
 
 def test_no_signer_is_in_two_splits():
     by_split = {"train": set(), "val": set(), "test": set()}
-    for video in synthetic_videos.plan_videos(SyntheticConfig()):
+    for video in plan_videos(SyntheticConfig()):
         by_split[video.split].add(video.signer.signer_id)
     assert [len(by_split[split]) for split in by_split] == [14, 4, 4]
     assert len(set.union(*by_split.values())) == 22
@@ -161,10 +165,10 @@ def test_a_mirrored_sign_is_the_other_one_backwards(pair):
 
 
 def hands_of(config):
-    """Gives what perfect eyes would see: float [N, T, 18] poses, glosses, splits."""
+    """Returns what perfect eyes would see: float [N, T, 5] hands, glosses, splits."""
     videos = [
         video
-        for video in synthetic_videos.plan_videos(config)
+        for video in plan_videos(config)
         if video.gloss in ("rise", "fall", "open", "close")
     ]
     tracks = []
@@ -220,13 +224,13 @@ def test_only_the_order_of_frames_tells_mirrored_signs_apart():
 def test_videos_that_are_there_are_not_overwritten(small_set):
     root, _ = small_set
     with pytest.raises(OutputError, match="videos exists; remove it or choose another"):
-        synthetic_videos.write_videos(root, SMALL)
+        write_videos(root, SMALL)
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"cannot write videos to .*file"):
-        synthetic_videos.write_videos(tmp_path / "file", SMALL)
+        write_videos(tmp_path / "file", SMALL)
 
 
 def test_a_full_disk_is_an_error(tmp_path):
@@ -250,9 +254,9 @@ def test_an_interrupted_set_is_not_taken_for_a_whole_one(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        synthetic_videos.write_videos(tmp_path, SMALL, workers=1, on_video=stop)
+        write_videos(tmp_path, SMALL, workers=1, on_video=stop)
     assert not (tmp_path / "videos").exists()
-    synthetic_videos.write_videos(tmp_path, SMALL)
+    write_videos(tmp_path, SMALL)
     assert sorted(os.listdir(tmp_path)) == ["WLASL_v0.3.json", "videos"]
 
 

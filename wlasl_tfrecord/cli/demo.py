@@ -1,4 +1,4 @@
-"""Runs the whole way, from drawn videos to a trained and tested recogniser."""
+"""Goes the whole way, from drawn videos to a trained and tested recogniser."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ from wlasl_tfrecord.errors import OutputError, WlaslError
 
 __all__ = ["main"]
 
-# Says that a folder was made by bin/demo, and may be made anew.
+# Marks a folder that bin/demo made and may replace.
 _MARKER = "demo.json"
 _MADE = (
     "WLASL_v0.3.json", "videos", "videos.partial", "shards", "run",
@@ -31,15 +31,15 @@ _MIRRORED = (("rise", "fall"), ("open", "close"))
 
 @dataclass(frozen=True, kw_only=True)
 class _Size:
-    """How much of everything: signers by split, backbone steps, epochs."""
+    """The size of a demo: signers per split, training steps of the backbone, epochs."""
 
     signers: tuple[int, int, int]
     backbone_steps: int
     epochs: int
 
 
-# Enough for some 90 % of the held-out clips (seen: 89 to 98), in four minutes on two
-# cores.
+# Recognises about 90 % of the held-out clips (89 to 98 in several runs), in four
+# minutes on two cores.
 _FULL = _Size(signers=(48, 8, 8), backbone_steps=300, epochs=15)
 _QUICK = _Size(signers=(6, 2, 2), backbone_steps=10, epochs=2)
 
@@ -52,9 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "signers that it has never seen. Needs no network and no GPU; some minutes on "
         "two cores.",
     )
-    parser.add_argument("--out", default="demo", help="folder to make, or make anew")
+    parser.add_argument("--out", default="demo", help="folder to make, or to replace")
     parser.add_argument(
-        "--seed", type=int, default=0, help="other signers, other first weights"
+        "--seed",
+        type=int,
+        default=0,
+        help="seed of signers and first weights",
     )
     parser.add_argument(
         "--quick",
@@ -76,8 +79,8 @@ def _demo(arguments: argparse.Namespace) -> int:
 
     videos = _draw(out, size, arguments.seed)
     _say(2, "Shard them: decode, resize, and store clips that can be read fast")
-    # Small clips, so that two cores can train on them in minutes. For real videos one
-    # takes the default, 30 frames of 224 x 224 pixels.
+    # Small clips, so that two cores can train on them in minutes. For real videos use
+    # the default, 30 frames of 224 x 224 pixels.
     _command("shard", "--src", out / "videos", "--out", out / "shards",
              "--num-frames", 16, "--size", 64)  # fmt: skip
     _see_hands(out, videos, size, arguments.seed)
@@ -110,7 +113,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _start_over(out: Path) -> None:
-    """Makes the folder, or clears what an earlier demo left in it, and nothing else."""
+    """Makes the folder; removes the files of an earlier demo, and nothing else."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         if any(out.iterdir()) and not (out / _MARKER).is_file():
@@ -133,10 +136,14 @@ def _start_over(out: Path) -> None:
 def _draw(out: Path, size: _Size, seed: int) -> Sequence[Any]:
     from tqdm import tqdm
 
-    from wlasl_tfrecord.synthetic import videos as synthetic_videos
+    from wlasl_tfrecord.synthetic.videos import (
+        ANNOTATIONS_NAME,
+        SyntheticConfig,
+        write_videos,
+    )
 
     train, val, test = size.signers
-    config = synthetic_videos.SyntheticConfig(
+    config = SyntheticConfig(
         train_signers=train, val_signers=val, test_signers=test, repeats=1, seed=seed
     )
     _say(
@@ -145,9 +152,9 @@ def _draw(out: Path, size: _Size, seed: int) -> Sequence[Any]:
         "signs that we made up",
     )
     with tqdm(total=config.num_videos, unit="video", disable=None) as bar:
-        videos = synthetic_videos.write_videos(out, config, on_video=bar.update)
+        videos = write_videos(out, config, on_video=bar.update)
     print(
-        f"{out}/videos and {out}/{synthetic_videos.ANNOTATIONS_NAME}: "
+        f"{out}/videos and {out}/{ANNOTATIONS_NAME}: "
         f"{train} signers to train on, {val} to validate, {test} to test"
     )
     return videos
@@ -170,7 +177,7 @@ def _see_hands(out: Path, videos: Sequence[Any], size: _Size, seed: int) -> None
         def on_step(step: int, loss: float) -> None:
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             bar.update()
-            # Where no bar is drawn, in a log, a line now and then.
+            # In a log, where no bar is drawn, a line every 50 steps.
             if bar.disable and (step + 1) % 50 == 0:
                 print(f"step {step + 1} of {size.backbone_steps}", flush=True)
 
@@ -187,7 +194,7 @@ def _see_hands(out: Path, videos: Sequence[Any], size: _Size, seed: int) -> None
 
 
 def _evaluation(out: Path) -> dict[str, Any]:
-    """Evaluates once more as JSON, for the demo's own last lines."""
+    """Evaluates again, as JSON for the last lines of the demo."""
     from wlasl_tfrecord.evaluation import evaluation
 
     report = evaluation.evaluate(out / "shards", out / "run", "test").to_json()
@@ -214,7 +221,7 @@ def _finish(out: Path, report: dict[str, Any], seconds: float) -> None:
   {out}/videos             the videos
   {out}/shards             what training reads
   {out}/run/history.png    the curves of the training
-  {out}/run/model.keras    the model; model.json says what goes in and comes out
+  {out}/run/model.keras    the model; model.json describes its inputs and outputs
   {out}/evaluation.json    every clip of the test
 
 With videos of your own, WLASL's for example, in videos/:
@@ -230,7 +237,7 @@ def _say(step: int, text: str) -> None:
 
 
 def _command(name: str, *arguments: object) -> None:
-    """Runs one of our commands as the user would, and shows it."""
+    """Prints and runs one of our commands as a user would."""
     words = [str(argument) for argument in arguments]
     print(f"$ {_name(name)} {shlex.join(words)}", flush=True)
     done = subprocess.run([sys.executable, *_program(name), *words])
@@ -241,7 +248,7 @@ def _command(name: str, *arguments: object) -> None:
 
 
 def _program(name: str) -> list[str]:
-    """Finds a command: the launcher in a checkout, else the module of the package."""
+    """Returns the launcher of a command in a checkout, else its module."""
     launcher = Path(wlasl_tfrecord.__file__).parents[1] / "bin" / name
     if launcher.is_file():
         return [str(launcher)]
@@ -249,7 +256,7 @@ def _program(name: str) -> list[str]:
 
 
 def _name(name: str) -> str:
-    """Names a command as the user types it."""
+    """Returns a command as the user types it."""
     in_checkout = not _program(name)[0].startswith("-m")
     return f"bin/{name}" if in_checkout else f"wlasl-{name}"
 

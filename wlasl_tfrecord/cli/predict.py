@@ -1,4 +1,4 @@
-"""Names the signs in videos."""
+"""Recognises the signs in videos."""
 
 import argparse
 import json

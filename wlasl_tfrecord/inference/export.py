@@ -1,11 +1,11 @@
-"""A trained model in the forms that other programs load, each compared with the model.
+"""A trained model in the formats that other programs load, compared with the model.
 
     keras         one file for Keras 3, any backend
-    h5            one HDF5 file, for tools that still want it
+    h5            one HDF5 file, for tools that need it
     saved_model   a folder for TensorFlow Serving and `tf.saved_model.load`
     tflite        one file for phones and small computers (LiteRT)
 
-Beside each lies `model.json`, as in a run folder: glosses by output, clip, framing.
+`model.json` beside each is as in a run folder: glosses by output, clip, framing.
 """
 
 import os
@@ -74,23 +74,23 @@ def export_model(
     *,
     quantization: Quantization = "none",
 ) -> ExportReport:
-    """Writes a model in another form, reads that back, and compares the two.
+    """Writes a model in another format, loads the result, and compares the two.
 
     Args:
-        model: What `trained_model.load_model` gave; it computes in float32, so what was
-            trained in 16 bits on a GPU is served on a CPU.
-        out: The folder to write into; made if it is not there. What an earlier export
-            in the same form left is replaced.
-        export_format: The form.
-        quantization: Of TFLite's weights.
+        model: A model that `trained_model.load_model` returned. It computes in float32,
+            so a model that a GPU trained in 16 bits can be served on a CPU.
+        out: The folder to write into, made if it does not exist. An earlier export in
+            the same format is replaced.
+        export_format: The format.
+        quantization: How the weights are stored, for TFLite only.
 
     Returns:
-        Where it is and how close.
+        The path, the size and the largest difference.
 
     Raises:
         OutputError: If it cannot be written.
-        RecipeError: If its network has more than layers, which h5 cannot hold.
-        ValueError: If another form than TFLite is to be quantised.
+        RecipeError: If its network is not made of layers only, as h5 requires.
+        ValueError: If a format other than TFLite is to be quantised.
     """
     if quantization != "none" and export_format != "tflite":
         raise ValueError(
@@ -100,7 +100,7 @@ def export_model(
     path = out_dir / _NAMES[export_format]
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        # Aside and then renamed, so that no server ever loads half a model.
+        # Written aside and then renamed, so that no server ever loads half a model.
         with tempfile.TemporaryDirectory(dir=out_dir, prefix=".export-") as aside:
             written = Path(aside) / path.name
             if export_format == "saved_model":
@@ -109,7 +109,7 @@ def export_model(
                 scratch = Path(aside) / "scratch"
                 written.write_bytes(_tflite_bytes(model, quantization, scratch))
             elif export_format == "h5":
-                saving.write_h5(model.network, written, _unfolding(model))
+                saving.write_h5(model.network, written, _unfolded_builder(model))
             else:
                 model.network.save(written)
             difference, num_clips = _compare(model, load_exported(written))
@@ -131,7 +131,7 @@ def export_model(
 
 
 def load_exported(path: str | os.PathLike[str]) -> Runner:
-    """Loads an exported model as any program without this library would.
+    """Loads an exported model as a program without this library would.
 
     Args:
         path: A file or folder that `export_model` wrote.
@@ -145,7 +145,7 @@ def load_exported(path: str | os.PathLike[str]) -> Runner:
     if path.is_dir():
         loaded: Any = tf.saved_model.load(str(path))
         signature = loaded.signatures["serving_default"]
-        # The folder's variables live as long as `loaded` does.
+        # The model's variables exist only as long as `loaded` does.
         return lambda clips: (
             signature(frames=tf.constant(clips))["probabilities"].numpy()
             if loaded
@@ -181,8 +181,8 @@ def _write_saved_model(
 def _tflite_bytes(
     model: TrainedModel, quantization: Quantization, scratch: Path
 ) -> bytes:
-    """Converts a model for one clip at a time, as TFLite wants its shapes known."""
-    # By way of a SavedModel: the converter's other ways lose Keras 3's variables.
+    """Converts a model for one clip at a time, as TFLite needs fixed shapes."""
+    # Through a SavedModel: the converter's other inputs lose Keras 3's variables.
     _write_saved_model(model, scratch, batch_size=1)
     converter = tf.lite.TFLiteConverter.from_saved_model(str(scratch))
     if quantization != "none":
@@ -195,21 +195,22 @@ def _tflite_bytes(
 def _tflite_runner(path: Path) -> Runner:
     interpreter = _interpreter(path)
     interpreter.allocate_tensors()
-    [taken], [given] = interpreter.get_input_details(), interpreter.get_output_details()
+    [clip_tensor] = interpreter.get_input_details()
+    [probability_tensor] = interpreter.get_output_details()
 
     def run(clips: NDArray[np.uint8]) -> NDArray[np.float32]:
         rows = []
         for clip in clips:
-            interpreter.set_tensor(taken["index"], clip[None])
+            interpreter.set_tensor(clip_tensor["index"], clip[None])
             interpreter.invoke()
-            rows.append(interpreter.get_tensor(given["index"])[0])
+            rows.append(interpreter.get_tensor(probability_tensor["index"])[0])
         return np.stack(rows)
 
     return run
 
 
-def _unfolding(model: TrainedModel) -> Callable[[], keras.Model] | None:
-    """Gives what builds a network without folded time, if its recipe can."""
+def _unfolded_builder(model: TrainedModel) -> Callable[[], keras.Model] | None:
+    """Returns a function that builds the network without folded time, if possible."""
     recipe = dict(model.info.recipe)
     name = recipe.pop("name", None)
     if name not in recipes.recipe_paths():
@@ -227,18 +228,18 @@ def _interpreter(path: Path) -> Any:
         from ai_edge_litert.interpreter import Interpreter  # pyright: ignore
     except ImportError:
         with warnings.catch_warnings():
-            # TensorFlow's own works as well; it warns that it will move to LiteRT.
+            # TensorFlow's own works as well, but warns that it will move to LiteRT.
             warnings.simplefilter("ignore")
             return tf.lite.Interpreter(str(path))
     return Interpreter(str(path))
 
 
 def _compare(model: TrainedModel, runner: Runner) -> tuple[float, int]:
-    """Gives the largest difference of a probability on clips of noise."""
+    """Returns the largest difference of a probability, and on how many noise clips."""
     num_clips = 2
     shape = (num_clips, *model.info.clip.shape)
     clips = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    # Noise alone looks alike in every clip; different brightness does not.
+    # Plain noise gives the same answer for every clip; another brightness does not.
     clips[1] //= 3
     difference = np.abs(runner(clips) - trained_model.probabilities(model, clips))
     return float(difference.max()), num_clips

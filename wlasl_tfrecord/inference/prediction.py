@@ -1,7 +1,7 @@
 """Videos in, ranked glosses out.
 
-The model of a run meets the decoder of `bin/shard`, with the clip and the framing that
-it was trained on, so that it sees a video as it saw the shards.
+A video is decoded as `bin/shard` decodes it, with the clip and the framing that the
+model was trained on, so that the model gets the frames that a shard would hold.
 """
 
 import os
@@ -34,20 +34,20 @@ __all__ = [
     "find_videos",
     "missing_videos",
     "predict_videos",
-    "rank",
+    "top_glosses",
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What a model sees in one video.
+    """The glosses that a model recognises in one video.
 
     Attributes:
         path: The video.
         glosses: The words, the most probable one first.
-        probabilities: How probable each of them is.
-        num_distinct_frames: Different frames that the model saw; below its T for a
-            short video.
+        probabilities: The probability of each of them.
+        num_distinct_frames: Different frames in the clip; fewer than T if the video
+            is shorter than a clip.
     """
 
     path: Path
@@ -58,11 +58,11 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A video that became no clip.
+    """A video that could not be made into a clip.
 
     Attributes:
         path: The video.
-        reason: Why, in one line that begins with the file's name.
+        reason: The reason, one line that begins with the file's name.
     """
 
     path: Path
@@ -70,14 +70,14 @@ class Failure:
 
 
 def find_videos(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """Lists the videos that a user names.
+    """Lists the videos that paths stand for.
 
     Args:
-        paths: Videos, folders of videos (not those below them), and folders of numbered
-            images without any, each of which is one video.
+        paths: Videos, folders of videos (their own folders are not searched), and
+            folders of numbered images without a video, each of which is one video.
 
     Returns:
-        Files as they were named, the videos of a folder by name.
+        Files in the order of `paths`, the videos of a folder in the order of names.
 
     Raises:
         ManifestError: If a folder cannot be read or holds no video.
@@ -85,11 +85,11 @@ def find_videos(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     videos: list[Path] = []
     for path in map(Path, paths):
         if not path.is_dir():
-            # Whether it can be read shows when it is decoded.
+            # An unreadable file is a failure when it is decoded.
             videos.append(path)
             continue
         entries = list_folder(str(path))
-        # A picture beside videos is a picture.
+        # An image beside videos is no frame.
         has_videos = any(is_video_name(entry.name) for entry in entries)
         if not has_videos and is_image_folder(str(path)):
             videos.append(path)
@@ -109,18 +109,18 @@ def find_videos(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
 
 
 def missing_videos(videos: Iterable[Path]) -> list[Failure]:
-    """Gives the failures that show without a model: of videos that are not there."""
-    return [failure for failure in map(_out_of_reach, videos) if failure is not None]
+    """Returns a failure for each video that does not exist; needs no model."""
+    return [failure for failure in map(_missing, videos) if failure is not None]
 
 
 def check_options(
     *, top: int, batch_size: int, start: int | None, stop: int | None
 ) -> None:
-    """Refuses options of `predict_videos` that no video could make right.
+    """Refuses options of `predict_videos` that are wrong for every video.
 
     Raises:
         ValueError: If `top` or `batch_size` is below 1, `start` is below 0, or `stop`
-            is not behind it.
+            is not greater.
     """
     for name, value, least in (
         ("top", top, 1),
@@ -130,7 +130,7 @@ def check_options(
         if value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
     if stop is not None and stop <= (start or 0):
-        raise ValueError(f"stop must be behind start, got {start or 0} and {stop}")
+        raise ValueError(f"stop must be above start {start or 0}, got {stop}")
 
 
 def predict_videos(
@@ -145,15 +145,15 @@ def predict_videos(
     """Ranks the glosses for each video.
 
     Args:
-        model: What `trained_model.load_model` gave.
+        model: A model that `trained_model.load_model` returned.
         videos: Files, or folders of numbered images.
-        top: How many glosses to give; no more than the model knows.
-        batch_size: Clips that go through the network at once.
-        start: First frame of the sign in each video, from 0; None for the first.
-        stop: One past its last frame; None for "to the end".
+        top: Number of glosses to return, at most those of the model.
+        batch_size: Clips in one call of the network.
+        start: First frame of the sign in each video, from 0; None for the first frame.
+        stop: One past its last frame; None for the end of the video.
 
     Yields:
-        One result a video, in the order of `videos`.
+        One result per video, in the order of `videos`.
 
     Raises:
         ValueError: If `check_options` refuses one.
@@ -176,7 +176,7 @@ def predict_videos(
         return frames, source.num_distinct_frames
 
     with ThreadPoolExecutor() as pool:
-        # Decoding runs ahead by a batch, and no further: clips are megabytes.
+        # Decoding is one batch ahead, and no more: clips are megabytes.
         waiting = iter(videos)
         ahead = [
             (path, pool.submit(read, path)) for path in islice(waiting, batch_size)
@@ -192,8 +192,8 @@ def predict_videos(
             yield from _predict_batch(model, batch, top)
 
 
-def _out_of_reach(path: Path) -> Failure | None:
-    """Gives the failure of a path that leads nowhere, in the words of the decoder."""
+def _missing(path: Path) -> Failure | None:
+    """Returns the failure of a path that does not exist, worded as the decoder's."""
     try:
         os.stat(path)
     except OSError as error:
@@ -206,8 +206,8 @@ def _predict_batch(
     batch: Sequence[tuple[Path, Future[tuple[NDArray[np.uint8], int] | Failure]]],
     top: int,
 ) -> Iterator[Prediction | Failure]:
-    """Runs the network once for all videos of a batch that could be decoded."""
-    # Whoever has a model has Keras; to find videos, nobody should wait for it.
+    """Runs the network once for all videos of a batch that were decoded."""
+    # Not at the top: `find_videos` is used before Keras is imported.
     from wlasl_tfrecord.inference import trained_model
 
     decoded = [(path, job.result()) for path, job in batch]
@@ -217,7 +217,7 @@ def _predict_batch(
         if isinstance(result, Failure):
             yield result
             continue
-        glosses, shares = rank(next(rows), model.info.glosses, top)
+        glosses, shares = top_glosses(next(rows), model.info.glosses, top)
         yield Prediction(
             path=path,
             glosses=glosses,
@@ -226,7 +226,7 @@ def _predict_batch(
         )
 
 
-def rank(
+def top_glosses(
     row: NDArray[np.float32], glosses: Sequence[str], top: int
 ) -> tuple[tuple[str, ...], tuple[float, ...]]:
     """Sorts the glosses of one clip by their probabilities.
@@ -234,12 +234,12 @@ def rank(
     Args:
         row: float32 [num_classes].
         glosses: The words, by label.
-        top: How many to give, at most.
+        top: How many to return, at most.
 
     Returns:
         Glosses and probabilities, the highest first; of equals, the lower label first.
 
-    >>> rank(np.float32([0.2, 0.5, 0.3]), ("book", "drink", "go"), 2)[0]
+    >>> top_glosses(np.float32([0.2, 0.5, 0.3]), ("book", "drink", "go"), 2)[0]
     ('drink', 'go')
     """
     order = np.argsort(-row, kind="stable")[:top]

@@ -1,8 +1,8 @@
-"""A trained model, ready to be used anywhere: in float32, without cuDNN.
+"""A trained model that runs on any device: in float32, without cuDNN.
 
-What a GPU trained in 16 bits holds float32 weights all the same; only its layers are
-told to compute in 16 bits, which a CPU does slowly and TFLite not at all. So a model is
-loaded as the same layers with the same weights, computing in float32.
+A model that was trained in 16 bits has float32 weights all the same; only its layers
+compute in 16 bits, which is slow on a CPU and impossible in TFLite. So the same layers
+are loaded with the same weights, computing in float32.
 """
 
 import os
@@ -24,7 +24,7 @@ __all__ = ["TrainedModel", "load_model", "probabilities", "rebuild"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """A network, and what its inputs and outputs mean.
+    """A network and the meaning of its inputs and outputs.
 
     Attributes:
         network: uint8 [B, T, H, W, 3] -> float32 [B, num_classes].
@@ -44,8 +44,8 @@ def load_model(run: str | os.PathLike[str]) -> TrainedModel:
         run: A run folder, or a `.keras` or `.h5` file with its `model.json` beside it.
 
     Raises:
-        TrainingError: If there is no model, it cannot be loaded, or it does not fit
-            its `model.json`.
+        TrainingError: If there is no model, it cannot be loaded, or its `model.json`
+            describes another.
     """
     info = model_info.read_model_info(run)
     path = model_info.model_path(run)
@@ -64,14 +64,14 @@ def load_model(run: str | os.PathLike[str]) -> TrainedModel:
 def rebuild(network: keras.Model) -> keras.Model:
     """Builds the same network with the same weights, computing in float32.
 
-    An LSTM is told not to use cuDNN, so that what is exported runs on a CPU.
+    Its LSTMs do not use cuDNN, so that an export runs on a CPU.
 
     Args:
-        network: A network of any dtype policy; not changed.
+        network: A network of any dtype policy, which is not changed.
     """
     config = _portable(keras.saving.serialize_keras_object(network))
     policy = keras.config.dtype_policy()
-    # The network as a whole takes the policy of the process, not one of its config.
+    # The model itself takes the policy of the process, not that of its config.
     keras.config.set_dtype_policy("float32")
     try:
         copy: Any = keras.saving.deserialize_keras_object(config)
@@ -110,7 +110,7 @@ def _portable(config: Any) -> Any:
 
 
 def _without_cudnn(network: keras.Model) -> None:
-    """Tells every LSTM, at any depth, to use no cuDNN; it is not in their config."""
+    """Switches cuDNN off in every LSTM, at any depth; the config does not store it."""
     for layer in network.layers:
         if isinstance(layer, keras.Model):
             _without_cudnn(layer)

@@ -1,4 +1,4 @@
-"""Drawn signers: how each, their room and their camera look."""
+"""The appearance of drawn signers, their rooms and their cameras."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Color = tuple[int, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Signer:
-    """How a signer, their room and their camera look.
+    """The appearance of a signer, their room and their camera.
 
     Attributes:
         signer_id: The number in the annotations.
@@ -29,10 +29,10 @@ class Signer:
         width: Frame width in pixels.
         height: Frame height in pixels.
         fps: Frames per second of the camera.
-        tempo: How fast they sign, 1 being usual.
+        tempo: How fast they sign; 1 is usual.
         heads_high: Heads from the lower to the upper edge of the frame.
         center_x: Where the neck is, as a share of the width.
-        light: Brightness, 1 being usual.
+        light: Brightness; 1 is usual.
         noise: Standard deviation of the camera's noise, in grey levels.
     """
 
@@ -57,21 +57,25 @@ class Signer:
 
     @property
     def head_pixels(self) -> float:
-        """Pixels of one head."""
+        """The height of a head in pixels."""
         return self.height / self.heads_high
 
     @property
     def neck(self) -> tuple[float, float]:
-        """Where the origin of the poses is, in pixels."""
+        """(x, y) of the origin of the poses, in pixels."""
         # 1.5 heads from the origin to the crown, and a little air above it.
         return self.center_x * self.width, 1.62 * self.head_pixels
 
 
 def draw_signers(num_signers: int, seed: int) -> tuple[Signer, ...]:
-    """Draws lots for how each signer looks.
+    """Chooses the appearance of signers at random.
 
-    Every palette is dealt like a deck of cards, so that a few signers already show all
-    of it.
+    The values of a palette are used up like a deck of cards before one is used again,
+    so that a few signers show all of it.
+
+    Args:
+        num_signers: How many signers.
+        seed: Another seed gives other signers.
     """
     rng = np.random.default_rng((seed, 0))
 

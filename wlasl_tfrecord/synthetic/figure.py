@@ -66,7 +66,7 @@ def draw_frame(
     Args:
         signer: How they look.
         pose: Where the hands are.
-        background: uint8 [H, W, 3], RGB; what `draw_background` gave.
+        background: uint8 [H, W, 3], RGB; the result of `draw_background`.
         shift: Pixels by which the body sways, right and down.
         noise: int16 [H, W, 3], added at the end.
 

@@ -1,12 +1,11 @@
-"""A backbone that has learnt to see hands, for machines without ImageNet's weights.
+"""A backbone pretrained on drawn hands, in place of ImageNet's weights.
 
-`bin/train` wants a backbone that can see already, as everyone does who has a few
-videos a sign. ImageNet's weights must be downloaded; the demo must run without a
-network. So it lets a backbone guess where the hands of the drawn signers are, frame by
-frame: what a drawing knows of itself. It sees the signers of the train split alone, and
-no gloss.
+With a few videos per sign `bin/train` needs a pretrained backbone. ImageNet's weights
+must be downloaded, but the demo must run without a network. So the demo trains a
+backbone to predict where the hands are in single frames, which is known for a drawing.
+It uses the signers of the train split only, and no gloss.
 
-The weights file is one for `bin/train --weights`.
+The weights file is for `bin/train --weights`.
 """
 
 import math
@@ -30,13 +29,13 @@ from wlasl_tfrecord.video.sampling import evenly_spaced
 
 __all__ = ["hand_targets", "train_backbone"]
 
-# What is guessed of each hand, and its range: heads from the neck outwards, heads down,
-# degrees (the left hand's as in a mirror), and how far the forefinger and the ring
-# finger are stretched (which tell palm, fist and pointing).
+# The facts that are predicted for each hand, with their ranges: heads from the neck
+# outwards, heads down, degrees (mirrored for the left hand), and how far the forefinger
+# and the ring finger are stretched (they distinguish palm, fist and pointing).
 _RANGES = np.array([(-0.4, 2.0), (-1.1, 2.6), (-70.0, 150.0), (0.0, 1.0), (0.0, 1.0)])
 
-# Each is guessed as one of these many steps of its range, not as a number: so a step
-# of training says more.
+# Each is predicted as one of this many bins of its range, not as a number: a training
+# step then learns more.
 _NUM_BINS = 16
 _BIN_WIDTH = 0.06
 
@@ -57,13 +56,13 @@ def train_backbone(
 
     Args:
         data: Shards of drawn videos.
-        videos: The plan they were drawn from; it knows the poses.
+        videos: The plan that they were drawn from, which has the poses.
         out_path: The weights file to write, `….weights.h5`.
-        alpha: Width of the backbone; `bin/train` wants the same.
+        alpha: Width of the backbone; `bin/train` needs the same.
         num_steps: Batches to train on.
-        batch_size: Frames in each.
-        learning_rate: The peak; it warms up and falls as a cosine.
-        seed: Of the first weights and the order of frames.
+        batch_size: Frames in a batch.
+        learning_rate: The peak of the rate, which warms up and then falls as a cosine.
+        seed: The seed of the initial weights and of the choice of frames.
         on_step: Called after each step with its number and its loss.
 
     Raises:
@@ -73,7 +72,7 @@ def train_backbone(
     path = Path(out_path)
     way_out = "free some space, or choose another folder with --out"
     with output_errors(path, way_out), written_whole(path) as aside:
-        # Now, not after minutes of training, it shows that nothing can be written.
+        # An unwritable folder is an error now, not after minutes of training.
         path.parent.mkdir(parents=True, exist_ok=True)
         aside.touch()
         keras.utils.set_random_seed(seed)
@@ -82,26 +81,26 @@ def train_backbone(
         options = {"weights": "none", "alpha": alpha}
         network = recipes.load_recipe().build(folder.clip, folder.num_classes, options)
         backbone: Any = network.get_layer("backbone")
-        trainee = _trainee(backbone, targets.shape[1:], num_steps, learning_rate)
+        predictor = _predictor(backbone, targets.shape[1:], num_steps, learning_rate)
         rng = np.random.default_rng(seed)
         for step in range(num_steps):
             chosen = rng.integers(0, len(frames), batch_size)
             inputs = _recoloured(frames[chosen], rng)
-            loss = float(trainee.train_on_batch(inputs, targets[chosen]))
+            loss = float(predictor.train_on_batch(inputs, targets[chosen]))
             if on_step is not None:
                 on_step(step, loss)
         backbone.save_weights(aside)
 
 
 def hand_targets(pose: Pose) -> NDArray[np.float32]:
-    """Says where the hands of a pose are, as shares of steps.
+    """Returns what the backbone has to predict for a pose.
 
     Args:
         pose: Both hands.
 
     Returns:
-        float32 [10, 16]: five facts of the right hand and five of the left; each row
-        sums to 1 and peaks where the fact is in its range.
+        float32 [10, 16]: a row for each of five facts of the right hand and five of the
+        left. A row is a distribution over bins, with its peak at the fact's value.
     """
     facts = np.array([*_facts(pose.right, -1), *_facts(pose.left, 1)])
     low, high = np.tile(_RANGES, (2, 1)).T
@@ -112,18 +111,18 @@ def hand_targets(pose: Pose) -> NDArray[np.float32]:
 
 
 def _facts(hand: Hand, side: int) -> tuple[float, ...]:
-    """Gives what is to be guessed, alike for both sides of the body."""
-    inwards = hand.angle if side < 0 else 180 - hand.angle
-    return side * hand.x, hand.y, inwards, hand.fingers[0], hand.fingers[2]
+    """Returns the facts of a hand; mirrored hands have equal ones."""
+    mirrored_angle = hand.angle if side < 0 else 180 - hand.angle
+    return side * hand.x, hand.y, mirrored_angle, hand.fingers[0], hand.fingers[2]
 
 
-def _trainee(
+def _predictor(
     backbone: Any, shape: tuple[int, ...], num_steps: int, learning_rate: float
 ) -> Any:
-    """Adds guesses of a shape to a backbone, and says how they are learnt."""
-    guesses = keras.layers.Dense(math.prod(shape))(backbone.output)
-    guesses = keras.layers.Reshape(shape)(guesses)
-    trainee = keras.Model(backbone.input, guesses)
+    """Adds a head that predicts targets of a shape, and compiles it for training."""
+    predicted = keras.layers.Dense(math.prod(shape))(backbone.output)
+    predicted = keras.layers.Reshape(shape)(predicted)
+    predictor = keras.Model(backbone.input, predicted)
     warm_up = max(1, num_steps // 12)
     schedule: Any = keras.optimizers.schedules.CosineDecay(
         learning_rate / 10,
@@ -131,17 +130,17 @@ def _trainee(
         warmup_target=learning_rate,
         warmup_steps=warm_up,
     )
-    trainee.compile(
+    predictor.compile(
         keras.optimizers.Adam(schedule),
         keras.losses.CategoricalCrossentropy(from_logits=True),
     )
-    return trainee
+    return predictor
 
 
 def _frames_and_targets(
     folder: ShardFolder, videos: Sequence[SyntheticVideo]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Reads all frames of the train split: uint8 [N, H, W, 3], float32 [N, 10, 12]."""
+    """Reads all frames of the train split: uint8 [N, H, W, 3], float32 [N, 10, 16]."""
     plan = {video.video_id: video for video in videos}
     frames: list[NDArray[np.uint8]] = []
     targets: list[NDArray[np.float32]] = []
@@ -152,7 +151,7 @@ def _frames_and_targets(
         for clip, video_id, weight in zip(
             batch["frames"], batch["video_id"], batch["weight"]
         ):
-            if not weight:  # only fills the batch
+            if not weight:  # padding of the last batch
                 continue
             video = plan[video_id.decode()]
             frames.append(clip)
@@ -166,14 +165,14 @@ def _frames_and_targets(
 def _recoloured(
     frames: NDArray[np.uint8], rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Changes light and colours of each frame: few signers must stand for many.
+    """Changes light and colours of each frame, as there are only a few signers.
 
     Args:
         frames: uint8 [N, H, W, 3].
-        rng: Where the changes come from.
+        rng: The source of the changes.
 
     Returns:
-        float32 [N, H, W, 3] in [-1, 1], as the recipe feeds its backbone.
+        float32 [N, H, W, 3] in [-1, 1], the range that the recipe's backbone takes.
     """
     gain = rng.uniform(0.8, 1.2, (len(frames), 1, 1, 3))
     offset = rng.uniform(-20, 20, (len(frames), 1, 1, 1))

@@ -2,8 +2,8 @@
 
 The signs are made up for the demo and the tests; they are no dictionary of any sign
 language. Four are held (static) and four move (dynamic). `rise` and `fall` pass through
-the same poses in opposite order, and so do `open` and `close`: whoever looks at the set
-of frames alone, and not at their order, cannot tell them apart.
+the same poses in opposite order, and so do `open` and `close`: a model that ignores the
+order of frames cannot tell them apart.
 
 Lengths are in heads (the height of the signer's head), from the point between the
 shoulders, x to the viewer's right, y down. Angles are in degrees, 0 to the viewer's
@@ -30,7 +30,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Hand:
-    """Where a hand is and how it is shaped.
+    """The place and shape of a hand.
 
     Attributes:
         x: The wrist, in heads to the viewer's right of the neck.
@@ -64,7 +64,7 @@ class Pose:
 
 @dataclass(frozen=True, kw_only=True)
 class Motion:
-    """How one instance of a sign differs from the next.
+    """How one instance of a sign differs from another.
 
     Attributes:
         lead_in: Share of the video in which the hands come up from rest.
@@ -86,7 +86,7 @@ class Motion:
 
 
 def pose_at(gloss: str, time: float, motion: Motion) -> Pose:
-    """Gives the pose of a signer at one instant of a sign.
+    """Returns the pose of a signer at one instant of a sign.
 
     The path is even in time: `rise` at `time` is `fall` at `1 - time`, when lead-in and
     lead-out are exchanged and nothing trembles.
@@ -94,7 +94,7 @@ def pose_at(gloss: str, time: float, motion: Motion) -> Pose:
     Args:
         gloss: One of `SIGNS`.
         time: From 0 (first frame of the video) to 1 (its last).
-        motion: What is particular to this instance.
+        motion: How this instance differs from others.
     """
     keys = [_vector(pose) for pose in SIGNS[gloss]]
     middle = (keys[0] + keys[-1]) / 2
@@ -125,7 +125,7 @@ def pose_at(gloss: str, time: float, motion: Motion) -> Pose:
 
 
 def _vector(pose: Pose) -> NDArray[np.float64]:
-    """Writes a pose as numbers that can be mixed: float64 [2 * 9]."""
+    """Returns a pose as numbers that can be interpolated: float64 [2 * 9]."""
     numbers: list[float] = []
     for hand in (pose.right, pose.left):
         for field in fields(hand):
@@ -140,7 +140,7 @@ def _split(vector: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _hand(numbers: NDArray[np.float64]) -> Hand:
-    """Reads a hand back from its numbers."""
+    """Makes a hand of its numbers, float64 [9]."""
     x, y, angle, thumb, index, middle, ring, little, spread = map(float, numbers)
     return Hand(
         x=x,
@@ -153,7 +153,7 @@ def _hand(numbers: NDArray[np.float64]) -> Hand:
 
 
 def _mirrored(hand: Hand) -> Hand:
-    """Gives the same hand on the other side of the body."""
+    """Returns the same hand on the other side of the body."""
     return Hand(
         x=-hand.x,
         y=hand.y,

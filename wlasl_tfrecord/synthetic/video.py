@@ -1,4 +1,4 @@
-"""One drawn video: what it shows, and its file."""
+"""One drawn video: its content and its file."""
 
 import os
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from wlasl_tfrecord.synthetic.poses import Motion
 __all__ = ["SyntheticVideo", "write_video"]
 
 # MPEG-4 part 2: the one codec for .mp4 that OpenCV's wheels can write on Linux, macOS
-# and Windows alike. WLASL itself holds such files.
+# and Windows. WLASL has such files, too.
 _FOURCC = "mp4v"
 
 
@@ -28,10 +28,10 @@ class SyntheticVideo:
         gloss: What is signed.
         split: train, val or test.
         repeat: Which of the signer's repetitions this is.
-        signer: Who signs.
-        motion: How.
+        signer: The signer.
+        motion: How this instance differs from others.
         num_frames: Frames of the video, N.
-        seed: Of the camera's noise and the body's sway.
+        seed: The seed of the camera's noise and the body's sway.
     """
 
     video_id: str
@@ -57,7 +57,7 @@ def write_video(videos_dir: str | os.PathLike[str], video: SyntheticVideo) -> Pa
     Raises:
         OutputError: If the file cannot be written whole.
     """
-    # One process a core already.
+    # There is one process per core already.
     cv2.setNumThreads(1)
     signer = video.signer
     path = Path(videos_dir) / f"{video.video_id}.mp4"
@@ -84,8 +84,8 @@ def write_video(videos_dir: str | os.PathLike[str], video: SyntheticVideo) -> Pa
         )
         writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
     writer.release()
-    # The writer reports nothing, not even a full disk; but the header comes last, and
-    # without it the file does not open.
+    # The writer reports no error, not even a full disk. But it writes the header last,
+    # and without it the file does not open.
     written = cv2.VideoCapture(str(path)) if path.exists() else None
     if written is None or not written.isOpened():
         raise OutputError(f"{path}: the video could not be written; is the disk full?")

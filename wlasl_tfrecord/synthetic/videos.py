@@ -7,8 +7,8 @@ to try a pipeline before the real videos are there:
     out/videos/00001.mp4 …
 
 Signers differ in skin, hair, clothes, room, light, frame size, frame rate, speed and
-distance to the camera. No signer is in two splits, so that what is learnt is the sign
-and not who signs.
+distance to the camera. No signer is in two splits, so that a model has to learn the
+sign and not the signer.
 """
 
 import json
@@ -44,7 +44,7 @@ class SyntheticConfig:
         val_signers: Signers in the val split.
         test_signers: Signers in the test split.
         repeats: How often each signer signs each gloss.
-        seed: Another seed, another set; the same seed, the same frames.
+        seed: The same seed gives the same frames, another seed another set.
 
     Raises:
         ValueError: If there is no signer or repeat, or there are more videos than
@@ -92,22 +92,22 @@ def write_videos(
     Args:
         out_dir: The folder to make; it gets `videos/` and `WLASL_v0.3.json`.
         config: How large a set.
-        workers: Processes that draw; by default one a core. The frames do not depend
-            on it.
+        workers: Number of processes; by default one per core. The frames do not
+            depend on it.
         on_video: Called after each video, for a progress bar.
 
     Returns:
-        What was drawn, by video id.
+        The drawn videos, in the order of ids.
 
     Raises:
-        OutputError: If the folder holds videos already, or cannot be written.
+        OutputError: If the folder has videos already, or cannot be written.
     """
     root = Path(out_dir)
     videos_dir = root / "videos"
     if videos_dir.exists():
         raise OutputError(f"{videos_dir} exists; remove it or choose another folder")
     videos = plan_videos(config)
-    # Aside, so that an interrupted run leaves no half set that looks whole.
+    # Written aside, so that an interrupted run leaves no set that looks complete.
     partial_dir = root / "videos.partial"
     shutil.rmtree(partial_dir, ignore_errors=True)
     try:
@@ -138,10 +138,10 @@ def write_videos(
 
 
 def plan_videos(config: SyntheticConfig) -> tuple[SyntheticVideo, ...]:
-    """Decides who signs what, and how, before anything is drawn.
+    """Chooses what each signer signs, and how, before anything is drawn.
 
     Returns:
-        Every video, by id; gloss after gloss, as in WLASL's JSON.
+        All videos in the order of ids: gloss after gloss, as in WLASL's JSON.
     """
     signers = draw_signers(config.num_signers, config.seed)
     splits = (
@@ -156,8 +156,8 @@ def plan_videos(config: SyntheticConfig) -> tuple[SyntheticVideo, ...]:
                 seed = (config.seed, 1, signer.signer_id, gloss_index, repeat)
                 rng = np.random.default_rng(seed)
                 duration_seconds = rng.uniform(1.2, 1.8) / signer.tempo
-                # Both ends from one distribution: the order of the frames, and nothing
-                # else, tells a sign from its reverse.
+                # Both from one distribution, so that only the order of the frames
+                # distinguishes a sign from its reverse.
                 lead_in, lead_out = rng.uniform(0.17, 0.3, size=2)
                 motion = Motion(
                     lead_in=lead_in,
@@ -183,7 +183,7 @@ def plan_videos(config: SyntheticConfig) -> tuple[SyntheticVideo, ...]:
 
 
 def _annotations(videos: Sequence[SyntheticVideo]) -> list[Mapping[str, Any]]:
-    """Describes the videos in the terms of WLASL_v0.3.json."""
+    """Returns the annotations of the videos, in the format of WLASL_v0.3.json."""
     glosses: dict[str, list[Mapping[str, Any]]] = {}
     for video in videos:
         signer = video.signer
@@ -198,7 +198,7 @@ def _annotations(videos: Sequence[SyntheticVideo]) -> list[Mapping[str, Any]]:
                     min(signer.width, round(center_x + reach)),
                     signer.height,
                 ],
-                # WLASL's own rate of counting, whatever the file's rate is.
+                # The rate at which WLASL counts frames, whatever the file's rate is.
                 "fps": 25,
                 "frame_end": -1,
                 "frame_start": 1,
