@@ -12,7 +12,10 @@
 An argument that is wrong for any data is a `ValueError`, as everywhere in Python.
 """
 
+from typing import Literal, get_args
+
 __all__ = [
+    "VIDEO_FAILURES",
     "ManifestError",
     "OutputError",
     "RecipeError",
@@ -20,8 +23,22 @@ __all__ = [
     "ShardFolderError",
     "TrainingError",
     "VideoError",
+    "VideoFailure",
     "WlaslError",
 ]
+
+# changed: the file was replaced, or out of reach, between planning and decoding; the
+# next run tries it again. timeout and crash are what a video did to its worker.
+VideoFailure = Literal[
+    "unreadable",
+    "too short",
+    "range outside the video",
+    "out of memory",
+    "timeout",
+    "crash",
+    "changed",
+]
+VIDEO_FAILURES: tuple[VideoFailure, ...] = get_args(VideoFailure)
 
 
 class WlaslError(Exception):
@@ -33,7 +50,35 @@ class ManifestError(WlaslError):
 
 
 class VideoError(WlaslError):
-    """One video cannot be made into a clip; the run continues without it."""
+    """One video cannot be made into a clip; the run continues without it.
+
+    Args:
+        kind: Which kind of failure it is; programs decide by it.
+        details: What is wrong, for a person.
+        name: The file's name, if the reader of the message does not know it.
+
+    Raises:
+        ValueError: If the kind is not one of `VIDEO_FAILURES`.
+
+    >>> print(VideoError("unreadable", "not a video", name="00335.mp4"))
+    00335.mp4: unreadable: not a video
+    """
+
+    def __init__(self, kind: VideoFailure, details: str, name: str = "") -> None:
+        super().__init__(kind, details, name)
+        if kind not in VIDEO_FAILURES:
+            raise ValueError(f"no failure {kind!r}; known: {', '.join(VIDEO_FAILURES)}")
+        self.kind: VideoFailure = kind
+        self.details = details
+        self.name = name
+
+    @property
+    def reason(self) -> str:
+        """The kind and the details, without the name."""
+        return f"{self.kind}: {self.details}"
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}" if self.name else self.reason
 
 
 class ShardFolderError(WlaslError):

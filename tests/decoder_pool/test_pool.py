@@ -1,4 +1,4 @@
-"""Decoders: processes that may crash, hang or starve, and cost one video."""
+"""The pool: processes that may crash, hang or starve, and cost one video."""
 
 import dataclasses
 import os
@@ -14,14 +14,15 @@ import numpy as np
 import pytest
 from sharding import CHECKOUT, OPTIONS, children, command, manifest_of
 
-from wlasl_tfrecord.decoder_pool import pool, worker
+from wlasl_tfrecord.decoder_pool import pool
+from wlasl_tfrecord.decoder_pool import worker as workers
 from wlasl_tfrecord.decoder_pool.awake_clock import awake_clock
 from wlasl_tfrecord.decoder_pool.jobs import (
     Decoded,
-    DecoderLimits,
     Job,
     Task,
     Undecoded,
+    VideoLimits,
 )
 from wlasl_tfrecord.decoder_pool.pool import decode_in_order
 from wlasl_tfrecord.errors import WlaslError
@@ -30,7 +31,7 @@ from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 from wlasl_tfrecord.video.content_hash import sha256_of
 
 
-class TestDecoders:
+class TestPool:
     def tasks(self, paths):
         return [
             Task(instance=instance, sha256=sha256_of(instance.path))
@@ -39,7 +40,7 @@ class TestDecoders:
 
     def decode(self, tasks, **limits):
         return decode_in_order(
-            tasks, options=OPTIONS, limits=DecoderLimits(**limits), num_workers=2
+            tasks, options=OPTIONS, limits=VideoLimits(**limits), num_workers=2
         )
 
     def test_results_come_in_the_order_of_the_tasks(self, src):
@@ -47,7 +48,7 @@ class TestDecoders:
         given = [task for task, _ in self.decode(tasks)]
         assert given == tasks
 
-    def test_a_killed_decoder_costs_no_video_the_first_time(self, src):
+    def test_a_killed_worker_costs_no_video_the_first_time(self, src):
         tasks = self.tasks(sorted(src.rglob("*.mp4")))
         results = self.decode(tasks)
         next(results)
@@ -57,33 +58,33 @@ class TestDecoders:
         assert len(left) == 39
         assert all(isinstance(result, Decoded) for result in left)
 
-    def test_a_decoder_that_dies_behind_its_last_answer_goes_on(self, src):
-        limits = DecoderLimits()
-        decoder = worker.start(OPTIONS, limits, 2)
+    def test_a_worker_that_exits_after_its_last_answer_is_restarted(self, src):
+        limits = VideoLimits()
+        worker = workers.start(OPTIONS, limits, 2)
         try:
             for number, task in enumerate(self.tasks(sorted(src.rglob("*.mp4"))[:2])):
-                worker.send(decoder, Job(number=number, task=task))
+                workers.send(worker, Job(number=number, task=task))
                 # It ends where there is nothing more to come.
-                decoder.process.stdin.close()
-                decoder.process.wait()
-                ((job, answer),) = worker.receive(decoder, OPTIONS, limits)
+                worker.process.stdin.close()
+                worker.process.wait()
+                ((job, answer),) = workers.receive(worker, OPTIONS, limits)
                 assert job.number == number
                 name = Path(task.instance.path).stem
-                assert answer["num_video_frames"] == 30 + int(name)
-                worker.release(decoder, job)
+                assert answer.facts.num_video_frames == 30 + int(name)
+                workers.release(worker, job)
         finally:
-            worker.stop(decoder)
+            workers.stop(worker)
 
     @pytest.mark.parametrize(
-        ("signal_name", "reason"),
+        ("signal_name", "kind", "details"),
         [
-            ("SIGKILL", "crash: its decoder was ended by SIGKILL"),
+            ("SIGKILL", "crash", "its decoder was ended by SIGKILL"),
             # A process that is stopped hangs as well as one in an endless loop.
-            ("SIGSTOP", "timeout: not decoded within 5 seconds"),
+            ("SIGSTOP", "timeout", "not decoded within 5 seconds"),
         ],
     )
-    def test_a_video_that_ends_or_hangs_its_decoder_costs_itself(
-        self, src, long_video, signal_name, reason
+    def test_a_video_that_ends_or_hangs_its_worker_costs_itself(
+        self, src, long_video, signal_name, kind, details
     ):
         tasks = self.tasks([long_video, *sorted(src.rglob("*.mp4"))[:3]])
         arguments = [str(os.getpid()), long_video.name, signal_name]
@@ -93,37 +94,37 @@ class TestDecoders:
         finally:
             harm.kill()
             harm.wait()
-        assert results[0] == Undecoded(reason=reason)
+        assert results[0] == undecoded(kind, details)
         assert all(isinstance(result, Decoded) for result in results[1:])
 
-    def test_time_in_which_the_run_was_suspended_is_no_decoders_fault(self, src):
-        limits = DecoderLimits(timeout_seconds=5)
-        decoder = worker.start(OPTIONS, limits, 2)
+    def test_time_in_which_the_run_was_suspended_is_no_workers_fault(self, src):
+        limits = VideoLimits(timeout_seconds=5)
+        worker = workers.start(OPTIONS, limits, 2)
         jumped = 0.0
-        decoder.clock = awake_clock(lambda: time.monotonic() + jumped)
+        worker.clock = awake_clock(lambda: time.monotonic() + jumped)
         try:
-            while not decoder.is_ready:
-                assert not worker.receive(decoder, OPTIONS, limits)
-            os.kill(decoder.process.pid, signal.SIGSTOP)
+            while not worker.is_ready:
+                assert not workers.receive(worker, OPTIONS, limits)
+            os.kill(worker.process.pid, signal.SIGSTOP)
             (task,) = self.tasks([min(src.rglob("*.mp4"))])
-            worker.send(decoder, Job(number=0, task=task))
+            workers.send(worker, Job(number=0, task=task))
             # As when all processes of a job are stopped for a quarter of an hour.
             jumped = 900.0
-            assert not worker.receive(decoder, OPTIONS, limits)
+            assert not workers.receive(worker, OPTIONS, limits)
             # But this time is its own: somebody looks at it every second.
             answers = []
             while not answers:
                 jumped += 1
-                answers = worker.receive(decoder, OPTIONS, limits)
+                answers = workers.receive(worker, OPTIONS, limits)
                 assert jumped < 905
-            reason = "timeout: not decoded within 5 seconds"
-            assert [answer for _, answer in answers] == [Undecoded(reason=reason)]
+            expected = undecoded("timeout", "not decoded within 5 seconds")
+            assert [answer for _, answer in answers] == [expected]
         finally:
-            worker.stop(decoder)
+            workers.stop(worker)
 
-    def test_decoders_that_never_start_are_the_end_of_the_run(self, src, monkeypatch):
+    def test_workers_that_never_start_are_the_end_of_the_run(self, src, monkeypatch):
         monkeypatch.setattr(sys, "path", [])
-        with pytest.raises(WlaslError, match="a decoder process does not start"):
+        with pytest.raises(WlaslError, match="a worker process does not start"):
             list(self.decode(self.tasks([min(src.rglob("*.mp4"))])))
 
     def test_a_video_that_eats_memory_costs_itself(self, tmp_path, src):
@@ -135,18 +136,15 @@ class TestDecoders:
         writer.release()
         tasks = self.tasks([path, *sorted(src.rglob("*.mp4"))[:3]])
         results = [result for _, result in self.decode(tasks, memory_mib=300)]
-        reason = "huge.avi: out of memory: its frames are too large"
-        assert results[0] == Undecoded(reason=reason)
+        assert results[0] == undecoded("out of memory", "its frames are too large")
         assert all(isinstance(result, Decoded) for result in results[1:])
         # With enough memory it is a video like any other.
         (_, result), *_ = self.decode(tasks[:1])
         assert isinstance(result, Decoded)
 
-    def test_a_decoder_that_cannot_be_started_is_the_end(self, src, monkeypatch):
+    def test_a_worker_that_cannot_be_started_is_the_end(self, src, monkeypatch):
         monkeypatch.setattr(sys, "executable", "/no/python")
-        with pytest.raises(
-            WlaslError, match=r"cannot start a decoder process: .*fewer"
-        ):
+        with pytest.raises(WlaslError, match=r"cannot start a worker process: .*fewer"):
             list(self.decode(self.tasks([min(src.rglob("*.mp4"))])))
 
     @pytest.mark.parametrize("num_spare", range(7))
@@ -156,9 +154,7 @@ class TestDecoders:
         most, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (free[num_spare], hard))
         try:
-            with pytest.raises(
-                WlaslError, match=r"cannot start a decoder .* fewer --w"
-            ):
+            with pytest.raises(WlaslError, match=r"cannot start a worker .* fewer --w"):
                 list(self.decode(tasks))
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
@@ -179,9 +175,9 @@ class TestDecoders:
         (task,) = self.tasks([min(src.rglob("*.mp4"))])
         other = dataclasses.replace(task, sha256="0" * 64)
         ((_, result),) = self.decode([other])
-        assert result == Undecoded(reason="changed: it was replaced during the run")
+        assert result == undecoded("changed", "it was replaced during the run")
 
-    def test_a_decoder_stays_small_and_knows_no_tensorflow(
+    def test_a_worker_stays_small_and_knows_no_tensorflow(
         self, tmp_path, numbered_video
     ):
         paths = [
@@ -191,9 +187,9 @@ class TestDecoders:
         before = set(children(os.getpid()))
         options = ShardOptions()
         results = decode_in_order(
-            self.tasks(paths), options=options, limits=DecoderLimits(), num_workers=1
+            self.tasks(paths), options=options, limits=VideoLimits(), num_workers=1
         )
-        # Suspended behind its first clip, with one decoder that has done others.
+        # Suspended after its first clip, with one worker that has done others.
         next(results)
         (pid,) = set(children(os.getpid())) - before
         status = Path(f"/proc/{pid}/status").read_text()
@@ -204,22 +200,22 @@ class TestDecoders:
         assert "tensorflow" not in maps
 
     def test_large_clips_wait_in_bounded_memory(self, src, monkeypatch):
-        # 95 MiB each. With small ones, up to ten of one decoder wait for their turn.
+        # 95 MiB each. With small ones, up to ten of one worker wait for their turn.
         clip = ClipSpec(num_frames=64, height=540, width=960)
         started = []
         monkeypatch.setattr(
             pool,
             "start",
-            lambda *a: started.append(worker.start(*a)) or started[-1],
+            lambda *a: started.append(workers.start(*a)) or started[-1],
         )
         results = decode_in_order(
             self.tasks(sorted(src.rglob("*.mp4"))[:1]),
             options=ShardOptions(clip=clip),
-            limits=DecoderLimits(),
+            limits=VideoLimits(),
             num_workers=4,
         )
         next(results)
-        sizes = {len(decoder.payload) for decoder in started}
+        sizes = {len(one.memory) for one in started}
         results.close()
         assert 4 * max(sizes) < 1.2e9
 
@@ -231,8 +227,12 @@ class TestDecoders:
         assert set(children(os.getpid())) == before
 
 
+def undecoded(kind, details):
+    return Undecoded(kind=kind, reason=f"{kind}: {details}")
+
+
 def free_descriptors():
-    """Gives the first numbers that no open file of this process has."""
+    """Returns the first numbers that no open file of this process has."""
     return [n for n in range(500) if not Path(f"/proc/self/fd/{n}").exists()][:9]
 
 

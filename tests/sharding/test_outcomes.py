@@ -1,11 +1,11 @@
-"""Outcomes: who shows the same as whom, and what a reason is filed under."""
+"""Outcomes: instances that show the same, and failures that keep their kind."""
 
 import pytest
 
 from wlasl_tfrecord.annotations.manifest import Instance
-from wlasl_tfrecord.decoder_pool.jobs import Task
+from wlasl_tfrecord.decoder_pool.jobs import Task, Undecoded
 from wlasl_tfrecord.sharding import outcomes
-from wlasl_tfrecord.sharding.outcomes import decoding_failure, find_duplicates
+from wlasl_tfrecord.sharding.outcomes import failure, find_duplicates
 
 
 def task(video_id, sha256, split="train", start=None, stop=None):
@@ -72,21 +72,14 @@ def test_of_many_signs_in_one_long_video_every_one_is_compared():
     assert len(duplicates) == 100
 
 
-@pytest.mark.parametrize(
-    ("reason", "kind"),
-    [
-        ("a.mp4: unreadable: not a video", "unreadable"),
-        ("a.mp4: too short: no frame", "too short"),
-        ("range outside the video: wants 3 to 9", "range outside the video"),
-        ("timeout: not decoded within 60 seconds", "timeout"),
-        ("crash: its decoder was ended by SIGSEGV", "crash"),
-        ("out of memory: its frames are too large", "out of memory"),
-        ("changed: it was replaced during the run", "changed"),
-        ("something that nobody thought of", "unreadable"),
-    ],
-)
-def test_a_reason_is_filed_under_its_kind(reason, kind):
-    outcome = decoding_failure(task("a", "1").instance, reason)
-    assert outcome.kind == kind
-    assert outcome.is_failure
-    assert not outcome.reason.startswith("a.mp4")
+def test_a_failure_keeps_its_kind_whatever_its_reason_says():
+    reason = "unreadable: take: 2: changed: b.png is no image"
+    undecoded = Undecoded(kind="unreadable", reason=reason)
+    outcome = failure(task("a", "1").instance, undecoded, "1")
+    assert (outcome.kind, outcome.reason) == ("unreadable", reason)
+    assert (outcome.stage, outcome.sha256, outcome.is_failure) == ("decode", "1", True)
+
+
+def test_an_unknown_kind_of_failure_is_refused():
+    with pytest.raises(ValueError, match="no failure of a video is 'written'"):
+        Undecoded(kind="written", reason="written: x")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import nullcontext
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from drawn_manifests import failures, instance, manifest_of, read_clips, with_instances
 from sharding import OPTIONS, folder_bytes
 
-from wlasl_tfrecord.decoder_pool.jobs import DecoderLimits
+from wlasl_tfrecord.decoder_pool.jobs import VideoLimits
 from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.shard_format import shard_folder
 from wlasl_tfrecord.shard_format.clips import ClipSpec
@@ -173,14 +174,11 @@ def test_a_damaged_index_is_not_mended_by_what_cannot_mend_it(tmp_path, manifest
 def test_unlucky_videos_are_tried_again_when_asked(
     tmp_path, manifest, monkeypatch, interrupted
 ):
-    # 36 megapixels: more than 250 MiB once they are decoded.
     path = str(tmp_path / "huge.avi")
-    writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"MJPG"), 25, (6000, 6000))
-    writer.write(np.zeros((6000, 6000, 3), np.uint8))
-    writer.release()
+    draw_huge_video(path)
     more = with_instances(manifest, instance("huge", path))
     out = tmp_path / "s"
-    small = DecoderLimits(memory_mib=250)
+    small = VideoLimits(memory_mib=250)
     if interrupted:
         with monkeypatch.context() as patch:
             patch.setattr("wlasl_tfrecord.sharding.sharder.finish_folder", interrupt)
@@ -196,6 +194,50 @@ def test_unlucky_videos_are_tried_again_when_asked(
         assert report.num_shards_written == 0
     report = write_shards(more, out, options=OPTIONS, workers=2, retry=True)
     assert (report.num_shards_written, report.num_written) == (1, 25)
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+@pytest.mark.parametrize("name", ["take: 2: b.avi", "unreadable: x.avi"])
+def test_a_video_whose_name_looks_like_a_reason_is_tried_again(
+    tmp_path, manifest, monkeypatch, name, interrupted
+):
+    path = str(tmp_path / name)
+    draw_huge_video(path)
+    more = with_instances(manifest, instance("huge", path))
+    out = tmp_path / "s"
+    small = VideoLimits(memory_mib=250)
+    with monkeypatch.context() as patch:
+        if interrupted:
+            patch.setattr("wlasl_tfrecord.sharding.sharder.finish_folder", interrupt)
+        with pytest.raises(KeyboardInterrupt) if interrupted else nullcontext():
+            write_shards(more, out, options=OPTIONS, limits=small, workers=2)
+    report = write_shards(more, out, options=OPTIONS, workers=2, retry=True)
+    assert report.num_written == 25
+
+
+def test_a_changed_video_whose_name_looks_like_a_reason_is_tried_again(
+    tmp_path, videos
+):
+    copy, out = tmp_path / "videos", tmp_path / "s"
+    shutil.copytree(videos, copy)
+    path = (copy / "00005.mp4").rename(copy / "take: 2: b.mp4")
+    manifest = manifest_of(copy)
+
+    def disturb(_):
+        path.rename(tmp_path / "aside.mp4")
+
+    report = write_shards(manifest, out, options=OPTIONS, on_plan=disturb)
+    assert failures(out)["take: 2: b"]["reason"].startswith("changed: it could not")
+    (tmp_path / "aside.mp4").rename(path)
+    report = write_shards(manifest, out, options=OPTIONS)
+    assert (report.num_shards_written, report.num_failed) == (1, 0)
+
+
+def draw_huge_video(path):
+    """Draws 36 megapixels: more than 250 MiB once they are decoded."""
+    writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"MJPG"), 25, (6000, 6000))
+    writer.write(np.zeros((6000, 6000, 3), np.uint8))
+    writer.release()
 
 
 def interrupt(*_):

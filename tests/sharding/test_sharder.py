@@ -15,7 +15,7 @@ from drawn_manifests import instance, outcomes, read_clips, with_instances
 from sharding import CLIP, OPTIONS
 
 from wlasl_tfrecord.annotations.reader import read_manifest
-from wlasl_tfrecord.decoder_pool.jobs import DecoderLimits
+from wlasl_tfrecord.decoder_pool.jobs import VideoLimits
 from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.shard_format import shard_folder
 from wlasl_tfrecord.shard_format.clips import ClipSpec
@@ -129,7 +129,7 @@ def test_workers_must_be_one_at_least(tmp_path, manifest):
 )
 def test_limits_under_which_nothing_works_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
-        DecoderLimits(**change)
+        VideoLimits(**change)
 
 
 def test_decoders_and_dry_runs_import_no_tensorflow():

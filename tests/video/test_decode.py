@@ -321,7 +321,7 @@ def test_a_video_that_is_written_to_while_it_is_decoded_is_no_clip(
         with path.open("ab") as file:
             file.write(b"more")
         if fails:
-            raise VideoError("unreadable: not a video")
+            raise VideoError("unreadable", "not a video")
 
     monkeypatch.setattr("wlasl_tfrecord.video.decode.fit_frame", write)
     with pytest.raises(VideoError, match=r"1\.mp4: changed: it was written to while"):

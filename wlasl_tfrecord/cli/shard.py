@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from wlasl_tfrecord.annotations.reader import SPLIT_SOURCES, read_manifest
 from wlasl_tfrecord.cli.command import make_parser, run
 from wlasl_tfrecord.cli.process import mute
-from wlasl_tfrecord.decoder_pool.jobs import DecoderLimits
+from wlasl_tfrecord.decoder_pool.jobs import VideoLimits
 from wlasl_tfrecord.errors import WlaslError
 from wlasl_tfrecord.files import num_cores
 from wlasl_tfrecord.shard_format.clips import FRAMINGS, ClipSpec
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    defaults, clip, limits = ShardOptions(), ClipSpec(), DecoderLimits()
+    defaults, clip, limits = ShardOptions(), ClipSpec(), VideoLimits()
     parser = make_parser(
         "shard",
         "Turns a folder of videos into TFRecord shards, once, before training. Stopped "
@@ -140,7 +140,7 @@ def _write(arguments: argparse.Namespace) -> int:
         split_by=arguments.split_by,
         drop_leaks=arguments.drop_leaks,
     )
-    limits = DecoderLimits(
+    limits = VideoLimits(
         timeout_seconds=arguments.timeout, memory_mib=arguments.worker_mib
     )
     manifest = read_manifest(

@@ -1,18 +1,26 @@
-"""A decoder's job: what it is asked for, what that may cost, and what comes of it."""
+"""A worker's job: what is asked of it, what that may cost, and what it answers."""
 
+import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from wlasl_tfrecord.annotations.manifest import Instance
+from wlasl_tfrecord.errors import VIDEO_FAILURES, VideoError, VideoFailure
+from wlasl_tfrecord.shard_format.clips import ClipFacts
 
 __all__ = [
+    "Answer",
     "Decoded",
-    "DecoderLimits",
     "Job",
     "Task",
     "Undecoded",
+    "VideoLimits",
+    "answer_line",
     "job_line",
+    "read_answer",
+    "read_job",
 ]
 
 
@@ -22,7 +30,7 @@ class Task:
 
     Attributes:
         instance: The instance; its path is not None.
-        sha256: The digest of its video's content, in hex.
+        sha256: Hex SHA-256 of its video's content.
     """
 
     instance: Instance
@@ -30,12 +38,12 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecoderLimits:
-    """What one video may cost.
+class VideoLimits:
+    """What decoding one video may cost.
 
     Attributes:
         timeout_seconds: How long it may take.
-        memory_mib: How much memory a decoder may take, in MiB.
+        memory_mib: How much memory its worker may take, in MiB.
 
     Raises:
         ValueError: If nothing could be decoded under a limit.
@@ -51,7 +59,7 @@ class DecoderLimits:
                 f"timeout must be above 0 and below 1e6 seconds, "
                 f"got {self.timeout_seconds}"
             )
-        # A decoder takes 100 MiB before it has opened a video. The system counts bytes
+        # A worker takes 100 MiB before it has opened a video. The system counts bytes
         # in 63 bits.
         if not 200 <= self.memory_mib < 2**43:
             raise ValueError(
@@ -62,12 +70,36 @@ class DecoderLimits:
 
 @dataclass(kw_only=True)
 class Job:
-    """A task on its way."""
+    """A task that was sent to a worker.
+
+    Attributes:
+        number: Its position in the order of the tasks.
+        task: The task.
+        num_attempts: How many workers have died of it.
+        buffer: Which of its worker's buffers holds its record.
+    """
 
     number: int
     task: Task
     num_attempts: int = 0
-    slot: int = 0
+    buffer: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A record that a worker has made in its shared memory.
+
+    Attributes:
+        start: First byte of the record in its buffer.
+        stop: One past its last byte.
+        crc: The masked CRC-32C of the proto.
+        facts: What the report says of the clip.
+    """
+
+    start: int
+    stop: int
+    crc: int
+    facts: ClipFacts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,21 +107,15 @@ class Decoded:
     """A clip.
 
     Attributes:
-        record: The clip as it stands in a shard: its proto, framed as a TFRecord. The
-            memory is the decoder's, and good until the next result is asked for.
+        record: The clip as it is stored in a shard: its proto, framed as a TFRecord.
+            The memory is the worker's, and valid until the next result is asked for.
         crc: The masked CRC-32C of the proto.
-        num_distinct_frames: How many different frames it shows.
-        range_rule: How its annotated range was understood.
-        num_video_frames: Frames in its video.
-        notes: What speaks for its video being damaged.
+        facts: What the report says of the clip.
     """
 
     record: memoryview
     crc: int
-    num_distinct_frames: int
-    range_rule: str
-    num_video_frames: int
-    notes: tuple[str, ...] = ()
+    facts: ClipFacts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,26 +123,64 @@ class Undecoded:
     """Why there is no clip.
 
     Attributes:
-        reason: `kind: details`; see `decode.decode_clip`, and besides them the kinds
-            "timeout", "crash", "out of memory" and "changed".
+        kind: Which kind of failure it is; programs decide by it.
+        reason: The kind and the details, for a person.
+
+    Raises:
+        ValueError: If there is no such kind.
     """
 
+    kind: VideoFailure
     reason: str
+
+    def __post_init__(self) -> None:
+        """Reject a kind that a damaged file names."""
+        if self.kind not in VIDEO_FAILURES:
+            raise ValueError(f"no failure of a video is {self.kind!r}")
+
+    @classmethod
+    def of(cls, error: VideoError) -> Self:
+        """Returns the failure that an error describes."""
+        return cls(kind=error.kind, reason=error.reason)
 
 
 def job_line(job: Job) -> bytes:
-    """Writes a job as `worker_main` reads it."""
-    instance = job.task.instance
-    values: dict[str, Any] = {
-        name: getattr(instance, name)
-        for name in (
-            *("video_id", "gloss", "label", "signer_id"),
-            *("path", "start", "stop", "annotation_fps"),
-        )
+    """Writes a job as `read_job` reads it."""
+    values = {
+        "instance": dataclasses.asdict(job.task.instance),
+        "sha256": job.task.sha256,
+        "buffer": job.buffer,
     }
-    values["sha256"], values["slot"] = job.task.sha256, job.slot
     # Not in ASCII: two jobs with the longest names there are must fit into a pipe, or
-    # sending one would wait for a decoder that may hang.
+    # sending one would wait for a worker that may hang.
     text = json.dumps(values, ensure_ascii=False)
-    # A path keeps what is no character to this locale, as the decoder has the same.
+    # A path may hold bytes that are no character to this locale: the worker has the
+    # same locale.
     return text.encode("utf-8", "surrogatepass") + b"\n"
+
+
+def read_job(line: bytes) -> tuple[Task, int]:
+    """Reads a job: its task, and the number of the buffer for its record."""
+    values = json.loads(line.decode("utf-8", "surrogatepass"))
+    task = Task(instance=Instance(**values["instance"]), sha256=values["sha256"])
+    return task, values["buffer"]
+
+
+def answer_line(answer: Answer | Undecoded | None) -> bytes:
+    """Writes what a worker answers; None means that it is ready for jobs."""
+    values: Mapping[str, Any] = {}
+    if isinstance(answer, Undecoded):
+        values = dataclasses.asdict(answer)
+    elif answer is not None:
+        values = {**vars(answer), "facts": answer.facts.to_json()}
+    return json.dumps(values).encode() + b"\n"
+
+
+def read_answer(line: bytes | bytearray) -> Answer | Undecoded | None:
+    """Reads what `answer_line` wrote."""
+    values = json.loads(line)
+    if not values:
+        return None
+    if "kind" in values:
+        return Undecoded(**values)
+    return Answer(**{**values, "facts": ClipFacts.from_json(values["facts"])})

@@ -1,4 +1,4 @@
-"""A decoder's program: `worker_main`, started with its settings and limits."""
+"""A worker's program: `worker_main`, started with its settings and limits."""
 
 import dataclasses
 import io
@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from wlasl_tfrecord.decoder_pool.jobs import DecoderLimits
+from wlasl_tfrecord.decoder_pool.jobs import VideoLimits
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 from wlasl_tfrecord.video.ffmpeg_log import LOG_LEVEL
 
@@ -15,19 +15,19 @@ __all__ = ["start_program"]
 
 
 def start_program(
-    options: ShardOptions, limits: DecoderLimits, payload_fd: int, slot_bytes: int
+    options: ShardOptions, limits: VideoLimits, memory_fd: int, buffer_bytes: int
 ) -> tuple[subprocess.Popen[bytes], io.FileIO]:
-    """Starts a decoder's process, and does not wait for it.
+    """Starts a worker's process, and does not wait for it.
 
     Args:
-        options: What the clips shall be.
+        options: How the clips are made and stored.
         limits: What one video may cost.
-        payload_fd: The file of its slots, which it shares.
-        slot_bytes: The size of one of them.
+        memory_fd: The file of its buffers, which it shares.
+        buffer_bytes: The size of one of them.
 
     Returns:
-        The process, which takes jobs on its standard input, and where its answers will
-        arrive: reading gives None while there is none.
+        The process, which takes jobs on its standard input, and the pipe of its
+        answers: reading it returns None while there is none.
 
     Raises:
         OSError: If the system starts no process.
@@ -36,13 +36,10 @@ def start_program(
     os.set_blocking(results_fd, False)
     results = io.FileIO(results_fd, "rb")
     settings = {
-        "clip": dataclasses.asdict(options.clip),
-        "framing": options.framing,
-        "codec": options.codec,
-        "jpeg_quality": options.jpeg_quality,
+        "options": dataclasses.asdict(options),
         "memory_bytes": limits.memory_mib * 2**20,
-        "slot_bytes": slot_bytes,
-        "payload_fd": payload_fd,
+        "memory_fd": memory_fd,
+        "buffer_bytes": buffer_bytes,
         "results_fd": child_results_fd,
         "parent": os.getpid(),
     }
@@ -55,12 +52,12 @@ def start_program(
         # What a shell sets for OpenCV would change frames, or print what is taken for a
         # remark on the video: the same video gives the same bytes in every shell.
         **{k: v for k, v in os.environ.items() if not k.startswith("OPENCV_")},
-        # Else each process starts a thread a core for matrices that it never has.
+        # Otherwise each process starts a thread a core for matrices that it never has.
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         "OPENCV_FFMPEG_LOGLEVEL": LOG_LEVEL,
-        # Frames of some megabytes come and go; giving them back to the kernel each
-        # time costs more than the resizing.
+        # Frames of some megabytes come and go; returning them to the kernel each time
+        # costs more than the resizing.
         "MALLOC_MMAP_THRESHOLD_": str(2**26),
         "MALLOC_TRIM_THRESHOLD_": str(2**26),
         "MALLOC_TOP_PAD_": str(2**20),
@@ -69,10 +66,10 @@ def start_program(
         process = subprocess.Popen(
             [sys.executable, "-c", program, json.dumps(settings)],
             stdin=subprocess.PIPE,
-            pass_fds=(payload_fd, child_results_fd),
+            pass_fds=(memory_fd, child_results_fd),
             env=environment,
             bufsize=0,
-            # Ctrl-C goes to a whole group of processes; what it means, we decide.
+            # Ctrl-C goes to a whole group of processes; only the parent handles it.
             start_new_session=True,
         )
     except OSError:

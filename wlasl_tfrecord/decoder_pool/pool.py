@@ -1,18 +1,19 @@
-"""The decoders: processes that turn many videos into clips, and may each fail."""
+"""The pool: processes that turn many videos into clips, each of which may fail."""
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
 from multiprocessing import connection
 
 from wlasl_tfrecord.decoder_pool.jobs import (
+    Answer,
     Decoded,
-    DecoderLimits,
     Job,
     Task,
     Undecoded,
+    VideoLimits,
 )
 from wlasl_tfrecord.decoder_pool.worker import (
-    Answer,
-    Decoder,
+    Worker,
     can_take,
     receive,
     record_of,
@@ -23,104 +24,130 @@ from wlasl_tfrecord.decoder_pool.worker import (
 )
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions, record_bytes
 
-__all__ = [
-    "Decoded",
-    "DecoderLimits",
-    "Undecoded",
-    "decode_in_order",
-]
+__all__ = ["decode_in_order"]
 
-# How many records may wait for their turn, so that the other decoders go on while one
+# How many records may wait for their turn, so that the other workers go on while one
 # decodes a long video; and how many bytes of them.
 _NUM_AHEAD = 8
 _BYTES_AHEAD = 2**28
 
 
 def decode_in_order(
-    tasks: Iterable[Task],
+    tasks: Sequence[Task],
     *,
     options: ShardOptions,
-    limits: DecoderLimits,
+    limits: VideoLimits,
     num_workers: int,
 ) -> Generator[tuple[Task, Decoded | Undecoded], None, None]:
-    """Decodes in processes, and gives the results in the order of the tasks.
+    """Decodes in processes, and yields the results in the order of the tasks.
 
-    What goes wrong in a process is one video's. Records wait for their turn in the
+    What goes wrong in a process costs one video. Records wait for their turn in the
     memory in which they were made, a bounded number of them.
 
     Args:
         tasks: What to decode.
-        options: What the clips shall be.
+        options: How the clips are made and stored.
         limits: What one video may cost.
         num_workers: How many processes.
 
     Yields:
         Each task with its clip, or with the reason why there is none. The clip's bytes
-        are good until the next result is asked for.
+        are valid until the next result is asked for.
 
     Raises:
-        WlaslError: If no decoder can be started.
+        WlaslError: If no worker can be started.
     """
-    waiting = iter(enumerate(tasks))
-    results: dict[int, tuple[Decoder, Job, Answer | Undecoded]] = {}
-    num_sent = num_given = 0
-    exhausted = False
     num_waiting = min(_NUM_AHEAD, _BYTES_AHEAD // record_bytes(options))
-    num_ahead = 2 * num_workers + num_waiting
-    # A decoder with few others beside it may have to be far ahead of the next one.
-    num_slots = 2 + -(-num_waiting // max(num_workers - 1, 1))
-    decoders: list[Decoder] = []
+    pool = _Pool(
+        tasks=tasks,
+        options=options,
+        limits=limits,
+        num_workers=num_workers,
+        num_ahead=2 * num_workers + num_waiting,
+        # A worker with few others beside it may have to be far ahead of the next one.
+        num_buffers=2 + -(-num_waiting // max(num_workers - 1, 1)),
+    )
     try:
-        while not (exhausted and num_given == num_sent):
-            while not exhausted and num_sent - num_given < num_ahead:
-                decoder = _least_busy(decoders)
-                if decoder is None or (decoder.jobs and len(decoders) < num_workers):
-                    if len(decoders) == num_workers:
-                        break
-                    decoder = start(options, limits, num_slots)
-                    decoders.append(decoder)
-                number, task = next(waiting, (-1, None))
-                if task is None:
-                    exhausted = True
-                    break
-                send(decoder, Job(number=number, task=task))
-                num_sent += 1
-            # Whoever takes the results writes them meanwhile: look at the decoders
-            # first, so that none of them waits for that.
-            busy = [decoder for decoder in decoders if decoder.jobs]
-            if num_given not in results:
-                # A second is soon enough to see that one is out of time.
-                connection.wait([d.results.fileno() for d in busy], timeout=1.0)
-            for decoder in busy:
-                for job, answer in receive(decoder, options, limits):
-                    results[job.number] = decoder, job, answer
-            if num_given in results:
-                decoder, job, answer = results.pop(num_given)
-                num_given += 1
+        number = 0
+        while number < len(tasks):
+            _send_jobs(pool, number)
+            # The consumer writes each result before it asks for the next one. So look
+            # at the workers first: none of them should wait for that.
+            _receive_answers(pool, may_wait=number not in pool.results)
+            if number in pool.results:
+                worker, job, answer = pool.results.pop(number)
+                number += 1
                 if isinstance(answer, Undecoded):
                     yield job.task, answer
                 else:
-                    with record_of(decoder, job, answer) as record:
-                        yield job.task, _decoded(record, answer)
-                release(decoder, job)
+                    with record_of(worker, job, answer) as record:
+                        decoded = Decoded(
+                            record=record, crc=answer.crc, facts=answer.facts
+                        )
+                        yield job.task, decoded
+                release(worker, job)
     finally:
-        for decoder in decoders:
-            stop(decoder)
+        for worker in pool.workers:
+            stop(worker)
 
 
-def _decoded(record: memoryview, answer: Answer) -> Decoded:
-    return Decoded(
-        record=record,
-        crc=answer["crc"],
-        num_distinct_frames=answer["num_distinct_frames"],
-        range_rule=answer["range_rule"],
-        num_video_frames=answer["num_video_frames"],
-        notes=tuple(answer["notes"]),
+@dataclass(kw_only=True)
+class _Pool:
+    """The workers, what is still to be sent, and what has come back.
+
+    Attributes:
+        tasks: What to decode, in the order of the results.
+        options: How the clips are made and stored.
+        limits: What one video may cost.
+        num_workers: How many processes there may be.
+        num_ahead: How many jobs may be sent whose results were not yet yielded.
+        num_buffers: How many records each worker has room for.
+        workers: The processes that were started.
+        num_sent: How many tasks were sent.
+        results: By number, the jobs that are finished and not yet yielded.
+    """
+
+    tasks: Sequence[Task]
+    options: ShardOptions
+    limits: VideoLimits
+    num_workers: int
+    num_ahead: int
+    num_buffers: int
+    workers: list[Worker] = field(default_factory=list)
+    num_sent: int = 0
+    results: dict[int, tuple[Worker, Job, Answer | Undecoded]] = field(
+        default_factory=dict
     )
 
 
-def _least_busy(decoders: Sequence[Decoder]) -> Decoder | None:
-    """Gives a decoder that can take a further job; None if there is none."""
+def _send_jobs(pool: _Pool, num_yielded: int) -> None:
+    """Sends as many jobs as there is room for, and starts workers as needed."""
+    most = min(num_yielded + pool.num_ahead, len(pool.tasks))
+    while pool.num_sent < most:
+        worker = _least_busy(pool.workers)
+        if worker is None or worker.jobs:
+            if len(pool.workers) < pool.num_workers:
+                worker = start(pool.options, pool.limits, pool.num_buffers)
+                pool.workers.append(worker)
+            elif worker is None:
+                return
+        send(worker, Job(number=pool.num_sent, task=pool.tasks[pool.num_sent]))
+        pool.num_sent += 1
+
+
+def _least_busy(workers: Sequence[Worker]) -> Worker | None:
+    """Returns a worker that can take one more job; None if there is none."""
     return min(
-        filter(can_take, decoders), key=lambda decoder: len(decoder.jobs), default=None
+        filter(can_take, workers), key=lambda worker: len(worker.jobs), default=None
     )
+
+
+def _receive_answers(pool: _Pool, *, may_wait: bool) -> None:
+    """Takes what the workers have finished, and waits for some of it if it may."""
+    busy = [worker for worker in pool.workers if worker.jobs]
+    if may_wait:
+        # A second is soon enough to see that one is out of time.
+        connection.wait([worker.results.fileno() for worker in busy], timeout=1.0)
+    for worker in busy:
+        for job, answer in receive(worker, pool.options, pool.limits):
+            pool.results[job.number] = worker, job, answer

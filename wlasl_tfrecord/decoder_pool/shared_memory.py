@@ -1,7 +1,7 @@
-"""A slot: room for one record in the memory that a decoder shares with its parent.
+"""Shared memory: a worker's buffers, each with room for one record.
 
-The decoder makes the whole record there, and its parent writes it into the shard from
-there: the frames of a clip, 4.5 MB, are copied by nobody but the kernel.
+The worker makes the whole record there, and its parent writes it into the shard from
+there: the frames of a clip, 4.5 MB, are copied once, by the kernel.
 """
 
 import mmap
@@ -12,68 +12,59 @@ from numpy.typing import NDArray
 
 from wlasl_tfrecord.shard_format import tfrecord
 from wlasl_tfrecord.shard_format.clips import ClipSpec
+from wlasl_tfrecord.shard_format.codecs import Codec, max_frames_bytes
 from wlasl_tfrecord.shard_format.protobuf import Pieces
 
-__all__ = [
-    "frames_in",
-    "put_record",
-    "slot_bytes",
-]
+__all__ = ["buffer_bytes", "frames_in", "put_record"]
 
-# Where the frames of a raw clip lie in a slot. Before them is room for what a record
-# has before its frames: less than 200 bytes, whatever the clip.
+# Where the frames of a clip are decoded to, and where those of a raw clip stay. Before
+# them is room for what a record has before its frames: less than 200 bytes, whatever
+# the clip.
 _FRAMES_AT = 4096
 
 
-def slot_bytes(clip: ClipSpec, *, is_raw: bool) -> int:
-    """Gives room for a record, in whole pages.
+def buffer_bytes(clip: ClipSpec, codec: Codec) -> int:
+    """Returns the size of a buffer that holds any record, in whole pages.
 
-    Memory that is never written to costs nothing, so there is plenty: JPEG cannot take
-    more than some 13 bits a coefficient on average, at 1.5 of them a pixel, and a PNG
-    of noise is a little larger than its pixels.
+    Memory that is never written to costs nothing, so the bounds are generous.
     """
-    frames = clip.num_bytes
-    if not is_raw:
-        frames = 4 * clip.num_bytes + clip.num_frames * 8192
     # Names of 1,000 characters each, in UTF-8; three numbers for every frame.
     context = 32_768 + 30 * clip.num_frames
-    return -(-(_FRAMES_AT + frames + context) // mmap.PAGESIZE) * mmap.PAGESIZE
+    size = _FRAMES_AT + max_frames_bytes(clip, codec) + context
+    return -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
 
 
-def frames_in(slot: memoryview, clip: ClipSpec) -> NDArray[np.uint8]:
-    """Gives the room for a clip's frames, uint8 [T, H, W, 3]."""
-    frames = np.frombuffer(slot, np.uint8, count=clip.num_bytes, offset=_FRAMES_AT)
+def frames_in(buffer: memoryview, clip: ClipSpec) -> NDArray[np.uint8]:
+    """Returns the part of a buffer for a clip's frames, uint8 [T, H, W, 3]."""
+    frames = np.frombuffer(buffer, np.uint8, count=clip.num_bytes, offset=_FRAMES_AT)
     return frames.reshape(clip.shape)
 
 
-def put_record(slot: memoryview, proto: Pieces) -> tuple[int, int, int]:
+def put_record(buffer: memoryview, proto: Pieces) -> tuple[int, int, int]:
     """Makes a record of a proto.
 
     Args:
-        slot: Receives it.
+        buffer: Receives it.
         proto: The proto's bytes. A piece that is a memoryview is that of `frames_in`,
             and stays where it is.
 
     Returns:
-        Where in the slot the record starts and stops, and the proto's masked CRC.
+        Where in the buffer the record starts and stops, and the proto's masked CRC.
     """
     crc = tfrecord.masked_crc(proto)
     header = tfrecord.header(sum(map(len, proto)))
     pieces = [header, *proto, tfrecord.footer(crc)]
-    lying = [n for n, piece in enumerate(pieces) if isinstance(piece, memoryview)]
-    if not lying:
-        start = 0
-        stop = _put(slot, start, pieces)
-    else:
-        before, behind = pieces[: lying[0]], pieces[lying[0] + 1 :]
-        start = _FRAMES_AT - sum(map(len, before))
-        _put(slot, start, before)
-        stop = _put(slot, _FRAMES_AT + len(pieces[lying[0]]), behind)
-    return start, stop, crc
+    in_place = [n for n, piece in enumerate(pieces) if isinstance(piece, memoryview)]
+    if not in_place:
+        return 0, _put(buffer, 0, pieces), crc
+    before, after = pieces[: in_place[0]], pieces[in_place[0] + 1 :]
+    start = _FRAMES_AT - sum(map(len, before))
+    _put(buffer, start, before)
+    return start, _put(buffer, _FRAMES_AT + len(pieces[in_place[0]]), after), crc
 
 
-def _put(slot: memoryview, start: int, pieces: Sequence[bytes | memoryview]) -> int:
-    """Copies pieces to a place in a slot, and gives where they end."""
+def _put(buffer: memoryview, start: int, pieces: Sequence[bytes | memoryview]) -> int:
+    """Copies pieces to a place in a buffer, and returns where they end."""
     joined = b"".join(pieces)
-    slot[start : start + len(joined)] = joined
+    buffer[start : start + len(joined)] = joined
     return start + len(joined)

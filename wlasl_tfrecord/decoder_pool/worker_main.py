@@ -1,9 +1,9 @@
-"""A decoder process: takes videos one by one, and gives back records.
+"""A worker process: takes videos one by one, and answers with records.
 
 It is started as a program of its own, not by `multiprocessing`: a child of that would
 import its parent's main module again, and TensorFlow with it, 0.5 GB in every process.
-It lives as long as its parent, and whatever a video does to it, the parent does not
-share: it may be killed at any time.
+It ends with its parent, and it may be killed at any time: nothing that a video does to
+it reaches the parent.
 """
 
 import ctypes
@@ -17,119 +17,127 @@ from typing import Any, BinaryIO
 
 import cv2
 
+from wlasl_tfrecord.decoder_pool.jobs import (
+    Answer,
+    Task,
+    Undecoded,
+    answer_line,
+    read_job,
+)
 from wlasl_tfrecord.decoder_pool.shared_memory import frames_in, put_record
-from wlasl_tfrecord.errors import VideoError
+from wlasl_tfrecord.errors import VideoError, VideoFailure
 from wlasl_tfrecord.shard_format.clip_proto import ClipInfo, clip_pieces
-from wlasl_tfrecord.shard_format.clips import ClipSpec
+from wlasl_tfrecord.shard_format.clips import ClipFacts, ClipSpec
 from wlasl_tfrecord.shard_format.encode_frames import encode_frames
+from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 from wlasl_tfrecord.video.content_hash import sha256_of
 from wlasl_tfrecord.video.decode import decode_clip
 from wlasl_tfrecord.video.ffmpeg_log import damage_notes, listen, take_remarks
 
-__all__ = [
-    "main",
-]
+__all__ = ["main"]
 
 
 def main(argv: list[str]) -> int:
-    """Serves until its input ends.
+    """Decodes until its input ends.
 
     Args:
         argv: Its settings as JSON; see `launch.start_program`.
     """
     settings = json.loads(argv[0])
-    _stay_small(settings["memory_bytes"])
-    _die_with(settings["parent"])
-    clip = ClipSpec(**settings["clip"])
-    shared = memoryview(mmap.mmap(settings["payload_fd"], 0))
-    slot_bytes = settings["slot_bytes"]
+    _limit_memory(settings["memory_bytes"])
+    _end_with_parent(settings["parent"])
+    options = _options(settings["options"])
+    shared = memoryview(mmap.mmap(settings["memory_fd"], 0))
+    buffer_bytes = settings["buffer_bytes"]
     results = os.fdopen(settings["results_fd"], "wb")
     cv2.setNumThreads(1)
-    _reply(results, {"ready": True})
-    # From here on, what FFmpeg and OpenCV have to say is in the results.
+    _send(results, None)
+    # From here on, FFmpeg's and OpenCV's remarks are part of the answers.
     log = listen()
     for line in sys.stdin.buffer:
-        task = json.loads(line.decode("utf-8", "surrogatepass"))
-        start = task["slot"] * slot_bytes
-        slot = shared[start : start + slot_bytes]
-        _reply(results, _answer(task, settings, clip, slot, log))
+        task, number = read_job(line)
+        start = number * buffer_bytes
+        buffer = shared[start : start + buffer_bytes]
+        _send(results, _answer(task, options, buffer, log))
     return 0
 
 
+def _options(values: dict[str, Any]) -> ShardOptions:
+    return ShardOptions(**{**values, "clip": ClipSpec(**values["clip"])})
+
+
 def _answer(
-    task: dict[str, Any],
-    settings: dict[str, Any],
-    clip: ClipSpec,
-    slot: memoryview,
-    log: int,
-) -> dict[str, Any]:
-    """Makes the record of one clip in the shared memory, and describes it."""
-    codec = settings["codec"]
+    task: Task, options: ShardOptions, buffer: memoryview, log: int
+) -> Answer | Undecoded:
+    """Makes the record of one clip in a buffer, and describes it."""
+    instance, clip = task.instance, options.clip
+    assert instance.path is not None
     # Those on a video that failed are no remarks on the next one.
     take_remarks(log)
     try:
         frames, source = decode_clip(
-            task["path"],
+            instance.path,
             clip=clip,
-            framing=settings["framing"],
-            start=task["start"],
-            stop=task["stop"],
-            annotation_fps=task["annotation_fps"],
-            out=frames_in(slot, clip),
+            framing=options.framing,
+            start=instance.start,
+            stop=instance.stop,
+            annotation_fps=instance.annotation_fps,
+            out=frames_in(buffer, clip),
         )
-        stored = frames.reshape(-1).data
-        if codec != "raw":
-            stored = encode_frames(
-                frames, source.frame_indices, codec, settings["jpeg_quality"]
-            )
+        stored = encode_frames(
+            frames, source.frame_indices, options.codec, options.jpeg_quality
+        )
     except VideoError as error:
-        return {"error": _change(task) or str(error)}
+        return _change(instance.path, task.sha256) or Undecoded.of(error)
     except MemoryError:
-        return {"error": "out of memory: it needs more than a decoder may take"}
-    if source.sha256 != task["sha256"]:
-        return {"error": _REPLACED}
+        return _failure("out of memory", "it needs more than a decoder may take")
+    if source.sha256 != task.sha256:
+        return _replaced()
     info = ClipInfo(
-        video_id=task["video_id"],
-        gloss=task["gloss"],
-        label=task["label"],
-        signer_id=task["signer_id"],
+        video_id=instance.video_id,
+        gloss=instance.gloss,
+        label=instance.label,
+        signer_id=instance.signer_id,
         source=source,
     )
-    start, stop, crc = put_record(slot, clip_pieces(info, stored, clip, codec))
-    return {
-        "start": start,
-        "stop": stop,
-        "crc": crc,
-        "num_distinct_frames": source.num_distinct_frames,
-        "range_rule": source.sign.rule,
-        "num_video_frames": source.num_video_frames,
-        "notes": damage_notes(source, take_remarks(log)),
-    }
+    start, stop, crc = put_record(
+        buffer, clip_pieces(info, stored, clip, options.codec)
+    )
+    notes = damage_notes(source, take_remarks(log))
+    return Answer(start=start, stop=stop, crc=crc, facts=ClipFacts.of(source, notes))
 
 
-_REPLACED = "changed: it was replaced during the run"
+def _change(path: str, sha256: str) -> Undecoded | None:
+    """Returns why a video that failed is not the one that was planned; else None.
 
-
-def _change(task: dict[str, Any]) -> str | None:
-    """Says why a video that failed is not the one that was planned; None if it is.
-
-    Its failure is then none of the planned content: where a disk or a network is gone
-    for a while, the next run shall not take it for one.
+    The failure then says nothing about the planned content: where a disk or a network
+    is out of reach for a while, the next run tries again.
     """
     try:
-        is_same = sha256_of(task["path"]) == task["sha256"]
-    except (OSError, VideoError) as error:
-        reason = getattr(error, "strerror", None) or error
-        return f"changed: it could not be read again: {reason}"
-    return None if is_same else _REPLACED
+        is_same = sha256_of(path) == sha256
+    except VideoError as error:
+        return _failure("changed", f"it could not be read again: {error.reason}")
+    except OSError as error:
+        return _failure(
+            "changed", f"it could not be read again: {error.strerror or error}"
+        )
+    return None if is_same else _replaced()
 
 
-def _reply(results: BinaryIO, answer: dict[str, Any]) -> None:
-    results.write(json.dumps(answer).encode() + b"\n")
+def _replaced() -> Undecoded:
+    return _failure("changed", "it was replaced during the run")
+
+
+def _failure(kind: VideoFailure, details: str) -> Undecoded:
+    return Undecoded.of(VideoError(kind, details))
+
+
+def _send(results: BinaryIO, answer: Answer | Undecoded | None) -> None:
+    results.write(answer_line(answer))
     results.flush()
 
 
-def _stay_small(memory_bytes: int) -> None:
+def _limit_memory(memory_bytes: int) -> None:
     """Limits this process's memory, so that a video cannot take the machine's."""
     # Data, where the system counts it (Linux): address space would count every library.
     for limit in ("RLIMIT_DATA", "RLIMIT_AS"):
@@ -143,8 +151,8 @@ def _stay_small(memory_bytes: int) -> None:
             return
 
 
-def _die_with(parent: int) -> None:
-    """Sees to it that this process ends with its parent, however that ends."""
+def _end_with_parent(parent: int) -> None:
+    """Ends this process when its parent ends, however that ends."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

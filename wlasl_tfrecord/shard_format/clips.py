@@ -1,11 +1,13 @@
 """A clip: its shape, where it came from, and which frames of a video make it."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 __all__ = [
     "FRAMINGS",
+    "ClipFacts",
     "ClipSource",
     "ClipSpec",
     "Framing",
@@ -20,6 +22,7 @@ FRAMINGS: tuple[Framing, ...] = ("center", "squash", "pad")
 # whole: the annotation names no range. trimmed: it names one, but the file holds just
 # the sign already. cut: the file is longer, and the range was taken out of it.
 RangeRule = Literal["whole", "trimmed", "cut"]
+RANGE_RULES: tuple[RangeRule, ...] = get_args(RangeRule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +106,88 @@ class ClipSource:
         return frame_times_us(self.sign, len(self.frame_indices), self.video_fps)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClipFacts:
+    """What report.json says of a clip besides its annotation.
+
+    One value travels from the worker that decoded the clip to the report, and back from
+    the report of a finished folder. A new fact is a field here and an argument in `of`;
+    one with a default is left out of the JSON where it has it, so that the reports of
+    earlier releases stay readable.
+
+    Attributes:
+        range_rule: How the annotated range was understood.
+        num_video_frames: Frames that were decoded or counted in the video.
+        num_distinct_frames: How many different frames the clip shows.
+        notes: Signs that the video is damaged, a line each.
+
+    Raises:
+        ValueError: If a value cannot be one of these.
+    """
+
+    range_rule: RangeRule
+    num_video_frames: int
+    num_distinct_frames: int
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Reject what no clip can have; a report is a file that anybody can edit."""
+        if self.range_rule not in RANGE_RULES:
+            raise ValueError(
+                f"range_rule must be one of {', '.join(RANGE_RULES)}, "
+                f"got {self.range_rule!r}"
+            )
+        for name in ("num_video_frames", "num_distinct_frames"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value!r}")
+        is_text = [isinstance(note, str) for note in self.notes]
+        if not isinstance(self.notes, tuple) or not all(is_text):
+            raise ValueError(f"notes must be lines of text, got {self.notes!r}")
+
+    @classmethod
+    def of(cls, source: ClipSource, notes: Sequence[str]) -> Self:
+        """Returns the facts of a clip that was just decoded.
+
+        Args:
+            source: Where its frames lie in the video.
+            notes: Signs that the video is damaged.
+        """
+        return cls(
+            range_rule=source.sign.rule,
+            num_video_frames=source.num_video_frames,
+            num_distinct_frames=source.num_distinct_frames,
+            notes=tuple(notes),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain JSON values, without those that are the default."""
+        return {
+            field.name: list(value) if isinstance(value, tuple) else value
+            for field in dataclasses.fields(self)
+            if (value := getattr(self, field.name)) != field.default
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Returns the facts that `to_json` wrote, perhaps among other values.
+
+        Raises:
+            TypeError: If one is missing.
+            ValueError: If one is no such value.
+        """
+        known: dict[str, Any] = {}
+        for field in dataclasses.fields(cls):
+            if field.name in values:
+                value = values[field.name]
+                known[field.name] = tuple(value) if isinstance(value, list) else value
+        return cls(**known)
+
+
 def frame_times_us(
     sign: SignRange, num_frames: int, video_fps: float
 ) -> tuple[int, ...]:
-    """Gives the instants at which a clip samples its sign.
+    """Returns the instants at which a clip samples its sign.
 
     They are the ideal instants, not those of the frames nearest to them, so that they
     grow strictly even where a short video repeats a frame: MediaSequence asks for that.

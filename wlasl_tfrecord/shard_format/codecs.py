@@ -1,18 +1,67 @@
-"""The codecs: how the frames of a clip are stored in a record."""
+"""The codecs: how the frames of a clip are stored in a record, in numbers.
 
-from collections.abc import Mapping
+`encode_frames` and `decode_frames` have what needs OpenCV and TensorFlow. No other room
+names a codec: it asks here.
+"""
+
+from dataclasses import dataclass
 from typing import Literal, get_args
 
-__all__ = ["BYTES_PER_VALUE", "CODECS", "MAX_SIDES", "Codec"]
+from wlasl_tfrecord.shard_format.clips import ClipSpec
+
+__all__ = [
+    "CODECS",
+    "DEFAULT_CODEC",
+    "SMALLEST_CODEC",
+    "Codec",
+    "CodecFacts",
+    "codec_facts",
+    "max_frames_bytes",
+]
 
 Codec = Literal["raw", "jpeg", "png"]
 CODECS: tuple[Codec, ...] = get_args(Codec)
 
+DEFAULT_CODEC: Codec = "raw"
+SMALLEST_CODEC: Codec = "jpeg"
 
-# What libjpeg and libpng write; more is no image to them.
-MAX_SIDES: Mapping[str, int] = {"jpeg": 65_500, "png": 1_000_000}
+
+@dataclass(frozen=True, kw_only=True)
+class CodecFacts:
+    """What other rooms need to know of a codec.
+
+    Attributes:
+        bytes_per_value: Bytes in the file for each byte of pixels, on the real clips of
+            WLASL100 at 224 x 224; jpeg at quality 95.
+        stores_images: Whether a record holds one encoded image a frame, rather than the
+            pixels themselves.
+        has_quality: Whether it loses detail, by a quality from 1 to 100.
+        max_side: Most pixels a side of a frame; None for no limit.
+    """
+
+    bytes_per_value: float
+    stores_images: bool = True
+    has_quality: bool = False
+    max_side: int | None = None
 
 
-# Bytes in the file for each byte of pixels, on the real clips of WLASL100 at 224 x 224;
-# jpeg at quality 95.
-BYTES_PER_VALUE: Mapping[str, float] = {"raw": 1.0, "jpeg": 0.08, "png": 0.33}
+_FACTS: dict[Codec, CodecFacts] = {
+    "raw": CodecFacts(bytes_per_value=1.0, stores_images=False),
+    # The sides are what libjpeg and libpng write at most.
+    "jpeg": CodecFacts(bytes_per_value=0.08, has_quality=True, max_side=65_500),
+    "png": CodecFacts(bytes_per_value=0.33, max_side=1_000_000),
+}
+
+
+def codec_facts(codec: Codec) -> CodecFacts:
+    """Returns what other rooms need to know of a codec."""
+    return _FACTS[codec]
+
+
+def max_frames_bytes(clip: ClipSpec, codec: Codec) -> int:
+    """Returns how many bytes the frames of a clip take at most in a record."""
+    if not codec_facts(codec).stores_images:
+        return clip.num_bytes
+    # JPEG cannot take more than some 13 bits a coefficient on average, at 1.5 of them a
+    # pixel; a PNG of noise is a little larger than its pixels.
+    return 4 * clip.num_bytes + 8192 * clip.num_frames

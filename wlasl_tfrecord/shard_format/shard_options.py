@@ -6,10 +6,10 @@ from typing import Any
 
 from wlasl_tfrecord.shard_format.clips import FRAMINGS, ClipSpec, Framing
 from wlasl_tfrecord.shard_format.codecs import (
-    BYTES_PER_VALUE,
     CODECS,
-    MAX_SIDES,
+    DEFAULT_CODEC,
     Codec,
+    codec_facts,
 )
 
 __all__ = [
@@ -39,7 +39,7 @@ class ShardOptions:
 
     clip: ClipSpec = dataclasses.field(default_factory=ClipSpec)
     framing: Framing = "center"
-    codec: Codec = "raw"
+    codec: Codec = DEFAULT_CODEC
     jpeg_quality: int = 95
     seed: int = 0
     shard_mib: int = 128
@@ -63,12 +63,12 @@ class ShardOptions:
             raise ValueError(f"shard_mib must be at least 1, got {self.shard_mib}")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be from 0 to 2**63 - 1, got {self.seed}")
-        sides = max(self.clip.height, self.clip.width)
-        most = MAX_SIDES.get(self.codec, sides)
-        if sides > most:
+        side = max(self.clip.height, self.clip.width)
+        most = codec_facts(self.codec).max_side
+        if most is not None and side > most:
             raise ValueError(
                 f"a {self.codec} image has at most {most:,} pixels a side, got "
-                f"{sides:,}; use --codec raw"
+                f"{side:,}; use --codec {DEFAULT_CODEC}"
             )
         # A record is one proto, and no proto may be larger.
         if self.clip.num_bytes >= 2**31:
@@ -82,15 +82,16 @@ class ShardOptions:
         """Names all that decides the bytes, in plain JSON values."""
         values = dataclasses.asdict(self)
         values.update(values.pop("clip"))
-        if self.codec != "jpeg":
-            # It decides nothing, so that another value of it is no other folder.
+        if not codec_facts(self.codec).has_quality:
+            # It decides nothing, so another value of it does not make another folder.
             del values["jpeg_quality"]
         return values
 
 
 def record_bytes(options: ShardOptions) -> int:
-    """Estimates the bytes of a record, the frame of 16 bytes included.
+    """Estimates the bytes of a record, its header and footer of 16 bytes included.
 
     Exact to a few hundred bytes for raw; for the others an average of real clips.
     """
-    return round(options.clip.num_bytes * BYTES_PER_VALUE[options.codec]) + 1200
+    per_value = codec_facts(options.codec).bytes_per_value
+    return round(options.clip.num_bytes * per_value) + 1200

@@ -2,20 +2,20 @@
 
 import dataclasses
 import itertools
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wlasl_tfrecord.annotations.manifest import Instance
-from wlasl_tfrecord.decoder_pool.jobs import Task
+from wlasl_tfrecord.decoder_pool.jobs import Task, Undecoded
+from wlasl_tfrecord.errors import VIDEO_FAILURES
+from wlasl_tfrecord.shard_format.clips import ClipFacts
 from wlasl_tfrecord.shard_format.layout import SPLITS
-from wlasl_tfrecord.text import text_of
 
 __all__ = [
     "KINDS",
     "Outcome",
-    "decoding_failure",
+    "failure",
     "find_duplicates",
     "left_out",
     "missing",
@@ -24,22 +24,8 @@ __all__ = [
 ]
 
 # written: it is a record. missing: there is no file of it. left out: asked for by
-# drop_leaks. unusable: its annotation or the place of its file forbids it. changed: it
-# was replaced, or out of reach, between planning and decoding; the next run tries it
-# again. The others are what its video did to a decoder.
-KINDS = (
-    "written",
-    "missing",
-    "left out",
-    "unusable",
-    "unreadable",
-    "too short",
-    "range outside the video",
-    "out of memory",
-    "timeout",
-    "crash",
-    "changed",
-)
+# drop_leaks. unusable: its annotation or the place of its file forbids it.
+KINDS = ("written", "missing", "left out", "unusable", *VIDEO_FAILURES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +37,8 @@ class Outcome:
         kind: One of `KINDS`.
         stage: Where it ended: "find", "check", "read", "plan", "decode" or "write".
         reason: Why it was not written; empty if it was.
-        sha256: The digest of its video, in hex; empty if it was not read.
-        range_rule: How its annotated range was understood, if it was written.
-        num_video_frames: Frames in its video, if it was written.
-        num_distinct_frames: How many different frames its clip shows.
-        notes: What speaks for its video being damaged, though it was written.
+        sha256: Hex SHA-256 of its video; empty if it was not read.
+        facts: What the report says of its clip; None if it was not written.
         same_content: The ids of other instances that show the same; a few of each
             split, if there are very many.
     """
@@ -65,10 +48,7 @@ class Outcome:
     stage: str
     reason: str = ""
     sha256: str = ""
-    range_rule: str = ""
-    num_video_frames: int = 0
-    num_distinct_frames: int = 0
-    notes: tuple[str, ...] = ()
+    facts: ClipFacts | None = None
     same_content: tuple[str, ...] = ()
 
     @property
@@ -78,20 +58,20 @@ class Outcome:
 
 
 def missing(instance: Instance) -> Outcome:
-    """Says that there is no video."""
+    """Returns the outcome of an instance that has no video."""
     return Outcome(
         instance=instance, kind="missing", stage="find", reason="no video of this id"
     )
 
 
 def unusable(instance: Instance) -> Outcome:
-    """Says that the manifest knows something against it."""
+    """Returns the outcome of an instance that the manifest rules out."""
     reason = instance.problem or ""
     return Outcome(instance=instance, kind="unusable", stage="check", reason=reason)
 
 
 def left_out(task: Task, others: Sequence[str]) -> Outcome:
-    """Says that it was left out of train, because val or test has the same content."""
+    """Returns the outcome of a train clip whose content is in val or test too."""
     return Outcome(
         instance=task.instance,
         kind="left out",
@@ -103,11 +83,11 @@ def left_out(task: Task, others: Sequence[str]) -> Outcome:
 
 
 def unless_kept(outcome: Outcome, outcomes: Mapping[str, Outcome]) -> Outcome:
-    """Says that an instance failed that was left out for others, if these failed.
+    """Returns a failure for an instance that was left out for others that failed.
 
     Args:
-        outcome: What `left_out` gave.
-        outcomes: Id -> what became of the others.
+        outcome: What `left_out` returned.
+        outcomes: Id -> outcome, for the others at least.
 
     Returns:
         The same outcome, if one of the others was written. Otherwise the failure of the
@@ -117,32 +97,30 @@ def unless_kept(outcome: Outcome, outcomes: Mapping[str, Outcome]) -> Outcome:
     if any(other.kind == "written" for other in others):
         return outcome
     first = others[0]
-    reason = f"{first.reason} (as {first.instance.video_id}, of the same content)"
-    failure = decoding_failure(outcome.instance, reason, outcome.sha256, first.stage)
-    return dataclasses.replace(failure, same_content=outcome.same_content)
+    return dataclasses.replace(
+        outcome,
+        kind=first.kind,
+        stage=first.stage,
+        reason=f"{first.reason} (as {first.instance.video_id}, of the same content)",
+    )
 
 
-def decoding_failure(
-    instance: Instance, reason: str, sha256: str = "", stage: str = "decode"
+def failure(
+    instance: Instance, undecoded: Undecoded, sha256: str = "", stage: str = "decode"
 ) -> Outcome:
-    """Says that its video gave no clip.
+    """Returns the outcome of an instance whose video gave no clip.
 
     Args:
         instance: The instance.
-        reason: `kind: details`, with the name of the file before it or without.
-        sha256: The digest of its video.
+        undecoded: Why.
+        sha256: Hex SHA-256 of its video; empty if it was not read.
         stage: Where it ended.
     """
-    if instance.path is not None:
-        # The path has its own column.
-        name = text_of(os.path.basename(os.path.normpath(instance.path)))
-        reason = reason.removeprefix(f"{name}: ")
-    kind = reason.partition(": ")[0]
     return Outcome(
         instance=instance,
-        kind=kind if kind in KINDS else "unreadable",
+        kind=undecoded.kind,
         stage=stage,
-        reason=reason,
+        reason=undecoded.reason,
         sha256=sha256,
     )
 

@@ -75,10 +75,10 @@ class ShardReport:
             split = counts[outcome.instance.split]
             split["instances"] += 1
             split[_column(outcome)] += 1
-            distinct = outcome.num_distinct_frames
-            repeats = 0 < distinct < self.options.clip.num_frames
-            split["repeated frames"] += repeats
-            split["maybe damaged"] += bool(outcome.notes)
+            if outcome.facts is not None:
+                distinct = outcome.facts.num_distinct_frames
+                split["repeated frames"] += distinct < self.options.clip.num_frames
+                split["maybe damaged"] += bool(outcome.facts.notes)
         return counts
 
     @property
@@ -138,13 +138,16 @@ class ShardReport:
             )
         written = {o.instance.video_id for o in self.outcomes if o.kind == "written"}
         lines += dropped_lines(self.held - written, "held are gone")
-        noted = [o for o in self.outcomes if o.notes]
+        noted = {
+            o.instance.video_id: o.facts.notes
+            for o in self.outcomes
+            if o.facts is not None and o.facts.notes
+        }
         if noted:
-            first = noted[0]
+            first_id, notes = next(iter(noted.items()))
             lines.append(
-                f"maybe damaged, and written all the same: "
-                f"{first_of([o.instance.video_id for o in noted])}; "
-                f"{first.instance.video_id}: {first.notes[0]} ({REPORT_FILE} has all)"
+                f"maybe damaged, and written all the same: {first_of(list(noted))}; "
+                f"{first_id}: {notes[0]} ({REPORT_FILE} has all)"
             )
         num_shards = len(self.fingerprints)
         if self.num_shards_written:
@@ -227,12 +230,8 @@ def _instance(outcome: Outcome, src: str | None) -> dict[str, Any]:
         "path": _path(outcome, src),
         "outcome": outcome.kind,
     }
-    if outcome.kind == "written":
-        values["range_rule"] = outcome.range_rule
-        values["num_video_frames"] = outcome.num_video_frames
-        values["num_distinct_frames"] = outcome.num_distinct_frames
-        if outcome.notes:
-            values["notes"] = list(outcome.notes)
+    if outcome.facts is not None:
+        values.update(outcome.facts.to_json())
     else:
         values["stage"] = outcome.stage
         values["reason"] = outcome.reason

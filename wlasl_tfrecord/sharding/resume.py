@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wlasl_tfrecord.decoder_pool.jobs import Undecoded
 from wlasl_tfrecord.errors import OutputError, ShardFolderError
 from wlasl_tfrecord.files import read_bytes
 from wlasl_tfrecord.shard_format import layout, shard_folder
+from wlasl_tfrecord.shard_format.clips import ClipFacts
 from wlasl_tfrecord.shard_format.layout import REPORT_FILE
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 from wlasl_tfrecord.sharding.output_folder import WORK_DIR, unfinished_options
 from wlasl_tfrecord.sharding.plan import PlannedShard
 from wlasl_tfrecord.sharding.written_shard import (
-    Record,
+    WrittenClip,
     WrittenShard,
     is_intact,
     load_state,
@@ -142,9 +144,7 @@ _UNLUCKY = ("timeout", "crash", "out of memory")
 
 def _kinds(shard: WrittenShard) -> set[str]:
     """Gives the ways in which videos of a shard failed."""
-    # A decoder's own reasons begin with the name of the file.
-    starts = (reason.split(": ")[:2] for reason in shard.failures.values())
-    return {kind for start in starts for kind in start}
+    return {undecoded.kind for undecoded in shard.failures.values()}
 
 
 def _previous_shards(root: str, options: ShardOptions) -> dict[str, WrittenShard]:
@@ -162,19 +162,19 @@ def _previous_shards(root: str, options: ShardOptions) -> dict[str, WrittenShard
             for values in report["instances"]
         }
         failures = {
-            video_id: values["reason"]
+            video_id: Undecoded(kind=values["outcome"], reason=values["reason"])
             for (_, video_id), values in instances.items()
             if values.get("stage") == "decode"
         }
         shards: dict[str, WrittenShard] = {}
         for split in folder.splits:
-            records = _records_by_shard(folder, split, instances)
+            clips = _clips_by_shard(folder, split, instances)
             for number, shard in enumerate(folder.shards[split]):
                 shards[shard.name] = WrittenShard(
                     name=shard.name,
                     fingerprint=report["shards"][shard.name],
                     num_bytes=shard.num_bytes,
-                    records=tuple(records[number]),
+                    clips=tuple(clips[number]),
                     # Those of the whole folder; `_only_of` keeps this shard's.
                     failures=failures,
                 )
@@ -184,7 +184,7 @@ def _previous_shards(root: str, options: ShardOptions) -> dict[str, WrittenShard
                 name=name,
                 fingerprint=report["shards"][name],
                 num_bytes=0,
-                records=(),
+                clips=(),
                 failures=failures,
             )
         return shards
@@ -197,28 +197,22 @@ def _previous_shards(root: str, options: ShardOptions) -> dict[str, WrittenShard
         ) from error
 
 
-def _records_by_shard(
+def _clips_by_shard(
     folder: shard_folder.ShardFolder,
     split: str,
     instances: Mapping[tuple[str, str], Mapping[str, Any]],
-) -> list[list[Record]]:
+) -> list[list[WrittenClip]]:
     """Joins the table of records of a split with the report."""
     table = shard_folder.load_records(folder, split)
-    by_shard: list[list[Record]] = [[] for _ in folder.shards[split]]
+    by_shard: list[list[WrittenClip]] = [[] for _ in folder.shards[split]]
     for n, video_id in enumerate(table.video_ids):
-        values = instances[split, video_id]
         by_shard[int(table.shard_indices[n])].append(
-            Record(
+            WrittenClip(
+                video_id=video_id,
                 offset=int(table.offsets[n]),
                 num_bytes=int(table.num_bytes[n]),
                 crc=int(table.crcs[n]),
-                label=int(table.labels[n]),
-                video_id=video_id,
-                signer_id=int(table.signer_ids[n]),
-                num_distinct_frames=int(table.num_distinct_frames[n]),
-                range_rule=values["range_rule"],
-                num_video_frames=values["num_video_frames"],
-                notes=values.get("notes", ()),
+                facts=ClipFacts.from_json(instances[split, video_id]),
             )
         )
     return by_shard

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from wlasl_tfrecord import files
 from wlasl_tfrecord.annotations.manifest import Instance, Manifest
-from wlasl_tfrecord.decoder_pool.jobs import DecoderLimits, Task
+from wlasl_tfrecord.decoder_pool.jobs import Task, Undecoded, VideoLimits
 from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.shard_format import layout
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions, record_bytes
@@ -17,7 +17,7 @@ from wlasl_tfrecord.sharding.coverage import dropped_lines, gap_lines
 from wlasl_tfrecord.sharding.outcomes import (
     KINDS,
     Outcome,
-    decoding_failure,
+    failure,
     find_duplicates,
     left_out,
     missing,
@@ -117,7 +117,7 @@ def plan_folder(
     out: str | os.PathLike[str],
     *,
     options: ShardOptions,
-    limits: DecoderLimits | None = None,
+    limits: VideoLimits | None = None,
     overwrite: bool = False,
     retry: bool = False,
     show_progress: bool = False,
@@ -132,7 +132,7 @@ def plan_folder(
         manifest: The instances.
         out: The folder of shards, which need not exist.
         options: What decides the bytes.
-        limits: What reading one video may cost; by default `DecoderLimits()`.
+        limits: What reading one video may cost; by default `VideoLimits()`.
         overwrite: Count nothing of a finished folder as there.
         retry: Count no shard as there in which a video took too long, took too much
             memory, or ended its decoder: another machine may have done better.
@@ -160,7 +160,7 @@ def plan_folder(
     tasks: list[Task] = []
     paths = [instance.path for instance in present if instance.path is not None]
     digests = tqdm(
-        read_digests(paths, (limits or DecoderLimits()).timeout_seconds),
+        read_digests(paths, (limits or VideoLimits()).timeout_seconds),
         desc="reading",
         unit="video",
         total=len(paths),
@@ -171,8 +171,8 @@ def plan_folder(
         if isinstance(result, str):
             tasks.append(Task(instance=instance, sha256=result))
         else:
-            outcomes[instance.video_id] = decoding_failure(
-                instance, str(result), stage="read"
+            outcomes[instance.video_id] = failure(
+                instance, Undecoded.of(result), stage="read"
             )
     duplicates = find_duplicates(tasks)
     if options.drop_leaks:
@@ -197,7 +197,7 @@ def plan_folder(
         duplicates=duplicates,
         shards=shards,
         finished=finished.shards,
-        held=frozenset(r.video_id for shard in known.values() for r in shard.records),
+        held=frozenset(c.video_id for shard in known.values() for c in shard.clips),
         work_files=finished.work_files,
         is_finished=os.path.exists(os.path.join(root, layout.INDEX_FILE)),
         free_bytes=files.free_bytes(root),

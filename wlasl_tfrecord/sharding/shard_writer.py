@@ -10,7 +10,7 @@ from wlasl_tfrecord.files import written_whole
 from wlasl_tfrecord.shard_format.tfrecord import FRAME_BYTES
 from wlasl_tfrecord.sharding.plan import PlannedShard
 from wlasl_tfrecord.sharding.written_shard import (
-    Record,
+    WrittenClip,
     WrittenShard,
     save_state,
     state_name,
@@ -32,17 +32,17 @@ def write_shard(
 
     Args:
         shard: What to write.
-        decoded: Its clips, and those of the shards behind it.
-        path: Where it comes to lie.
-        progress: Is told of every clip.
+        decoded: Its clips, and those of the shards after it.
+        path: The file to write.
+        progress: Counts the clips.
 
     Raises:
         OSError: If the file cannot be written.
     """
-    records: list[Record] = []
-    failures: dict[str, str] = {}
+    clips: list[WrittenClip] = []
+    failures: dict[str, Undecoded] = {}
     num_bytes = num_sent = 0
-    # Without a buffer: a record goes from the decoder's memory to the kernel at once.
+    # Without a buffer: a record goes from the worker's memory to the kernel at once.
     with (
         written_whole(path, sync=False) as aside,
         open(aside, "wb", buffering=0) as file,
@@ -50,23 +50,18 @@ def write_shard(
         for _ in shard.tasks:
             task, result = next(decoded)
             progress.update()
-            instance = task.instance
+            video_id = task.instance.video_id
             if isinstance(result, Undecoded):
-                failures[instance.video_id] = result.reason
+                failures[video_id] = result
                 continue
             _write_all(file.fileno(), result.record)
-            records.append(
-                Record(
+            clips.append(
+                WrittenClip(
+                    video_id=video_id,
                     offset=num_bytes,
                     num_bytes=len(result.record) - FRAME_BYTES,
                     crc=result.crc,
-                    label=instance.label,
-                    video_id=instance.video_id,
-                    signer_id=instance.signer_id,
-                    num_distinct_frames=result.num_distinct_frames,
-                    range_rule=result.range_rule,
-                    num_video_frames=result.num_video_frames,
-                    notes=result.notes,
+                    facts=result.facts,
                 )
             )
             num_bytes += len(result.record)
@@ -77,7 +72,7 @@ def write_shard(
         name=shard.name,
         fingerprint=shard.fingerprint,
         num_bytes=num_bytes,
-        records=tuple(records),
+        clips=tuple(clips),
         failures=failures,
     )
 

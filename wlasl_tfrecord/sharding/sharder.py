@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from tqdm import tqdm
 
 from wlasl_tfrecord.annotations.manifest import Manifest
-from wlasl_tfrecord.decoder_pool.jobs import DecoderLimits
+from wlasl_tfrecord.decoder_pool.jobs import VideoLimits
 from wlasl_tfrecord.decoder_pool.pool import decode_in_order
 from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.files import num_cores, read_bytes
@@ -26,6 +26,7 @@ from wlasl_tfrecord.sharding.output_folder import (
     open_work_folder,
     output_errors,
 )
+from wlasl_tfrecord.sharding.plan import PlannedShard
 from wlasl_tfrecord.sharding.report import ShardReport, report_files
 from wlasl_tfrecord.sharding.run_plan import FolderPlan, check_space, plan_folder
 from wlasl_tfrecord.sharding.shard_writer import settle_shard, write_shard
@@ -37,7 +38,7 @@ from wlasl_tfrecord.sharding.written_shard import (
     state_name,
 )
 
-__all__ = ["DecoderLimits", "ShardOptions", "ShardReport", "write_shards"]
+__all__ = ["ShardOptions", "ShardReport", "VideoLimits", "write_shards"]
 
 
 def write_shards(
@@ -45,7 +46,7 @@ def write_shards(
     out: str | os.PathLike[str],
     *,
     options: ShardOptions | None = None,
-    limits: DecoderLimits | None = None,
+    limits: VideoLimits | None = None,
     workers: int | None = None,
     overwrite: bool = False,
     retry: bool = False,
@@ -62,7 +63,7 @@ def write_shards(
         manifest: The instances.
         out: The folder; made if it does not exist.
         options: What decides the bytes; by default `ShardOptions()`.
-        limits: What one video may cost; by default `DecoderLimits()`.
+        limits: What one video may cost; by default `VideoLimits()`.
         workers: How many processes decode; by default one for each core.
         overwrite: Write a folder anew that was finished before.
         retry: Write shards anew in which a video took too long or too much memory, or
@@ -100,7 +101,7 @@ def write_shards(
         check_space(plan)
         num_unwritten = len(plan.unwritten)
         written = _write_unwritten(
-            plan, limits or DecoderLimits(), workers or num_cores(), show_progress
+            plan, limits or VideoLimits(), workers or num_cores(), show_progress
         )
         report = _report(plan, written, num_unwritten, src)
         if plan.is_finished and not report.num_written:
@@ -121,7 +122,7 @@ def write_shards(
 
 
 def _write_unwritten(
-    plan: FolderPlan, limits: DecoderLimits, num_workers: int, show_progress: bool
+    plan: FolderPlan, limits: VideoLimits, num_workers: int, show_progress: bool
 ) -> dict[str, WrittenShard]:
     """Writes the missing shards into the working folder; gives all shards, by name."""
     written = dict(plan.finished)
@@ -195,17 +196,17 @@ def _finish(
     plan: FolderPlan, written: Mapping[str, WrittenShard], report: ShardReport
 ) -> None:
     """Writes the files about the shards, and puts everything in its place."""
-    by_split: dict[str, list[WrittenShard]] = {}
+    by_split: dict[str, list[PlannedShard]] = {}
     for shard in plan.shards:
-        by_split.setdefault(shard.split, []).append(written[shard.name])
+        by_split.setdefault(shard.split, []).append(shard)
     # A split of which no video could be decoded is no split.
     by_split = {
         split: shards
         for split, shards in by_split.items()
-        if any(shard.records for shard in shards)
+        if any(written[shard.name].clips for shard in shards)
     }
     # A folder without any clip has a report, and nothing that a reader could mistake.
-    files = _folder_files(plan, by_split) if by_split else {}
+    files = _folder_files(plan, by_split, written) if by_split else {}
     files.update(report_files(report))
     work_dir = os.path.join(plan.out, WORK_DIR)
     with output_errors(plan.out):
@@ -224,7 +225,9 @@ def _finish(
 
 
 def _folder_files(
-    plan: FolderPlan, by_split: Mapping[str, Sequence[WrittenShard]]
+    plan: FolderPlan,
+    by_split: Mapping[str, Sequence[PlannedShard]],
+    written: Mapping[str, WrittenShard],
 ) -> dict[str, bytes]:
     """Gives the index and the metadata of the folder."""
     options = plan.options
@@ -238,12 +241,14 @@ def _folder_files(
         framing=options.framing,
         glosses=plan.glosses,
         shards={
-            split: tuple(shard.shard for shard in shards)
+            split: tuple(written[shard.name].shard for shard in shards)
             for split, shards in by_split.items()
         },
         options=named,
     )
-    records = {split: merge_records(shards) for split, shards in by_split.items()}
+    records = {
+        split: merge_records(shards, written) for split, shards in by_split.items()
+    }
     features = clip_proto.tfds_features(options.clip, options.codec, len(plan.glosses))
     return folder_files(folder, records, features)
 

@@ -88,8 +88,8 @@ def _digest(path: str, given_up: threading.Event) -> Result:
     except VideoError as error:
         return error
     except OSError as error:
-        return VideoError(f"unreadable: {error.strerror or error}")
+        return VideoError("unreadable", error.strerror or str(error))
 
 
 def _too_late(timeout_seconds: float) -> VideoError:
-    return VideoError(f"timeout: not read within {timeout_seconds:g} seconds")
+    return VideoError("timeout", f"not read within {timeout_seconds:g} seconds")

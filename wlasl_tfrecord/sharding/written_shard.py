@@ -1,23 +1,24 @@
-"""A shard's file: written aside, described by a small file beside it, and renamed."""
+"""A written shard: its records and failures, and the small file that notes them."""
 
 import dataclasses
 import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
+from wlasl_tfrecord.decoder_pool.jobs import Undecoded
 from wlasl_tfrecord.files import written_whole
+from wlasl_tfrecord.shard_format.clips import ClipFacts
 from wlasl_tfrecord.shard_format.record_table import Records
 from wlasl_tfrecord.shard_format.shard_folder import Shard
 from wlasl_tfrecord.shard_format.tfrecord import stored_crc
-from wlasl_tfrecord.sharding.outcomes import Outcome, decoding_failure
+from wlasl_tfrecord.sharding.outcomes import Outcome, failure
 from wlasl_tfrecord.sharding.plan import PlannedShard
 
 __all__ = [
-    "Record",
+    "WrittenClip",
     "WrittenShard",
     "is_intact",
     "load_state",
@@ -28,44 +29,48 @@ __all__ = [
 ]
 
 
-class Record(NamedTuple):
-    """One record of a shard; see `record_table.Records` for the first seven fields."""
+@dataclass(frozen=True, kw_only=True)
+class WrittenClip:
+    """One record of a written shard.
 
+    Attributes:
+        video_id: The instance; the plan knows its label and signer.
+        offset: Where the record starts in the file.
+        num_bytes: Bytes of the proto alone.
+        crc: The masked CRC-32C of the proto.
+        facts: What the report says of the clip.
+    """
+
+    video_id: str
     offset: int
     num_bytes: int
     crc: int
-    label: int
-    video_id: str
-    signer_id: int
-    num_distinct_frames: int
-    range_rule: str
-    num_video_frames: int
-    notes: Sequence[str] = ()
+    facts: ClipFacts
 
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenShard:
-    """What there is to know of a shard that is finished.
+    """What is known of a shard that is finished.
 
     Attributes:
         name: File name.
-        fingerprint: That of the plan it was written after.
+        fingerprint: That of the planned shard.
         num_bytes: Size of the file.
-        records: Its records, in order.
-        failures: Id -> reason, for the planned instances that gave no clip.
+        clips: Its records, in order.
+        failures: Id -> why, for the planned instances that gave no clip.
     """
 
     name: str
     fingerprint: str
     num_bytes: int
-    records: tuple[Record, ...]
-    failures: Mapping[str, str] = field(default_factory=dict)
+    clips: tuple[WrittenClip, ...]
+    failures: Mapping[str, Undecoded] = field(default_factory=dict)
 
     @property
     def shard(self) -> Shard:
         """What the index says of it."""
         return Shard(
-            name=self.name, num_bytes=self.num_bytes, num_records=len(self.records)
+            name=self.name, num_bytes=self.num_bytes, num_records=len(self.clips)
         )
 
 
@@ -76,7 +81,10 @@ def state_name(shard_name: str) -> str:
 
 def save_state(shard: WrittenShard, path: str) -> None:
     """Describes a finished shard, so that a later run need not write it again."""
-    text = json.dumps(dataclasses.asdict(shard))
+    values = dataclasses.asdict(shard)
+    for clip, written in zip(values["clips"], shard.clips):
+        clip["facts"] = written.facts.to_json()
+    text = json.dumps(values)
     with written_whole(path, sync=False) as aside:
         aside.write_text(text, encoding="utf-8", errors="surrogateescape")
 
@@ -86,9 +94,16 @@ def load_state(path: str) -> WrittenShard | None:
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             values = json.load(file)
-        values["records"] = tuple(Record(*record) for record in values["records"])
+        values["clips"] = tuple(
+            WrittenClip(**{**clip, "facts": ClipFacts.from_json(clip["facts"])})
+            for clip in values["clips"]
+        )
+        values["failures"] = {
+            video_id: Undecoded(**failure)
+            for video_id, failure in values["failures"].items()
+        }
         return WrittenShard(**values)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
@@ -100,36 +115,49 @@ def is_intact(path: str, shard: WrittenShard) -> bool:
     needs no file.
     """
     try:
-        if not shard.records and not os.path.exists(path):
+        if not shard.clips and not os.path.exists(path):
             return True
         if os.path.getsize(path) != shard.num_bytes:
             return False
         with open(path, "rb") as file:
             return all(
-                stored_crc(file.fileno(), record.offset, record.num_bytes) == record.crc
-                for record in shard.records
+                stored_crc(file.fileno(), clip.offset, clip.num_bytes) == clip.crc
+                for clip in shard.clips
             )
     except OSError:
         return False
 
 
-def merge_records(shards: Sequence[WrittenShard]) -> Records:
+def merge_records(
+    planned: Sequence[PlannedShard], written: Mapping[str, WrittenShard]
+) -> Records:
     """Makes the table of records of one split.
 
     Args:
-        shards: The split's shards, in order.
+        planned: The split's shards, in order.
+        written: Name -> shard, for these and perhaps others.
     """
-    rows = [(n, record) for n, shard in enumerate(shards) for record in shard.records]
+    rows = [
+        (shard_index, clip)
+        for shard_index, shard in enumerate(planned)
+        for clip in written[shard.name].clips
+    ]
+    instances = {
+        task.instance.video_id: task.instance
+        for shard in planned
+        for task in shard.tasks
+    }
+    annotated = [instances[clip.video_id] for _, clip in rows]
     return Records(
-        shard_indices=np.array([n for n, _ in rows], np.int32),
-        offsets=np.array([record.offset for _, record in rows], np.int64),
-        num_bytes=np.array([record.num_bytes for _, record in rows], np.int64),
-        crcs=np.array([record.crc for _, record in rows], np.uint32),
-        labels=np.array([record.label for _, record in rows], np.int64),
-        video_ids=tuple(record.video_id for _, record in rows),
-        signer_ids=np.array([record.signer_id for _, record in rows], np.int64),
+        shard_indices=np.array([shard_index for shard_index, _ in rows], np.int32),
+        offsets=np.array([clip.offset for _, clip in rows], np.int64),
+        num_bytes=np.array([clip.num_bytes for _, clip in rows], np.int64),
+        crcs=np.array([clip.crc for _, clip in rows], np.uint32),
+        labels=np.array([instance.label for instance in annotated], np.int64),
+        video_ids=tuple(clip.video_id for _, clip in rows),
+        signer_ids=np.array([instance.signer_id for instance in annotated], np.int64),
         num_distinct_frames=np.array(
-            [record.num_distinct_frames for _, record in rows], np.int32
+            [clip.facts.num_distinct_frames for _, clip in rows], np.int32
         ),
     )
 
@@ -139,26 +167,22 @@ def shard_outcomes(
     written: WrittenShard,
     duplicates: Mapping[str, tuple[str, ...]],
 ) -> list[Outcome]:
-    """Says what became of each instance of a shard."""
-    records = {record.video_id: record for record in written.records}
+    """Returns the outcome of each instance of a shard."""
+    facts = {clip.video_id: clip.facts for clip in written.clips}
     outcomes: list[Outcome] = []
     for task in planned.tasks:
         video_id = task.instance.video_id
-        record = records.get(video_id)
-        if record is None:
-            reason = written.failures[video_id]
-            outcome = decoding_failure(task.instance, reason, task.sha256)
-        else:
+        if video_id in facts:
             outcome = Outcome(
                 instance=task.instance,
                 kind="written",
                 stage="write",
                 sha256=task.sha256,
-                range_rule=record.range_rule,
-                num_video_frames=record.num_video_frames,
-                num_distinct_frames=record.num_distinct_frames,
-                notes=tuple(record.notes),
+                facts=facts[video_id],
                 same_content=duplicates.get(video_id, ()),
             )
+        else:
+            undecoded = written.failures[video_id]
+            outcome = failure(task.instance, undecoded, task.sha256)
         outcomes.append(outcome)
     return outcomes

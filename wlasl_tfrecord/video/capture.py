@@ -45,7 +45,7 @@ _TS_PACKET_BYTES, _TS_SYNC = 188, b"G"
 # (1000 in WebM, 90000 in MPEG).
 _MAX_FPS = 960.0
 
-_NO_VIDEO = "unreadable: not a video, or one that is cut off or damaged"
+_NO_VIDEO = "not a video, or one that is cut off or damaged"
 
 
 def open_capture(location: str, *, packets_only: bool = False) -> cv2.VideoCapture:
@@ -61,7 +61,7 @@ def open_capture(location: str, *, packets_only: bool = False) -> cv2.VideoCaptu
     """
     with open(location, "rb") as file:
         if not _is_container(file.read(_TS_PACKET_BYTES + 1)):
-            raise VideoError(_NO_VIDEO)
+            raise VideoError("unreadable", _NO_VIDEO)
     # OpenCV has no argument for these two and asks the environment at each opening.
     # A user's own value stays.
     os.environ.setdefault(
@@ -85,11 +85,11 @@ def open_capture(location: str, *, packets_only: bool = False) -> cv2.VideoCaptu
         try:
             capture = cv2.VideoCapture(location, cv2.CAP_FFMPEG, parameters)
         except cv2.error as error:
-            raise VideoError(f"unreadable: {' '.join(str(error).split())}") from error
+            raise VideoError("unreadable", " ".join(str(error).split())) from error
         finally:
             _set_log_level(log_level)
     if not capture.isOpened():
-        raise VideoError(_NO_VIDEO)
+        raise VideoError("unreadable", _NO_VIDEO)
     # Phones store how they were held: apply it, whatever this build's default is.
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
     return capture
@@ -177,7 +177,7 @@ def grab_frames(
             converted, image = capture.retrieve(frame)
             if not converted:
                 check_room(capture)
-                raise VideoError(f"unreadable: frame {number} cannot be converted")
+                raise VideoError("unreadable", f"frame {number} cannot be converted")
             frame = image.astype(np.uint8, copy=False)
             keep(number, frame)
         number += 1

@@ -64,7 +64,7 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[int]:
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise VideoError("unreadable: not a regular file")
+            raise VideoError("unreadable", "not a regular file")
         yield descriptor
     finally:
         os.close(descriptor)
@@ -89,10 +89,11 @@ def image_files(directory: str | os.PathLike[str]) -> list[str]:
         number = int(numbers[-1][-10:])
         if number in numbered:
             raise VideoError(
-                f"unreadable: two images have the number {number}, "
-                f"{os.path.basename(numbered[number])} and {name}"
+                "unreadable",
+                f"two images have the number {number}, "
+                f"{os.path.basename(numbered[number])} and {name}",
             )
         numbered[number] = os.path.join(directory, name)
     if not numbered:
-        raise VideoError("too short: the folder holds no numbered images")
+        raise VideoError("too short", "the folder holds no numbered images")
     return [numbered[number] for number in sorted(numbered)]

@@ -31,6 +31,8 @@ __all__ = ["decode_clip"]
 # A year of video; more is a damaged header.
 _MAX_FRAMES = 1e9
 
+_TOO_LARGE = "its frames are too large"
+
 Frames = NDArray[np.uint8]
 # start, stop, annotation_fps, as `sampling.sign_range` takes them.
 Annotation = tuple[int | None, int | None, float | None]
@@ -64,9 +66,8 @@ def decode_clip(
 
     Raises:
         ValueError: If `start` and `stop` name no frames; see `sampling.sign_range`.
-        VideoError: If this video does not become a clip. The message goes `name: kind:
-            details`, where the kind is "unreadable", "too short", "range outside the
-            video", "out of memory" or "changed".
+        VideoError: If this video does not become a clip. Its kind is "unreadable", "too
+            short", "range outside the video", "out of memory" or "changed".
     """
     name = text_of(os.path.basename(os.path.normpath(os.fspath(path))))
     annotation = (start, stop, annotation_fps)
@@ -83,23 +84,23 @@ def decode_clip(
             finally:
                 # What came of it would go under the digest of what it was before.
                 if _last_written(descriptor) != written:
-                    raise VideoError("changed: it was written to while it was decoded")
+                    raise VideoError(
+                        "changed", "it was written to while it was decoded"
+                    )
             return frames, source
     except VideoError as error:
-        raise VideoError(f"{name}: {error}") from error
+        raise VideoError(error.kind, error.details, name) from error
     except OSError as error:
         reason = error.strerror or str(error)
-        raise VideoError(f"{name}: unreadable: {reason}") from error
+        raise VideoError("unreadable", reason, name) from error
     except MemoryError as error:
-        raise VideoError(f"{name}: out of memory: its frames are too large") from error
+        raise VideoError("out of memory", _TOO_LARGE, name) from error
     except cv2.error as error:
         if error.code == cv2.Error.StsNoMem:
-            raise VideoError(
-                f"{name}: out of memory: its frames are too large"
-            ) from error
+            raise VideoError("out of memory", _TOO_LARGE, name) from error
         # OpenCV's messages have several lines.
         reason = " ".join(str(error).split())
-        raise VideoError(f"{name}: unreadable: {reason}") from error
+        raise VideoError("unreadable", reason, name) from error
 
 
 def _decode_video(
@@ -141,7 +142,7 @@ def _decode_video(
     code = int(capture.get(cv2.CAP_PROP_FOURCC)) % 2**32
     codec = text_of(code.to_bytes(4, "little").decode("latin-1"))
     # Some builds of OpenCV lack one: AV1, for example.
-    raise VideoError(f"too short: no frame of it can be decoded (codec {codec!r})")
+    raise VideoError("too short", f"no frame of it can be decoded (codec {codec!r})")
 
 
 def _promised_frames(capture: cv2.VideoCapture) -> int:
@@ -185,7 +186,7 @@ def _decode_images(
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
         if image is None:
             raise VideoError(
-                f"unreadable: {text_of(os.path.basename(paths[number]))} is no image"
+                "unreadable", f"{text_of(os.path.basename(paths[number]))} is no image"
             )
         _keep(image.astype(np.uint8, copy=False), number, wanted, framing, frames)
     # Last, so that it is none of what was planned if an image changed meanwhile.

@@ -103,8 +103,9 @@ def sign_range(
         if not 0 <= first < last <= num_video_frames:
             end = "the end" if stop is None else stop
             raise VideoError(
-                f"range outside the video: frames {first} to {end} are wanted, decoded "
-                f"{num_video_frames} frames"
+                "range outside the video",
+                f"frames {first} to {end} are wanted, decoded {num_video_frames} "
+                "frames",
             )
         return SignRange(first, last, "cut")
     if first < 0 or (stop is not None and stop <= first):

@@ -1,0 +1,61 @@
+"""Clips: what the report says of one, and back."""
+
+import json
+
+import pytest
+
+from wlasl_tfrecord.shard_format.clips import ClipFacts, ClipSource, SignRange
+
+SOURCE = ClipSource(
+    video_fps=25.0,
+    num_video_frames=30,
+    sign=SignRange(0, 3, "cut"),
+    frame_indices=(0, 1, 1, 2),
+    sha256="0" * 64,
+)
+
+
+def test_the_facts_of_a_clip_come_from_its_source_and_the_notes():
+    assert ClipFacts.of(SOURCE, ["cut off"]) == ClipFacts(
+        range_rule="cut",
+        num_video_frames=30,
+        num_distinct_frames=3,
+        notes=("cut off",),
+    )
+
+
+def test_the_json_of_the_facts_is_pinned():
+    # It is a part of report.json: resuming reads those of earlier releases.
+    facts = ClipFacts.of(SOURCE, [])
+    text = '{"range_rule": "cut", "num_video_frames": 30, "num_distinct_frames": 3}'
+    assert json.dumps(facts.to_json()) == text
+    noted = ClipFacts.of(SOURCE, ["a", "b"])
+    assert json.dumps(noted.to_json()) == f'{text[:-1]}, "notes": ["a", "b"]}}'
+    for one in (facts, noted):
+        values = {"video_id": "00335", **json.loads(json.dumps(one.to_json()))}
+        assert ClipFacts.from_json(values) == one
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"range_rule": "odd"},
+            "range_rule must be one of whole, trimmed, cut, got",
+        ),
+        ({"range_rule": ["cut"]}, r"range_rule must be one of .*, got \('cut',\)"),
+        ({"num_video_frames": 0}, "num_video_frames must be at least 1, got 0"),
+        ({"num_distinct_frames": True}, "num_distinct_frames must be .*, got True"),
+        ({"notes": "cut off"}, "notes must be lines of text, got 'cut off'"),
+        ({"notes": [1]}, r"notes must be lines of text, got \(1,\)"),
+    ],
+)
+def test_facts_that_no_clip_has_are_refused(change, message):
+    values = ClipFacts.of(SOURCE, []).to_json()
+    with pytest.raises(ValueError, match=message):
+        ClipFacts.from_json({**values, **change})
+
+
+def test_facts_must_be_complete():
+    with pytest.raises(TypeError, match="num_distinct_frames"):
+        ClipFacts.from_json({"range_rule": "cut", "num_video_frames": 3})
