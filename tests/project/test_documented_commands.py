@@ -68,8 +68,8 @@ def test_the_pages_have_every_option_and_no_other():
     }
     # absl has --helpfull in every command.
     assert options - named == {"--helpfull"}
-    # Of TensorBoard and of benchmarks/, which the pages show too.
-    others = {"--logdir", *re.findall(r'"(--[a-z][a-z0-9-]+)"', benchmarks)}
+    # -h by its other name; of TensorBoard and of benchmarks/, which the pages show too.
+    others = {"--help", "--logdir", *re.findall(r'"(--[a-z][a-z0-9-]+)"', benchmarks)}
     assert named - options <= others
 
 
