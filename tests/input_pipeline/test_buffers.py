@@ -44,7 +44,7 @@ def used_mib(planned, *, augmented, sequential):
     else:
         used = planned.read_calls * 8 + 16 + planned.decode_calls * 48
     used += (planned.prefetch + 1) * 16
-    return used + (planned.window * 5 * 4 if sequential else 0)
+    return used + (planned.window_size * 5 * 4 if sequential else 0)
 
 
 @pytest.mark.parametrize("augmented", [True, False])
@@ -58,7 +58,7 @@ def test_a_plan_stays_within_its_budget_and_uses_more_of_a_larger_one(
     assert used_mib(planned, **options) <= budget * 2 / 3
     assert used_mib(planned, **options) >= used_mib(smaller, **options)
     assert planned.prefetch >= smaller.prefetch >= 1
-    assert planned.window >= smaller.window >= 1
+    assert planned.window_size >= smaller.window_size >= 1
 
 
 def test_a_large_budget_takes_no_more_than_is_of_use():
@@ -73,7 +73,7 @@ def test_a_large_budget_takes_no_more_than_is_of_use():
 @pytest.mark.parametrize("budget", [350, 1000])
 def test_the_window_does_not_depend_on_the_replicas(budget):
     windows = {
-        plan(budget, batch_size=size, sequential=True).window for size in (1, 2, 4)
+        plan(budget, batch_size=size, sequential=True).window_size for size in (1, 2, 4)
     }
     assert len(windows) == 1
 
@@ -112,7 +112,7 @@ def test_how_much_is_done_at_once_changes_no_batch(
     folder = write_folder(tmp_path / "shards", {"train": 20})
 
     def batches(**calls):
-        buffers = Buffers(window=5, **calls)
+        buffers = Buffers(window_size=5, **calls)
         monkeypatch.setattr(dataset, "plan_buffers", lambda *_, **__: buffers)
         options = {"order": order, "augment": augment, "num_epochs": 2}
         return [x.numpy() for x, _ in input_fn(folder, "train", 3, **options)]
@@ -136,7 +136,6 @@ def test_the_budget_holds_while_nobody_takes_the_batches(
     code = f"""
 import time
 from wlasl_tfrecord import input_fn
-from wlasl_tfrecord.input_pipeline import dataset
 
 def peak():
     with open("/proc/self/status") as file:

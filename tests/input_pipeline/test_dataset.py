@@ -128,7 +128,7 @@ def test_the_order_does_not_depend_on_the_shards(
 
 @pytest.mark.parametrize("start_step", [1, 4, 8, 9])
 def test_a_later_start_is_the_tail_of_the_whole_run(shards, start_step):
-    options = {"num_epochs": 3, "seed": 3, "features": "dict"}
+    options = {"num_epochs": 3, "seed": 3, "element": "dict"}
     whole = arrays(input_fn(shards, "train", 4, **options))
     tail = input_fn(shards, "train", 4, start_step=start_step, **options)
     assert int(tail.cardinality()) == len(whole) - start_step
@@ -145,7 +145,7 @@ def test_a_start_far_into_an_endless_run_takes_no_longer(shards):
 @pytest.mark.parametrize(("workers", "replicas"), [(1, 2), (2, 2), (2, 4), (4, 4)])
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_the_workers_batches_make_up_the_global_batch(shards, workers, replicas, split):
-    options = {"num_epochs": 2, "features": "dict", "augment": True}
+    options = {"num_epochs": 2, "element": "dict", "augment": True}
     whole = arrays(input_fn(shards, split, 4, **options))
     local = replicas // workers
     parts = [
@@ -204,7 +204,7 @@ def test_every_evaluation_epoch_ends_with_its_short_batch(shards):
 
 
 def test_views_of_all_clips_can_be_told_apart_and_found_again(shards):
-    options = {"training": False, "augment": True, "features": "dict"}
+    options = {"training": False, "augment": True, "element": "dict"}
     views = arrays(input_fn(shards, "train", 5, num_epochs=3, **options))
     assert [list(b["epoch"]) for b in views] == [
         [v] * 5 for v in range(3) for _ in "abc"
@@ -260,7 +260,7 @@ def test_steps_per_epoch_counts_the_batches(shards, split, batch_size, steps):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"features": "rows"}, "features must be one of pair, weighted, dict, keys"),
+        ({"element": "rows"}, "element must be one of pair, weighted, dict, keys"),
         ({"batch_size": 14}, "batch_size 14 is larger than the split, which has 13"),
         (
             {"augment": "none"},

@@ -45,7 +45,7 @@ def test_seeds_and_epochs_that_agree_in_their_lowest_bits_have_different_orders(
     far = [0, 256, 512, 2**16 - 256, 5 * 2**32]
     assert len({order(0, epoch) for epoch in far}) == 5
     assert len({order(seed, 0) for seed in (0, 256, 2**16 - 256, 2**31 - 1)}) == 4
-    assert order(3, 0, window=20) != order(3, 256, window=20)
+    assert order(3, 0, window_size=20) != order(3, 256, window_size=20)
 
 
 def test_the_order_is_pinned():
@@ -122,7 +122,7 @@ def test_an_order_without_steps_is_refused(options, message):
 )
 @pytest.mark.parametrize("epoch", [0, 3])
 def test_a_windowed_epoch_is_a_permutation_too(num_clips, window, epoch):
-    order = shuffled(num_clips=num_clips, batch_size=1, window=window)
+    order = shuffled(num_clips=num_clips, batch_size=1, window_size=window)
     start = epoch * num_clips
     seen = records(order, range(start, start + num_clips))
     assert sorted(seen) == list(range(num_clips))
@@ -130,7 +130,7 @@ def test_a_windowed_epoch_is_a_permutation_too(num_clips, window, epoch):
 
 
 def test_a_window_holds_runs_of_neighbours():
-    order = shuffled(num_clips=1024, batch_size=1, window=64)
+    order = shuffled(num_clips=1024, batch_size=1, window_size=64)
     assert order.run_length == 16
     for window in (0, 7):
         seen = sorted(records(order, range(64 * window, 64 * window + 64)))
@@ -141,7 +141,7 @@ def test_a_window_holds_runs_of_neighbours():
 
 def test_the_windowed_order_is_pinned():
     # As above: it is what an interrupted run of order="sequential" goes on with.
-    order = shuffled(num_clips=17, batch_size=1, window=8, seed=7)
+    order = shuffled(num_clips=17, batch_size=1, window_size=8, seed=7)
     assert records(order, range(17)) == [
         15,
         12,

@@ -10,7 +10,7 @@ from drawn_shards import drawn_frames
 
 from wlasl_tfrecord import input_fn
 from wlasl_tfrecord.errors import ShardFolderError
-from wlasl_tfrecord.input_pipeline.record_reader import make_reader
+from wlasl_tfrecord.input_pipeline.record_reader import RecordReader
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.shard_format.decode_frames import decode_encoded
 from wlasl_tfrecord.shard_format.parsing import parse_frames
@@ -51,7 +51,7 @@ def flip_byte(directory, split, record):
 def test_a_reader_gives_the_record_it_is_asked_for(healthy):
     folder = load_folder(healthy)
     records = load_records(folder, "train")
-    read = make_reader(folder, "train", records, max_bad_records=0, substitute=False)
+    read = RecordReader(folder, "train", records, max_bad_records=0, substitute=False)
 
     def clip(record):
         return decode_encoded(read(record)[1], folder.clip, folder.codec)
@@ -81,15 +81,15 @@ def test_a_damaged_record_ends_the_input_with_its_name(damaged, split):
     )
 
 
-@pytest.mark.parametrize("features", ["dict", "weighted", "pair"])
-def test_training_puts_the_next_record_in_place_of_a_damaged_one(damaged, features):
-    options = {"augment": False, "features": features, "max_bad_records": 1}
+@pytest.mark.parametrize("element", ["dict", "weighted", "pair"])
+def test_training_puts_the_next_record_in_place_of_a_damaged_one(damaged, element):
+    options = {"augment": False, "element": element, "max_bad_records": 1}
     batches = list(input_fn(damaged, "train", 4, **options))
     frames = np.concatenate(
-        [(b["frames"] if features == "dict" else b[0]) for b in batches]
+        [(b["frames"] if element == "dict" else b[0]) for b in batches]
     )
     assert frames.shape == (8, *SHAPE)
-    if features == "dict":
+    if element == "dict":
         seen = sorted(int(r) for b in batches for r in b["record"])
         assert seen == [0, 1, 2, 4, 4, 5, 6, 7]
         assert all(float(w) == 1 for b in batches for w in b["weight"])
@@ -99,7 +99,7 @@ def test_training_puts_the_next_record_in_place_of_a_damaged_one(damaged, featur
 
 
 def test_a_run_with_a_damaged_record_can_be_resumed_too(damaged):
-    options = {"features": "dict", "max_bad_records": 1, "num_epochs": 2}
+    options = {"element": "dict", "max_bad_records": 1, "num_epochs": 2}
     whole = list(input_fn(damaged, "train", 4, **options))
     tail = list(input_fn(damaged, "train", 4, start_step=3, **options))
     tf.nest.map_structure(np.testing.assert_array_equal, whole[3:], tail)

@@ -4,8 +4,12 @@ import tensorflow as tf
 
 from wlasl_tfrecord import input_fn
 from wlasl_tfrecord.input_pipeline.buffers import plan_buffers
-from wlasl_tfrecord.input_pipeline.order import Order
-from wlasl_tfrecord.input_pipeline.sequential import Part, read_window, window_range
+from wlasl_tfrecord.input_pipeline.order import Order, WorkerPositions
+from wlasl_tfrecord.input_pipeline.sequential import (
+    read_window,
+    window_positions,
+    window_range,
+)
 from wlasl_tfrecord.shard_format.shard_folder import load_folder, load_records
 
 NUM_CLIPS = 29
@@ -30,7 +34,7 @@ def arrays(dataset):
 
 
 def sequential(shards, **options):
-    options = {"order": "sequential", "features": "dict"} | options
+    options = {"order": "sequential", "element": "dict"} | options
     return input_fn(shards, "train", 4, **options)
 
 
@@ -52,7 +56,7 @@ def test_the_windows_are_smaller_than_the_split(shards):
         remote=False,
         ram_budget_mib=None,
     )
-    assert 4 <= plan.window < NUM_CLIPS
+    assert 4 <= plan.window_size < NUM_CLIPS
 
 
 def test_sequential_batches_are_those_of_the_computed_order(shards):
@@ -112,14 +116,11 @@ def test_a_sequential_run_starts_anew_and_has_no_end(shards):
 
 def test_each_window_is_read_in_file_order():
     order = Order(
-        num_clips=100, batch_size=5, shuffled=True, drop_remainder=True, window=20
+        num_clips=100, batch_size=5, shuffled=True, drop_remainder=True, window_size=20
     )
-    part = Part(start=0, stop=100, pipeline=0, num_pipelines=1)
-    assert list(window_range(order, part)) == [0, 1, 2, 3, 4]
+    everything = WorkerPositions(start=0, stop=100)
+    assert list(window_range(order, everything)) == [0, 1, 2, 3, 4]
     seen: list[int] = []
-
-    def find(position):
-        return {"record": tf.math.floormod(position * 37, 100)}
 
     def read(place):
         seen_one = tf.numpy_function(
@@ -132,7 +133,9 @@ def test_each_window_is_read_in_file_order():
     # One call after the other, so that the order of calls is that of the disk.
     options = tf.data.Options()
     options.threading.private_threadpool_size = 1
-    given = read_window(order, part, tf.constant(1, tf.int64), find, read)
+    positions = window_positions(order, everything, tf.constant(1, tf.int64))
+    places = {"record": tf.math.floormod(positions * 37, 100)}
+    given = read_window(places, read, window_size=20)
     records = [int(clip["record"]) for clip in given.with_options(options)]
     assert records == [p * 37 % 100 for p in range(20, 40)]
     assert sorted(seen) == sorted(records)
@@ -143,12 +146,12 @@ def test_each_window_is_read_in_file_order():
     ("start", "stop", "windows"),
     [(0, 10, [0, 1, 2]), (4, 9, [1, 2]), (9, 25, [2, 3, 4, 5, 6, 7]), (7, 7, [])],
 )
-def test_a_part_lies_in_these_windows(start, stop, windows):
+def test_the_positions_of_a_run_lie_in_these_windows(start, stop, windows):
     order = Order(
-        num_clips=11, batch_size=5, shuffled=True, drop_remainder=True, window=4
+        num_clips=11, batch_size=5, shuffled=True, drop_remainder=True, window_size=4
     )
-    part = Part(start=start, stop=stop, pipeline=0, num_pipelines=1)
-    assert list(window_range(order, part)) == windows
+    positions = WorkerPositions(start=start, stop=stop)
+    assert list(window_range(order, positions)) == windows
 
 
 def test_an_unknown_order_is_refused(shards):

@@ -1,4 +1,4 @@
-"""`bin/bench`: what this machine delivers, and whether training has to wait for it."""
+"""`bin/bench`: how fast the input is, and whether training has to wait for it."""
 
 import argparse
 import math
@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Returns:
-        0 if it could measure, whatever came out; 1 or 2 as every command.
+        0 if it could measure; 1 or 2 as every command.
     """
     parser = make_parser(
         "bench",
@@ -56,11 +56,11 @@ def _bench(arguments: argparse.Namespace) -> int:
     folder = load_folder(arguments.data)
     num_clips = folder.num_clips(arguments.split)
 
-    # Only now TensorFlow: a wrong folder should be told at once.
+    # Only now TensorFlow: a wrong folder is reported at once.
     import_tensorflow()
     from wlasl_tfrecord.input_pipeline import dataset, hardware_limit, throughput
 
-    # A batch that is too large should not first wait for the measurement of the limit.
+    # Before anything is measured: a batch that is too large is an error.
     dataset.steps_per_epoch(
         folder, arguments.split, arguments.batch_size, training=True
     )

@@ -55,7 +55,7 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
     if arguments.clips < 1:
         raise ValueError(f"--clips must be at least 1, got {arguments.clips}")
-    # --verify says more of a damaged shard than that its size is wrong.
+    # --verify reports more about a damaged shard than its wrong size.
     folder = load_folder(arguments.data, check_shards=not arguments.verify)
     splits = folder.splits if arguments.split is None else (arguments.split,)
     for split in splits:
@@ -86,7 +86,7 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
 
 def _verify(folder: ShardFolder, splits: Sequence[str]) -> bool:
-    """Prints every damage, and how much was looked at."""
+    """Prints every damage and the number of records; returns whether all are whole."""
     from tqdm import tqdm
 
     from wlasl_tfrecord.inspection.verify_files import verify_files
@@ -107,7 +107,7 @@ def _verify(folder: ShardFolder, splits: Sequence[str]) -> bool:
                     progress.update()
     if num_damaged:
         faults = "1 fault" if num_damaged == 1 else f"{num_damaged} faults"
-        # bin/shard knows a shard that is missing or too short, but reads none of them.
+        # bin/shard notices a shard that is missing or too short, but reads none.
         print(
             f"{faults} in {folder.directory}; delete the shards named above and run "
             "bin/shard again, or copy the folder again"

@@ -16,8 +16,8 @@ from wlasl_tfrecord.evaluation.metrics import (
     make_scorer,
 )
 from wlasl_tfrecord.input_pipeline import dataset, distribution
+from wlasl_tfrecord.input_pipeline.damaged_records import damaged_records_by_name
 from wlasl_tfrecord.input_pipeline.elements import batches_of_clips
-from wlasl_tfrecord.input_pipeline.record_reader import damaged_records_by_name
 from wlasl_tfrecord.network import model_info, saving
 from wlasl_tfrecord.network.backbone import logits_model
 from wlasl_tfrecord.shard_format.clips import ClipSpec

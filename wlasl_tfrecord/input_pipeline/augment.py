@@ -1,8 +1,8 @@
 """Random changes to a clip: the same for all its frames, and the same every time.
 
-Nothing here keeps a state. A clip's changes follow from its seed alone (see
-`order.clip_seed`), so that a resumed run, another number of workers or a second look at
-the same clip sees the same bytes.
+Nothing here has a state. A clip's changes depend on its seed alone (see
+`order.clip_seed`), so that a resumed run, another number of workers or a second read of
+the same clip gets the same bytes.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ __all__ = ["AugmentConfig", "augment_clip", "crop_clips", "jitter_colours"]
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """How far clips are changed at random.
+    """The limits of the random changes to a clip.
 
     Attributes:
         min_scale: The smallest crop, as a share of the frame's sides; the crop is
@@ -47,7 +47,7 @@ class AugmentConfig:
     saturation: float = 0.2
 
     def __post_init__(self) -> None:
-        """Reject what cannot be done to a clip."""
+        """Reject limits that no change can have."""
         for name in ("min_scale", "min_duration"):
             value = getattr(self, name)
             if not 0 < value <= 1:
@@ -70,7 +70,7 @@ def augment_clip(
     Args:
         frames: uint8 [T, H, W, 3].
         seed: int64 [2], from `order.clip_seed`.
-        config: How far to go.
+        config: The limits of the changes.
 
     Returns:
         uint8 [T, H, W, 3].
@@ -95,16 +95,16 @@ def augment_clip(
 def crop_clips(frames: tf.Tensor, seeds: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
     """Crops and stretches a batch as `augment_clip` does, on the device.
 
-    For who trains on GPUs faster than the CPU can crop: resizing is the dearest step of
-    the input. Give `input_fn` an `AugmentConfig(min_scale=1.0, max_stretch=1.0)`, which
-    leaves it out, with `element="dict"`, and call this in the training step. The crops
-    are the same; pixels differ by rounding, and at the frame's edge by up to a quarter
-    of a pixel.
+    For GPUs that train faster than the CPU can crop: resizing is the most expensive
+    stage of the input. Leave it out there with `AugmentConfig(min_scale=1.0,
+    max_stretch=1.0)` and `element="dict"`, and call this in the training step. The
+    crops are the same; pixels differ by rounding, and at the frame's edge by up to a
+    quarter of a pixel.
 
     Args:
         frames: uint8 [B, T, H, W, 3].
         seeds: int64 [B, 2], from `input_fn(..., element="dict")`.
-        config: How far to go; only `min_scale` and `max_stretch` are used.
+        config: The limits of the changes; only `min_scale` and `max_stretch` are used.
 
     Returns:
         uint8 [B, T, H, W, 3].
@@ -139,13 +139,13 @@ def jitter_colours(
     """Changes brightness, contrast and saturation of a batch, per clip.
 
     This belongs into the training step, on the device: it is arithmetic on every value
-    of every frame, which a GPU does at the speed of its memory and a CPU does not.
-    `input_fn(..., element="dict")` gives the seeds under "seed".
+    of every frame, which a GPU does at the speed of its memory and a CPU does not. The
+    seeds are in `input_fn(..., element="dict")` under "seed".
 
     Args:
         frames: uint8 [B, T, H, W, 3].
         seeds: int64 [B, 2].
-        config: How far to go.
+        config: The limits of the changes.
 
     Returns:
         uint8 [B, T, H, W, 3].
@@ -171,7 +171,7 @@ def jitter_colours(
 
 
 def _salted(seed: tf.Tensor, purpose: int) -> tf.Tensor:
-    """Gives the seed of one purpose, so that no two share their random numbers."""
+    """Returns the seed of one purpose, so that no two share their random numbers."""
     return tf.bitwise.bitwise_xor(seed, tf.constant([0, purpose << 24], tf.int64))
 
 
@@ -209,7 +209,7 @@ def _crop_box(
 
 
 def _side(full: int, share: tf.Tensor) -> tf.Tensor:
-    """Gives the side of a crop in pixels: int32 [], in [1, full]."""
+    """Returns the side of a crop in pixels: int32 [], in [1, full]."""
     pixels = tf.cast(tf.round(full * share), tf.int32)
     return tf.clip_by_value(pixels, 1, full)
 

@@ -1,4 +1,4 @@
-"""How much memory the input may take, and what it does with it."""
+"""The memory that the input may take, and how its stages share it."""
 
 import math
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ __all__ = [
     "plan_buffers",
 ]
 
-# Of still encoded records, when nobody sets a budget: some 700 jpeg clips, enough for a
-# thorough shuffle, and little beside a training process.
+# Bytes of encoded records in a window where no budget is set: some 700 jpeg clips,
+# enough for a thorough shuffle, and little beside a training process.
 DEFAULT_WINDOW_BYTES = 256 * 2**20
 
 
@@ -22,16 +22,16 @@ class Buffers:
 
     Attributes:
         read_calls: Clips that are read, and augmented, at once; None to let tf.data
-            find out while it runs.
+            choose while it runs.
         decode_calls: Batches that are decoded at once, where nothing is augmented.
-        prefetch: Finished batches that wait.
-        window: Records in a window of the sequential order.
+        prefetch: Finished batches that wait to be used.
+        window_size: Records in a window of the sequential order.
     """
 
     read_calls: int | None
     decode_calls: int
     prefetch: int
-    window: int
+    window_size: int
 
 
 def plan_buffers(
@@ -44,54 +44,55 @@ def plan_buffers(
     remote: bool,
     ram_budget_mib: int | None,
 ) -> Buffers:
-    """Shares out the memory that the input may take.
+    """Plans how the stages share the memory that the input may take.
 
-    A clip that is read takes its record and, while it is parsed, its frames once more;
-    where it is augmented too, it takes its frames decoded, changed and as float32. A
-    batch that is decoded takes its encoded frames, its images and itself. A batch that
-    is put together from augmented clips takes itself twice. Then it takes itself, while
-    it waits and in the hands of the training step. A window of the sequential order
-    takes its records up to five times: while they are read, collected and reordered,
-    and while those of the one before wait. A third of the budget is left to the
-    allocator, which cannot reuse every gap.
+    The plan counts, in copies:
+    - a clip that is read: its record and, while it is parsed, its frames; where it is
+      augmented, its frames decoded, changed and as float32 as well;
+    - a batch that is decoded: its encoded frames, its images and the batch;
+    - a batch of augmented clips: the clips and the batch;
+    - a batch that waits, and the one in the training step: itself;
+    - a window of the sequential order: its records up to five times, while they are
+      read, collected and reordered, and while those of the window before wait.
+    A third of the budget is left to the allocator, which cannot reuse every gap.
 
     Args:
         records: The table of records of the split.
         clip_bytes: Bytes of one decoded clip.
         local_batch_size: Clips in one element of the dataset.
         augmented: Whether clips are decoded and changed one by one.
-        sequential: Whether a window is needed.
-        remote: Whether reading waits for a network.
-        ram_budget_mib: The budget in MiB; None for no fixed one.
+        sequential: Whether records are read by windows.
+        remote: Whether records are read over a network.
+        ram_budget_mib: The budget in MiB; None for no limit.
 
     Returns:
-        The plan; within the budget if there is one.
+        The plan, within the budget if there is one.
 
     Raises:
         ValueError: If the budget is too small for one batch at a time.
     """
     record_bytes = max(int(records.num_bytes.max()), 1)
     cores = num_cores()
-    # More calls keep so many clips of 4.5 MB in the air that they push each other out
-    # of the processor's cache (docs/decisions/0006-copies-of-a-clip.md). One call
-    # decodes on several cores by itself.
+    # With more calls, so many clips of 4.5 MB are in memory at once that they displace
+    # each other from the processor's cache (docs/decisions/0006-copies-of-a-clip.md).
+    # One call to decode uses several cores by itself.
     most_reads, most_decodes = cores + 2, 1 + max(2, cores // 2)
     if ram_budget_mib is None:
         return Buffers(
-            # Where there is latency to hide, and where a window is in memory anyway,
-            # tf.data chooses well.
+            # tf.data chooses well where there is latency to hide, and where a window is
+            # in memory in any case.
             read_calls=None if remote or sequential else most_reads,
             decode_calls=most_decodes,
             prefetch=2,
-            window=max(DEFAULT_WINDOW_BYTES // record_bytes, 1),
+            window_size=max(DEFAULT_WINDOW_BYTES // record_bytes, 1),
         )
     budget = ram_budget_mib * 2**20 * 2 // 3
-    # Half of it whatever the batch is: the order must not depend on how many replicas
-    # share a batch.
-    window = max(budget // 2 // (5 * record_bytes), 1)
+    # Half of the budget for any batch size: the order must not depend on the number of
+    # replicas that share a batch.
+    window_size = max(budget // 2 // (5 * record_bytes), 1)
     if sequential:
         budget //= 2
-    # A batch of none is refused by its order.
+    # `Order` refuses a batch of 0.
     batch_size = max(local_batch_size, 1)
     per_batch = batch_size * clip_bytes
     if augmented:
@@ -100,7 +101,7 @@ def plan_buffers(
         per_read = 2 * record_bytes
         per_decode = batch_size * record_bytes + 2 * per_batch
     # One clip that is read, one batch that is made, one that waits and one in use; and
-    # encoded frames until they are a batch.
+    # the encoded frames of the next batch.
     least = per_read + per_decode + 2 * per_batch
     least += 0 if augmented else batch_size * record_bytes
     if budget < least or (sequential and budget < 5 * record_bytes):
@@ -118,5 +119,8 @@ def plan_buffers(
         spare -= (decodes - 1) * per_decode
     prefetch = 1 + min(1, spare // per_batch)
     return Buffers(
-        read_calls=reads, decode_calls=decodes, prefetch=prefetch, window=window
+        read_calls=reads,
+        decode_calls=decodes,
+        prefetch=prefetch,
+        window_size=window_size,
     )

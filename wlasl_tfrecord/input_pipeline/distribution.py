@@ -1,4 +1,4 @@
-"""MakeBatches for every replica of a `tf.distribute` strategy."""
+"""Batches for every replica of a `tf.distribute` strategy."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -16,20 +16,20 @@ MakeBatches = Callable[[tf.distribute.InputContext | None], tf.data.Dataset]
 
 def distributed(
     strategy: tf.distribute.Strategy,
-    batches: Callable[[tf.distribute.InputContext | None], tf.data.Dataset],
+    batches: MakeBatches,
     device: str | None = None,
 ) -> Iterable[Any]:
-    """Gives every replica its batches, each on its device before it is wanted.
+    """Returns the batches of every replica, prefetched to its device.
 
     Args:
-        strategy: Where they are used.
-        batches: Makes a worker's part of the input.
-        device: Without several replicas, where to bring them; by default the GPU, if
+        strategy: The strategy whose replicas use them.
+        batches: Makes the batches of one worker.
+        device: Without a strategy, the device to prefetch to; by default the GPU, if
             there is one.
     """
     if tf.distribute.has_strategy() or strategy is not tf.distribute.get_strategy():
         return strategy.distribute_datasets_from_function(batches)
-    # TensorFlow's default strategy would leave them in the memory of the host.
+    # TensorFlow's default strategy would leave the batches in the host's memory.
     gpus = tf.config.list_logical_devices("GPU")
     device = device or (gpus[0].name if gpus else None)
     dataset = batches(tf.distribute.InputContext())
@@ -39,7 +39,7 @@ def distributed(
 
 
 def per_replica_batch_size(batch_size: int, strategy: tf.distribute.Strategy) -> int:
-    """Shares the global batch among the replicas.
+    """Returns the batch size of one replica.
 
     Raises:
         ValueError: If it is below 1, or does not divide.

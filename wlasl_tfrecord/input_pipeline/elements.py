@@ -1,4 +1,4 @@
-"""An element of the input: what comes with a batch, and in which form."""
+"""The elements of the input: what comes with a batch, and in which form."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
@@ -23,11 +23,11 @@ class Batch(NamedTuple):
     """Clips, of one replica or (as distributed values) of all.
 
     Attributes:
-        inputs: uint8 [B, T, H, W, 3] frames, or float [B, T, D] element.
+        inputs: uint8 [B, T, H, W, 3] frames, or float [B, T, D] features.
         labels: int64 [B].
         weights: float32 [B]; 0 for a clip that only fills the batch.
-        seeds: int64 [B, 2], of what is random about each clip.
-        records: int64 [B], the clips' places in their split.
+        seeds: int64 [B, 2], the seed of everything random about each clip.
+        records: int64 [B], the clips' numbers in their split.
     """
 
     inputs: tf.Tensor
@@ -38,9 +38,9 @@ class Batch(NamedTuple):
 
 
 def batches_of_clips(clips: tf.data.Dataset) -> tf.data.Dataset:
-    """Turns what `input_fn(element="dict")` gives into batches for a step.
+    """Turns the elements of `input_fn(element="dict")` into batches for a step.
 
-    Names stay behind: strings cannot go to a GPU.
+    Names are left out: strings cannot go to a GPU.
     """
     return clips.map(
         lambda clip: Batch(
@@ -59,7 +59,7 @@ Tensors = Mapping[str, tf.Tensor]
 
 
 def make_table(records: Records, folder: ShardFolder) -> dict[str, tf.Tensor]:
-    """Gives what the index says of each record, [N] each."""
+    """Returns what the index says of each record, [N] each."""
     labels = tf.constant(records.labels)
     return {
         "label": labels,
@@ -71,12 +71,12 @@ def make_table(records: Records, folder: ShardFolder) -> dict[str, tf.Tensor]:
 
 
 def describe(batch: Tensors, table: Tensors, seed: int) -> dict[str, tf.Tensor]:
-    """Adds to a batch what is known of its clips.
+    """Adds what the index says of its clips to a batch.
 
     Args:
         batch: int64 [B] "record" and "epoch", and whatever else.
-        table: What `make_table` gave.
-        seed: The seed of the run.
+        table: What `make_table` returned.
+        seed: The run's seed.
 
     Returns:
         The batch, the table's values for it, and int64 [B, 2] "seed", for what the
@@ -89,7 +89,7 @@ def describe(batch: Tensors, table: Tensors, seed: int) -> dict[str, tf.Tensor]:
 
 
 def select(batch: Tensors, element: Element, *, ragged: bool):
-    """Gives a batch the form that was asked for.
+    """Returns a batch as the element that was asked for.
 
     Args:
         batch: The described batch, with its frames unless only keys were asked for.

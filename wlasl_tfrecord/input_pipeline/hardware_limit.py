@@ -1,4 +1,4 @@
-"""What no input from a shard folder can be faster than on a machine."""
+"""The upper limit of any input from a shard folder on a machine."""
 
 import os
 import threading
@@ -22,12 +22,12 @@ __all__ = ["Rate", "measure_limit"]
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """How fast something was.
+    """The speed of one stage.
 
     Attributes:
-        name: What was measured.
-        clips_per_second: Clips that arrived in a second of the clock.
-        cpu_ms_per_clip: Milliseconds of all cores together that a clip took.
+        name: Name of the stage.
+        clips_per_second: Clips a second of wall-clock time.
+        cpu_ms_per_clip: CPU time of a clip, all cores together, in milliseconds.
     """
 
     name: str
@@ -36,10 +36,10 @@ class Rate:
 
 
 def measure_limit(folder: ShardFolder, split: str, *, seconds: float) -> Rate:
-    """Measures what no input can be faster than, on all cores.
+    """Measures the upper limit of any input, on all cores.
 
-    For `raw` that is reading the records' bytes into memory that is there already; for
-    `jpeg` and `png`, decoding images that are in memory already.
+    For `raw` that is reading the records' bytes into allocated memory; for `jpeg` and
+    `png`, decoding images that are in memory.
 
     Args:
         folder: The shard folder.
@@ -47,28 +47,28 @@ def measure_limit(folder: ShardFolder, split: str, *, seconds: float) -> Rate:
         seconds: How long to measure.
 
     Returns:
-        The rate, of one thread a core.
+        The rate of one thread a core.
 
     Raises:
-        RecordError: If no record is whole that could be decoded.
-        ShardFolderError: If the split is not there or its table cannot be read.
+        RecordError: If none of the records to decode is whole.
+        ShardFolderError: If the split or its table cannot be read.
     """
     records = load_records(folder, split)
     num_threads = num_cores()
     if folder.codec == "raw":
-        name, work = "bare reads", _bare_reads(folder, split, records)
+        name, make_work = "bare reads", _bare_reads(folder, split, records)
     else:
-        name, work = "bare decoding", _bare_decoding(folder, split, records)
+        name, make_work = "bare decoding", _bare_decoding(folder, split, records)
     counts = [0] * num_threads
     started, cpu_started = time.perf_counter(), time.process_time()
     deadline = started + seconds
 
     def run(thread: int) -> None:
-        step, state = thread, work()
+        clip_index, process_clip = thread, make_work()
         while True:
-            state(step)
+            process_clip(clip_index)
             counts[thread] += 1
-            step += num_threads
+            clip_index += num_threads
             if time.perf_counter() > deadline:
                 return
 
@@ -88,15 +88,15 @@ def measure_limit(folder: ShardFolder, split: str, *, seconds: float) -> Rate:
 def _bare_reads(
     folder: ShardFolder, split: str, records: Records
 ) -> Callable[[], Callable[[int], None]]:
-    """Makes what reads the n-th record's bytes, for each thread its own."""
+    """Makes a function that makes one thread's reader of the n-th record's bytes."""
     paths = [folder.shard_path(shard) for shard in folder.split_shards(split)]
     files = [os.open(path, os.O_RDONLY) for path in paths]
 
     def start() -> Callable[[int], None]:
         buffer = bytearray(int(records.num_bytes.max()))
 
-        def read(step: int) -> None:
-            record = step % len(records)
+        def read(clip_index: int) -> None:
+            record = clip_index % len(records)
             view = memoryview(buffer)[: int(records.num_bytes[record])]
             file = files[records.shard_indices[record]]
             os.preadv(file, [view], int(records.offsets[record]) + HEADER_BYTES)
@@ -109,7 +109,7 @@ def _bare_reads(
 def _bare_decoding(
     folder: ShardFolder, split: str, records: Records
 ) -> Callable[[], Callable[[int], None]]:
-    """Makes what decodes the n-th of some clips, for each thread its own."""
+    """Makes a function that makes one thread's decoder of the n-th of some clips."""
     clips = []
     num_records = min(len(records), 32)
     for record in range(num_records):
@@ -127,11 +127,11 @@ def _bare_decoding(
             f"none of the first {num_records} {split} records is whole; bin/inspect "
             "--verify says why"
         )
-    # One thread a core is ours to start.
+    # There is one thread a core already.
     cv2.setNumThreads(1)
 
-    def decode(step: int) -> None:
-        for image in clips[step % len(clips)]:
+    def decode(clip_index: int) -> None:
+        for image in clips[clip_index % len(clips)]:
             cv2.imdecode(image, cv2.IMREAD_COLOR)
 
     return lambda: decode

@@ -1,19 +1,25 @@
 """The order of clips: which record is read for which place of which step.
 
-It is computed, not shuffled through a buffer, so that a run can start at any step, and
-so that every worker knows its own part without seeing the others'.
+The order is computed, not shuffled through a buffer, so that a run can start at any
+step, and so that every worker knows its own positions without seeing those of others.
 """
 
 from dataclasses import dataclass
 
 import tensorflow as tf
 
-__all__ = ["Order", "clip_seed", "locate", "numbered"]
+__all__ = [
+    "Order",
+    "WorkerPositions",
+    "clip_seed",
+    "locate",
+    "with_first_epoch",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """How the clips of a split follow each other.
+    """The order of the clips of a split.
 
     A position counts the clips of a run over all steps and epochs: the clip at place p
     of the global batch of step s has position s * batch_size + p.
@@ -25,9 +31,10 @@ class Order:
         drop_remainder: True for N // B steps an epoch, so that every batch is full.
             Which N % B clips are left out changes with the permutation. False for
             ceil(N / B) steps, the last of them padded with clips of weight zero.
-        window: 0 to permute the whole split; otherwise to permute runs of neighbouring
-            records, and the clips inside of windows of this many.
-        seed: Of the permutations, in [0, 2**31).
+        window_size: 0 to permute the whole split; otherwise the number of records in a
+            window: runs of neighbouring records are permuted, and then the clips of
+            each window.
+        seed: Seed of the permutations, in [0, 2**31).
 
     Raises:
         ValueError: If a number is out of its range, or no full batch exists.
@@ -37,11 +44,11 @@ class Order:
     batch_size: int
     shuffled: bool
     drop_remainder: bool
-    window: int = 0
+    window_size: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Reject what has no steps."""
+        """Reject an order that has no steps."""
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
         if not 0 <= self.seed < 2**31:
@@ -65,10 +72,41 @@ class Order:
         return self.steps_per_epoch * self.batch_size
 
     @property
+    def windows_per_epoch(self) -> int:
+        """Windows in an epoch; the last one may be smaller."""
+        return -(-self.clips_per_epoch // self.window_size)
+
+    @property
     def run_length(self) -> int:
-        """Neighbouring records that a windowed order leaves together when it reads."""
+        """Neighbouring records that stay together in an order with windows."""
         # A few megabytes are as good as the whole file; a small split has more runs.
-        return max(1, min(16, self.num_clips // 8, self.window or 1))
+        return max(1, min(16, self.num_clips // 8, self.window_size or 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerPositions:
+    """The positions that one worker reads: every n-th of the run.
+
+    So the positions of all workers make up the same global batches for any number of
+    workers.
+
+    Attributes:
+        start: First position of the run, of all workers.
+        stop: One past the last position of the run; None for no end.
+        worker_index: Which worker this is.
+        num_workers: Number of workers, n.
+    """
+
+    start: int
+    stop: int | None
+    worker_index: int = 0
+    num_workers: int = 1
+
+    @property
+    def numbers(self) -> range:
+        """This worker's positions; 2**62 of them if there is no end."""
+        stop = 2**62 if self.stop is None else self.stop
+        return range(self.start + self.worker_index, stop, self.num_workers)
 
 
 def locate(
@@ -77,7 +115,7 @@ def locate(
     """Finds the record at a position; works eagerly and inside `Dataset.map`.
 
     The permutation is TensorFlow's `RandomIndexShuffle`, which needs no memory and
-    gives the same values in every release since 2.16.
+    returns the same values in every release since 2.16.
 
     Args:
         order: The order of the split.
@@ -96,9 +134,10 @@ def locate(
     weight = tf.cast(place < order.num_clips, tf.float32)
     record = tf.minimum(place, order.num_clips - 1)
     if order.shuffled:
-        # The shuffle takes 32 bits of each seed; an epoch has up to 63 (dataset.py).
+        # The shuffle takes 32 bits of each seed; an epoch may have 63, see
+        # `with_first_epoch`.
         folded = tf.math.floormod(epoch, 2**32) + epoch // 2**32
-        if order.window:
+        if order.window_size:
             record = _shuffle_in_windows(order, record, folded)
         else:
             last = tf.constant(order.num_clips - 1, tf.int64)
@@ -107,7 +146,7 @@ def locate(
 
 
 def clip_seed(seed: int, epoch: tf.Tensor, record: tf.Tensor) -> tf.Tensor:
-    """Gives the seed of all that is random about one clip in one epoch.
+    """Returns the seed of everything that is random about one clip in one epoch.
 
     Args:
         seed: The run's seed, in [0, 2**31).
@@ -122,53 +161,64 @@ def clip_seed(seed: int, epoch: tf.Tensor, record: tf.Tensor) -> tf.Tensor:
     return tf.stack([seed * 2**32 + low, record * 2**32 + high], axis=-1)
 
 
-def numbered(numbers: range, seed: int, *, fresh: bool) -> tf.data.Dataset:
-    """Pairs each position, or window, with the number to add to its epoch.
+def with_first_epoch(
+    numbers: range, seed: int, *, reshuffle_each_iteration: bool
+) -> tf.data.Dataset:
+    """Pairs each number with the epoch that the iteration begins with.
 
-    It is 0 in the first iteration of the dataset. With `fresh` it is another one in
-    each later iteration, because Keras iterates a dataset anew in each epoch and would
-    otherwise see the same order each time. The number comes from a random dataset that
-    is drawn anew in each iteration, the only iteration counter of tf.data that has no
-    variable, which tf.data service could not send to its workers.
+    Args:
+        numbers: The positions, or windows, to read.
+        seed: The run's seed.
+        reshuffle_each_iteration: Whether the epoch is another one in each later
+            iteration of the dataset: Keras iterates a dataset once for each of its
+            epochs, and would see the same order each time. In the first iteration the
+            epoch is 0 in any case.
+
+    Returns:
+        A dataset of (int64 [] number, int64 [] first epoch).
     """
     counted = tf.data.Dataset.range(numbers.start, numbers.stop, numbers.step)
-    if not fresh:
+    if not reshuffle_each_iteration:
         return counted.map(lambda number: (number, tf.constant(0, tf.int64)))
 
-    def draw() -> tf.data.Dataset:
-        # As Dataset.random makes it where no tf.random.set_seed was called: with one,
-        # it would draw something else, and workers with different ones differ.
-        random_numbers = tf.raw_ops.RandomDatasetV2(
-            seed=87654321,
-            seed2=seed,
-            seed_generator=tf.raw_ops.DummySeedGenerator(),
-            output_types=[tf.int64],
-            output_shapes=[[]],
-            rerandomize_each_iteration=True,
-        )
-        spec = tf.TensorSpec([], tf.int64)
-        return tf.data.experimental.from_variant(random_numbers, spec).take(1)
+    # Iterations are counted by a random dataset, because tf.data service cannot send a
+    # variable to its workers. A twin tells what the first iteration will draw
+    # (docs/decisions/0005-the-order-of-clips.md).
+    first_draw = next(iter(_one_draw(seed)))
 
-    # A twin gives away what the first iteration will draw.
-    first_draw = next(iter(draw()))
-
-    def add_number(drawn: tf.Tensor) -> tf.data.Dataset:
+    def add_first_epoch(drawn: tf.Tensor) -> tf.data.Dataset:
         # 31 bits above the 32 that real epochs take.
-        other = (1 + tf.math.floormod(drawn, 2**31 - 1)) * 2**32
-        first_epoch = tf.where(drawn == first_draw, tf.constant(0, tf.int64), other)
+        later = (1 + tf.math.floormod(drawn, 2**31 - 1)) * 2**32
+        first_epoch = tf.where(drawn == first_draw, tf.constant(0, tf.int64), later)
         return counted.map(lambda number: (number, first_epoch))
 
-    return draw().flat_map(add_number)
+    return _one_draw(seed).flat_map(add_first_epoch)
+
+
+def _one_draw(seed: int) -> tf.data.Dataset:
+    """Makes a dataset of one random number, another one in each iteration."""
+    # As Dataset.random makes it where no tf.random.set_seed was called: with one, it
+    # would draw another number, and workers with different ones would differ.
+    random_numbers = tf.raw_ops.RandomDatasetV2(
+        seed=87654321,
+        seed2=seed,
+        seed_generator=tf.raw_ops.DummySeedGenerator(),
+        output_types=[tf.int64],
+        output_shapes=[[]],
+        rerandomize_each_iteration=True,
+    )
+    spec = tf.TensorSpec([], tf.int64)
+    return tf.data.experimental.from_variant(random_numbers, spec).take(1)
 
 
 def _shuffle(
     index: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor, last: tf.Tensor
 ) -> tf.Tensor:
-    """Gives the place of an index, int64 [], in a permutation of [0, last]."""
-    # Of each of three seeds it takes half as many bits as an index has, and 8 in every
-    # split of up to 2**16 clips. tf.random.experimental.index_shuffle, which holds the
-    # first one fixed at this number, gives seeds, and epochs, that are 256 apart the
-    # same order. So what lies above 8 bits goes into the first one.
+    """Returns the place of an index, int64 [], in a permutation of [0, last]."""
+    # The operation uses half as many bits of each of its three seeds as an index has,
+    # 8 in every split of up to 2**16 clips. tf.random.experimental.index_shuffle holds
+    # the first seed at this number, and so seeds, and epochs, that are 256 apart have
+    # the same order there. Here the bits above 8 go into the first seed.
     first = 498247692 + seed // 256 * 31 + epoch // 256
     return tf.raw_ops.RandomIndexShuffle(
         index=index, seed=tf.stack([first, seed, epoch]), max_index=last, rounds=4
@@ -176,11 +226,11 @@ def _shuffle(
 
 
 def _shuffle_in_windows(order: Order, place: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
-    """Finds the record at a place of an epoch in a windowed order: int64 []."""
-    window = place // order.window
-    start = window * order.window
-    last = tf.minimum(start + order.window, order.num_clips) - 1
-    # A seed of its own for each window, none of them that of the runs.
+    """Finds the record at a place of an epoch in an order with windows: int64 []."""
+    window = place // order.window_size
+    start = window * order.window_size
+    last = tf.minimum(start + order.window_size, order.num_clips) - 1
+    # Each window has its own seed, and none of them is that of the runs.
     seed = tf.math.floormod(order.seed * 31 + 1 + window, 2**32)
     place = start + _shuffle(place - start, seed, epoch, last - start)
     length = order.run_length

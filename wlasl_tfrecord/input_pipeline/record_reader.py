@@ -1,137 +1,154 @@
-"""Reads one record at an offset, and says of a damaged one which it is.
+"""Reads one record at an offset inside of a graph, and tells whether it is whole.
 
 Everything here works eagerly and inside `Dataset.map`. A damaged record cannot raise
 there without ending the whole input, so it is told by a flag.
 """
 
-import re
-import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import tensorflow as tf
-from absl import logging
 
-from wlasl_tfrecord.errors import RecordError, ShardFolderError
+from wlasl_tfrecord.errors import ShardFolderError
 from wlasl_tfrecord.files import read_bytes
+from wlasl_tfrecord.input_pipeline.damaged_records import (
+    DamageBudget,
+    damage_text,
+    failure_text,
+    record_numbers,
+)
 from wlasl_tfrecord.shard_format.decode_frames import encode_black
 from wlasl_tfrecord.shard_format.parsing import parse_frames, read_record
 from wlasl_tfrecord.shard_format.record_table import Records
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 from wlasl_tfrecord.shard_format.tfrecord import CRC_BYTES, footer
 
-__all__ = [
-    "check_ends",
-    "damaged_records_by_name",
-    "make_reader",
-]
+__all__ = ["RecordReader", "check_ends"]
 
-# Gives the record that was read, its still encoded frames, and whether they are whole.
-Reader = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
+# The record that was read, its still encoded frames, and whether they are whole.
+ReadRecord = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 
-def make_reader(
-    folder: ShardFolder,
-    split: str,
-    records: Records,
-    *,
-    max_bad_records: int,
-    substitute: bool,
-) -> Reader:
-    """Makes the function that reads a record by its number.
+class RecordReader:
+    """Reads the records of a split by their numbers.
 
-    Args:
-        folder: The shard folder.
-        split: The split.
-        records: The split's table of records.
-        max_bad_records: How many different damaged records to pass over, or such that
-            hold another clip than the index says. The next one ends the input with an
-            error that names it.
-        substitute: What stands in for a damaged record: True for the next one that is
-            whole, False for a clip that is marked as not whole.
-
-    Returns:
-        A function of int64 [] record. It gives int64 [] the record that was read; its
-        encoded frames, string [] for `raw` and string [T] otherwise; bool [] whether
-        they are whole. Frames that are not are black.
+    A call takes int64 [] record. It returns int64 [] the record that was read; its
+    encoded frames, string [] for `raw` and string [T] otherwise; bool [] whether they
+    are whole. Frames that are not are black.
     """
-    shards = folder.split_shards(split)
-    paths = tf.constant([folder.shard_path(shard) for shard in shards])
-    shard_indices = tf.constant(records.shard_indices)
-    offsets = tf.constant(records.offsets)
-    video_ids = tf.constant(records.video_ids)
-    # At least one record has to be whole, or there is nothing to put in its place.
-    budget = min(max_bad_records, len(records) - 1)
-    way_out = (
-        f"more than max_bad_records={max_bad_records}: delete the file and run "
-        "bin/shard again, copy it again, or allow more"
-    )
-    names = tf.constant(_names(folder, split, records))
-    failures = tf.strings.join([names, f"; {way_out}"])
 
-    def read(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        path = tf.gather(paths, tf.gather(shard_indices, record))
-        serialized = read_record(path, tf.gather(offsets, record), or_empty=True)
-        encoded, video_id, whole = parse_frames(serialized, folder.clip, folder.codec)
+    def __init__(
+        self,
+        folder: ShardFolder,
+        split: str,
+        records: Records,
+        *,
+        max_bad_records: int,
+        substitute: bool,
+    ) -> None:
+        """Puts the table of records into tensors.
+
+        Args:
+            folder: The shard folder.
+            split: The split.
+            records: The split's table of records.
+            max_bad_records: How many different damaged records to tolerate. A record
+                is damaged, too, if it holds another clip than the index says. The next
+                one ends the input with an error that names it.
+            substitute: What stands in for a damaged record: True for the next one that
+                is whole, False for a clip that is marked as not whole.
+        """
+        self._folder = folder
+        shards = folder.split_shards(split)
+        self._paths = tf.constant([folder.shard_path(shard) for shard in shards])
+        self._shard_indices = tf.constant(records.shard_indices)
+        self._offsets = tf.constant(records.offsets)
+        self._numbers = tf.constant(record_numbers(records))
+        self._video_ids = tf.constant(records.video_ids)
+        self._num_records = len(records)
+        self._max_bad_records = max_bad_records
+        # At least one record has to be whole, or nothing could stand in for the others.
+        budget = min(max_bad_records, len(records) - 1)
+        self._budget = DamageBudget(budget) if budget else None
+        self._substitute = substitute
+
+    def __call__(self, record: tf.Tensor) -> ReadRecord:
+        """Reads a record, or what stands in for it."""
+        if self._budget is None:
+            return self._read_whole(record)
+        if self._substitute:
+            return self._read_or_substitute(record)
+        return self._read_or_mark(record)
+
+    def _read(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Reads the encoded frames of a record, and whether they are whole."""
+        path = tf.gather(self._paths, tf.gather(self._shard_indices, record))
+        offset = tf.gather(self._offsets, record)
+        serialized = read_record(path, offset, or_empty=True)
+        clip, codec = self._folder.clip, self._folder.codec
+        encoded, video_id, whole = parse_frames(serialized, clip, codec)
         # A record of the same length may stand in the place of another: with the label
         # from the index, it would teach the wrong word.
-        return encoded, whole & tf.equal(video_id, tf.gather(video_ids, record))
+        expected = tf.gather(self._video_ids, record)
+        return encoded, whole & tf.equal(video_id, expected)
 
-    def read_whole(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        encoded, whole = read(record)
+    def _read_whole(self, record: tf.Tensor) -> ReadRecord:
+        """Reads a record that has to be whole."""
+        encoded, whole = self._read(record)
         # The bare operation: tf.debugging.Assert puts a condition around itself, and
         # control flow costs 0.3 ms a clip, a tenth of reading a raw one.
-        check = tf.raw_ops.Assert(condition=whole, data=[tf.gather(failures, record)])
+        check = tf.raw_ops.Assert(condition=whole, data=[self._failure(record)])
         with tf.control_dependencies([] if check is None else [check]):
             return record, tf.identity(encoded), tf.constant(True)
 
-    if budget == 0:
-        return read_whole
-    allow = _budget(budget)
-
-    def pass_over(record: tf.Tensor) -> tf.Operation:
-        allowed = allow(record, tf.gather(names, record))
-        check = tf.debugging.Assert(allowed, [tf.gather(failures, record)])
-        with tf.control_dependencies([check]):
-            return tf.no_op()
-
-    def read_or_mark(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        encoded, whole = read(record)
+    def _read_or_mark(self, record: tf.Tensor) -> ReadRecord:
+        """Reads a record, or marks it as not whole."""
+        encoded, whole = self._read(record)
 
         def black() -> tf.Tensor:
-            with tf.control_dependencies([pass_over(record)]):
-                return tf.constant(encode_black(folder.clip, folder.codec))
+            with tf.control_dependencies([self._tolerate(record)]):
+                return tf.constant(encode_black(self._folder.clip, self._folder.codec))
 
         return record, tf.cond(whole, lambda: encoded, black), whole
 
-    def read_or_substitute(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        def next_one(record, *_):
-            with tf.control_dependencies([pass_over(record)]):
-                record = tf.math.floormod(record + 1, len(records))
-            return record, *read(record)
+    def _read_or_substitute(self, record: tf.Tensor) -> ReadRecord:
+        """Reads a record, or the next one in file order that is whole."""
+
+        def read_next(record, *_):
+            with tf.control_dependencies([self._tolerate(record)]):
+                record = tf.math.floormod(record + 1, self._num_records)
+            return record, *self._read(record)
 
         return tf.while_loop(
-            lambda *state: ~state[-1], next_one, [record, *read(record)]
+            lambda *state: ~state[-1], read_next, [record, *self._read(record)]
         )
 
-    return read_or_substitute if substitute else read_or_mark
+    def _tolerate(self, record: tf.Tensor) -> tf.Operation:
+        """Counts a damaged record; fails if it is one too many."""
 
+        def count(record, line) -> bool:
+            assert self._budget is not None
+            return self._budget.tolerate(int(record), line.decode())
 
-@contextmanager
-def damaged_records_by_name() -> Iterator[None]:
-    """Turns what the input fails with at a damaged record into its one line.
+        tolerated = tf.numpy_function(count, [record, self._line(record)], tf.bool)
+        check = tf.debugging.Assert(tolerated, [self._failure(record)])
+        with tf.control_dependencies([check]):
+            return tf.no_op()
 
-    Raises:
-        RecordError: Names the shard, the record and the video.
-    """
-    try:
-        yield
-    except tf.errors.InvalidArgumentError as error:
-        found = re.search(r"assertion failed: \[(.* is damaged .*)\]", str(error))
-        if found is None:
-            raise
-        raise RecordError(found[1]) from error
+    def _failure(self, record: tf.Tensor) -> tf.Tensor:
+        """Returns what the input fails with at a damaged record: string []."""
+        pieces = failure_text(self._line(record), self._max_bad_records)
+        return tf.strings.join(pieces)
+
+    def _line(self, record: tf.Tensor) -> tf.Tensor:
+        """Returns the line that names a damaged record: string []."""
+        return tf.strings.join(
+            damage_text(
+                tf.gather(self._paths, tf.gather(self._shard_indices, record)),
+                tf.strings.as_string(tf.gather(self._numbers, record)),
+                tf.strings.as_string(tf.gather(self._offsets, record)),
+                tf.gather(self._video_ids, record),
+            )
+        )
 
 
 def check_ends(folder: ShardFolder, split: str, records: Records) -> None:
@@ -140,7 +157,7 @@ def check_ends(folder: ShardFolder, split: str, records: Records) -> None:
     Raises:
         ShardFolderError: If a shard is not the one that the index was written with.
     """
-    last = {int(shard): k for k, shard in enumerate(records.shard_indices)}
+    last_records = {int(shard): k for k, shard in enumerate(records.shard_indices)}
 
     def check(shard_index: int) -> None:
         shard = folder.split_shards(split)[shard_index]
@@ -152,51 +169,13 @@ def check_ends(folder: ShardFolder, split: str, records: Records) -> None:
                 f"cannot read {path} ({error.strerror or error}); run bin/shard again, "
                 "or copy the folder again"
             ) from error
-        if stored != footer(int(records.crcs[last[shard_index]])):
+        if stored != footer(int(records.crcs[last_records[shard_index]])):
             raise ShardFolderError(
                 f"{path} is not the shard that the index was written with; run "
                 "bin/shard again, or copy the folder again"
             )
 
-    # At once, for the sake of folders behind a network.
+    # In parallel, because a folder on a network has latency to hide.
     with ThreadPoolExecutor(16) as pool:
-        for _ in pool.map(check, last):
+        for _ in pool.map(check, last_records):
             pass
-
-
-def _names(folder: ShardFolder, split: str, records: Records) -> list[str]:
-    """Says of each record what is to be said if it turns out damaged."""
-    paths = [folder.shard_path(shard) for shard in folder.split_shards(split)]
-    names, place, before = [], 0, -1
-    for shard_index, offset, video_id in zip(
-        records.shard_indices.tolist(), records.offsets.tolist(), records.video_ids
-    ):
-        place = place + 1 if shard_index == before else 0
-        before = shard_index
-        names.append(
-            f"{paths[shard_index]}: record {place} at byte {offset}, "
-            f"video_id {video_id}, is damaged or not the clip that the index says"
-        )
-    return names
-
-
-def _budget(max_bad_records: int) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Makes the function that says whether one more damaged record is allowed."""
-    seen: set[int] = set()
-    lock = threading.Lock()
-
-    def note(record, name) -> bool:
-        with lock:
-            if int(record) in seen:
-                return True
-            # One too many is not kept: it must fail each time it is met.
-            if len(seen) == max_bad_records:
-                return False
-            seen.add(int(record))
-            count = len(seen)
-        logging.warning(
-            "%s; passed over, %d of at most %d", name.decode(), count, max_bad_records
-        )
-        return True
-
-    return lambda record, name: tf.numpy_function(note, [record, name], tf.bool)

@@ -1,110 +1,90 @@
-"""The sequential order: records are read in file order, a window of them at a time.
+"""The sequential order: records are read in file order, one window after the other.
 
 For spinning disks and object stores, where reading in order costs far less than jumping
 about. A window is held in memory still encoded, and its clips leave it shuffled.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import cast
 
 import tensorflow as tf
 
-from wlasl_tfrecord.input_pipeline.order import Order
+from wlasl_tfrecord.input_pipeline.order import Order, WorkerPositions
 
-__all__ = ["Part", "read_window", "window_range"]
+__all__ = ["read_window", "window_positions", "window_range"]
 
 Clip = Mapping[str, tf.Tensor]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """The positions of a run that one worker reads.
+def window_range(order: Order, positions: WorkerPositions) -> range:
+    """Returns the numbers of the windows of a run, counted over all epochs."""
 
-    Attributes:
-        start: First position, of all workers.
-        stop: One past the last position; None for no end.
-        pipeline: Which worker this is.
-        num_pipelines: How many there are; every n-th position is this worker's.
-    """
-
-    start: int
-    stop: int | None
-    pipeline: int
-    num_pipelines: int
-
-    @property
-    def positions(self) -> range:
-        """This worker's positions; very many if there is no end."""
-        stop = 2**62 if self.stop is None else self.stop
-        return range(self.start + self.pipeline, stop, self.num_pipelines)
-
-
-def window_range(order: Order, part: Part) -> range:
-    """Numbers the windows that hold the positions of a part, over all epochs."""
-    num_windows = -(-order.clips_per_epoch // order.window)
-
-    def number(position: int) -> int:
+    def window_at(position: int) -> int:
         epoch, place = divmod(position, order.clips_per_epoch)
-        return epoch * num_windows + place // order.window
+        return epoch * order.windows_per_epoch + place // order.window_size
 
-    if part.stop is None:
-        return range(number(part.start), 2**40)
-    if part.stop <= part.start:
+    if positions.stop is None:
+        return range(window_at(positions.start), 2**40)
+    if positions.stop <= positions.start:
         return range(0)
-    return range(number(part.start), number(part.stop - 1) + 1)
+    return range(window_at(positions.start), window_at(positions.stop - 1) + 1)
+
+
+def window_positions(
+    order: Order, positions: WorkerPositions, window: tf.Tensor
+) -> tf.Tensor:
+    """Returns one worker's positions in a window.
+
+    Args:
+        order: The order, with windows.
+        positions: What this worker reads.
+        window: int64 [], the window's number.
+
+    Returns:
+        int64 [n], increasing.
+    """
+    epoch_start = window // order.windows_per_epoch * order.clips_per_epoch
+    window_in_epoch = tf.math.floormod(window, order.windows_per_epoch)
+    start = epoch_start + window_in_epoch * order.window_size
+    stop = tf.minimum(start + order.window_size, epoch_start + order.clips_per_epoch)
+    start = tf.maximum(start, tf.constant(positions.start, tf.int64))
+    if positions.stop is not None:
+        stop = tf.minimum(stop, tf.constant(positions.stop, tf.int64))
+    # To the next position of this worker.
+    start += tf.math.floormod(positions.worker_index - start, positions.num_workers)
+    return tf.range(start, stop, positions.num_workers)
 
 
 def read_window(
-    order: Order,
-    part: Part,
-    window: tf.Tensor,
-    find: Callable[[tf.Tensor], Clip],
+    places: Clip,
     read: Callable[[Clip], Clip],
     *,
+    window_size: int,
     num_parallel_calls: int = tf.data.AUTOTUNE,
 ) -> tf.data.Dataset:
-    """Reads one worker's clips of a window in file order, and gives them in run order.
+    """Reads the clips of a window in file order and returns them in their own order.
 
     Args:
-        order: The order, with a window.
-        part: What this worker reads.
-        window: int64 [], its number.
-        find: Gives the place of a position; its "record" decides when it is read.
+        places: Where the clips are, [n] each; "record" decides when one is read.
         read: Reads the clip at a place, still encoded.
+        window_size: The largest n.
         num_parallel_calls: Clips that are read at once.
 
     Returns:
-        What `read` gave, by position.
+        A dataset of what `read` returned, in the order of `places`.
     """
-    num_windows = -(-order.clips_per_epoch // order.window)
-    epoch_start = window // num_windows * order.clips_per_epoch
-    first = epoch_start + tf.math.floormod(window, num_windows) * order.window
-    last = tf.minimum(first + order.window, epoch_start + order.clips_per_epoch)
-    first = tf.maximum(first, tf.constant(part.start, tf.int64))
-    if part.stop is not None:
-        last = tf.minimum(last, tf.constant(part.stop, tf.int64))
-    first += tf.math.floormod(part.pipeline - first, part.num_pipelines)
-    positions = tf.range(first, last, part.num_pipelines)
-    shape = find(tf.constant(0, tf.int64))
-    places = tf.map_fn(
-        find,
-        positions,
-        fn_output_signature={k: tf.TensorSpec([], v.dtype) for k, v in shape.items()},
-    )
-    by_file = tf.argsort(places["record"], stable=True)
-    by_run = tf.argsort(by_file)
+    file_order = tf.argsort(places["record"], stable=True)
+    own_order = tf.argsort(file_order)
     clips = tf.data.Dataset.from_tensor_slices(
-        _gather(places, by_file)  # pyright: ignore[reportArgumentType]
+        _gather(places, file_order)  # pyright: ignore[reportArgumentType]
     ).map(read, num_parallel_calls=num_parallel_calls)
     specs = cast(dict[str, tf.TensorSpec], clips.element_spec)
-    # In boxes: frames that are collected, reordered and taken apart again would be
-    # copied each time, 4.5 MB a clip (docs/decisions/0006-copies-of-a-clip.md).
+    # Boxed: frames that are collected, reordered and taken apart would be copied each
+    # time, 4.5 MB a clip (docs/decisions/0006-copies-of-a-clip.md).
     return (
         clips.map(_box)
-        # Room for more than there ever are takes its time: 0.6 s for 44,000 clips.
-        .batch(min(order.window, order.clips_per_epoch))
-        .map(lambda boxes: _gather(boxes, by_run))
+        .batch(window_size)
+        .map(lambda boxes: _gather(boxes, own_order))
         .unbatch()
         .map(lambda boxes: _unbox(boxes, specs))
     )
@@ -115,7 +95,7 @@ def _gather(clips: Clip, indices: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def _box(clip: Clip) -> dict[str, tf.Tensor]:
-    """Puts each tensor into a list of one, of which a copy only points at it."""
+    """Puts each tensor into a TensorList of one; a copy of that only points at it."""
     return {
         key: tf.raw_ops.TensorListPushBack(
             input_handle=tf.raw_ops.EmptyTensorList(
@@ -130,7 +110,7 @@ def _box(clip: Clip) -> dict[str, tf.Tensor]:
 
 
 def _unbox(boxes: Clip, specs: Mapping[str, tf.TensorSpec]) -> dict[str, tf.Tensor]:
-    """Takes each tensor out of its list."""
+    """Takes each tensor out of its TensorList."""
     return {
         key: tf.ensure_shape(
             tf.raw_ops.TensorListGetItem(

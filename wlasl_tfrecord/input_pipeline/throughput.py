@@ -1,4 +1,4 @@
-"""What a machine delivers from a shard folder, stage by stage, and what to change."""
+"""How fast a machine reads a shard folder, stage by stage, and what to change."""
 
 import os
 import time
@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from wlasl_tfrecord.files import num_cores
 from wlasl_tfrecord.input_pipeline import augment, dataset
+from wlasl_tfrecord.input_pipeline.damaged_records import damaged_records_by_name
 from wlasl_tfrecord.input_pipeline.hardware_limit import Rate
-from wlasl_tfrecord.input_pipeline.record_reader import damaged_records_by_name
 from wlasl_tfrecord.shard_format.decode_frames import decode_encoded
 from wlasl_tfrecord.shard_format.parsing import parse_frames, read_record
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
@@ -31,9 +31,8 @@ def measure_input(
 
     Returns:
         A rate for "read", "parse", "decode" and "augment", each with the stages before
-        it, and for "batch", which is `input_fn` as training calls it. What is not
-        augmented is decoded straight into its batch, so that "decode" is `input_fn`
-        without augmentation.
+        it, and for "batch", which is `input_fn` as training calls it. "decode" is
+        `input_fn` without augmentation.
 
     Raises:
         RecordError: If a record is damaged.
@@ -56,7 +55,7 @@ def measure_input(
 
     def read(key):
         path = tf.gather(paths, tf.gather(shard_indices, key["record"]))
-        # A damaged one is named by `input_fn`, below.
+        # `input_fn`, below, names a damaged one.
         return read_record(path, tf.gather(offsets, key["record"]), or_empty=True)
 
     def parse(key):
@@ -89,13 +88,13 @@ def measure_input(
 def advise(
     rates: Iterable[Rate], limit: Rate, codec: str, needed: float | None
 ) -> list[str]:
-    """Says whether the input keeps up, and what to change if it does not.
+    """Returns whether the input keeps up, and what to change if it does not.
 
     Args:
-        rates: What `measure_input` gave.
-        limit: What `hardware_limit.measure_limit` gave.
+        rates: What `measure_input` returned.
+        limit: What `hardware_limit.measure_limit` returned.
         codec: How the folder stores frames.
-        needed: Clips a second that the training step takes; None if unknown.
+        needed: Clips a second that the training step uses; None if unknown.
 
     Returns:
         Lines to print; the first is the verdict.
@@ -153,9 +152,9 @@ def advise(
 def _measure(
     name: str, elements: tf.data.Dataset, clips_per_element: int, seconds: float
 ) -> Rate:
-    """Iterates for some seconds, after a start that does not count."""
+    """Measures a dataset for some seconds, after a start that does not count."""
     iterator = iter(elements)
-    # The first elements wait for the pipeline to be built and for its buffers.
+    # The first elements include the time to build the pipeline and fill its buffers.
     for _ in range(max(1, 16 // clips_per_element)):
         next(iterator)
     clips = 0

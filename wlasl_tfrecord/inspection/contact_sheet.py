@@ -1,4 +1,4 @@
-"""A contact sheet: clips in rows, so that a person sees whether they are right."""
+"""A contact sheet: clips in rows, for a person to check."""
 
 import os
 import warnings
@@ -72,11 +72,11 @@ def choose_rows(
     if num_clips < 1:
         raise ValueError(f"num_clips must be at least 1, got {num_clips}")
     rows: list[SheetRow] = []
-    # The smallest first, so that the others show what it cannot.
+    # The smallest first: the others take the rows that it cannot fill.
     splits = sorted(folder.splits if splits is None else splits, key=folder.num_clips)
     for done, split in enumerate(splits):
         records = load_records(folder, split)
-        # What is left, shared among the splits to come.
+        # The rows that are left, shared among the splits that are left.
         share = (num_clips - len(rows)) // (len(splits) - done)
         by_label = np.argsort(records.labels, kind="stable")
         count = min(share, len(by_label))
@@ -101,7 +101,7 @@ def draw_contact_sheet(folder: ShardFolder, rows: Sequence[SheetRow]) -> Figure:
 
     Args:
         folder: The folder.
-        rows: What `choose_rows` gave.
+        rows: What `choose_rows` returned.
 
     Returns:
         The figure.
@@ -186,8 +186,8 @@ def _strip(folder: ShardFolder, row: SheetRow) -> NDArray[np.uint8]:
 
 
 def _shortened(text: str, length: int) -> str:
-    """Shortens a text in the middle, where paths are least telling."""
-    # A line break or a control character has no picture; nor is a dollar mathematics.
+    """Shortens a text in the middle, where a path says least."""
+    # Control characters cannot be drawn; Matplotlib takes a dollar for mathematics.
     text = "".join(c if c.isprintable() else "?" for c in text).replace("$", r"\$")
     if len(text) <= length:
         return text

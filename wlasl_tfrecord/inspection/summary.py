@@ -1,4 +1,4 @@
-"""What a shard folder holds, in numbers: the summary that `bin/inspect` prints."""
+"""The summary of a shard folder in numbers, as `bin/inspect` prints it."""
 
 import dataclasses
 import itertools
@@ -37,8 +37,8 @@ class SplitSummary:
         num_unknown_signers: Clips whose signer is unknown.
         fewest_clips: Clips of the rarest gloss that has any.
         most_clips: Clips of the most frequent gloss.
-        num_repeating: Clips of fewer distinct frames than a clip has: short videos.
-        fewest_distinct_frames: The least of them.
+        num_repeating: Clips that repeat frames, because their video has too few.
+        fewest_distinct_frames: The smallest number of distinct frames in a clip.
     """
 
     num_clips: int
@@ -67,8 +67,8 @@ class FolderSummary:
         num_glosses: Glosses of the folder, those without a clip included.
         splits: The summary of each split.
         glosses_without: By split, the glosses that have no clip in it.
-        shared_signers: By two splits such as "train and val", how many signers sign in
-            both.
+        shared_signers: By pair of splits, such as "train and val", the number of
+            signers in both.
     """
 
     directory: str
@@ -84,7 +84,7 @@ class FolderSummary:
 
 
 def summarize(folder: ShardFolder) -> FolderSummary:
-    """Counts what a folder holds, from its index alone: no record is read.
+    """Counts what a folder holds by its index; reads no record.
 
     Raises:
         ShardFolderError: If the table of a split is missing or damaged.
@@ -164,7 +164,7 @@ def summary_text(summary: FolderSummary) -> str:
 
 
 def summary_dict(summary: FolderSummary) -> dict[str, object]:
-    """Gives a summary as JSON takes it."""
+    """Returns a summary as values that JSON can hold."""
     return dataclasses.asdict(summary)
 
 

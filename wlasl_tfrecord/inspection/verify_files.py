@@ -1,4 +1,4 @@
-"""Do the files of a shard folder agree with each other? No shard is opened."""
+"""Checks the files of a shard folder against each other; opens no shard."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -44,10 +44,10 @@ def verify_files(folder: ShardFolder) -> list[Damage]:
     """Checks the files of a folder against each other, without opening a shard.
 
     Args:
-        folder: What `load_folder(…, check_shards=False)` gave.
+        folder: What `load_folder(…, check_shards=False)` returned.
 
     Returns:
-        What is wrong, nothing if all is well.
+        What is wrong; empty if nothing is.
     """
     damage: list[Damage] = []
     expected = {shard.name for shards in folder.shards.values() for shard in shards}

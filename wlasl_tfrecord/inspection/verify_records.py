@@ -1,13 +1,13 @@
-"""Is every record of a split whole, and what the index says of it?"""
+"""Checks every record of a split: is it whole, and what the index says?"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from wlasl_tfrecord.errors import ShardFolderError
+from wlasl_tfrecord.input_pipeline.damaged_records import record_numbers
 from wlasl_tfrecord.inspection.verify_files import Damage
 from wlasl_tfrecord.shard_format import (
     clip_proto,
@@ -28,12 +28,12 @@ def verify_split(folder: ShardFolder, split: str) -> Iterator[Damage | None]:
     """Checks every record of a split: checksum, parse, shapes and values.
 
     Args:
-        folder: What `load_folder(…, check_shards=False)` gave.
-        split: Which of its splits.
+        folder: What `load_folder(…, check_shards=False)` returned.
+        split: The split.
 
     Yields:
-        For every record its damage, or None if it is well; before them what is wrong
-        with whole files or the table of records.
+        First the damage of whole files and of the table of records; then for every
+        record its damage, or None if it is whole.
     """
     try:
         records = shard_folder.load_records(folder, split)
@@ -49,7 +49,7 @@ def verify_split(folder: ShardFolder, split: str) -> Iterator[Damage | None]:
             reason = f"the file has {size} bytes, the index says {shard.num_bytes}"
             yield Damage(file=shard.name, reason=reason)
     yield from _verify_table(folder, split, records)
-    numbers = _numbers_in_shard(records)
+    numbers = record_numbers(records)
     for k, found in enumerate(_read_records(folder, split, records)):
         shard_index = int(records.shard_indices[k])
         if sizes[shard_index] is None:
@@ -93,7 +93,7 @@ def _verify_table(
 def _read_records(
     folder: ShardFolder, split: str, records: Records
 ) -> Iterator[dict[str, Any] | str]:
-    """Reads, parses and decodes all records; gives values, or why there are none."""
+    """Reads and decodes all records; yields their values, or why there are none."""
     paths = tf.constant([folder.shard_path(s) for s in folder.split_shards(split)])
     context_keys = tuple(parsing.context_features(folder.clip))
 
@@ -105,8 +105,8 @@ def _read_records(
         return {
             **values,
             clip_proto.TIMES_KEY: _parse_times(serialized, folder),
-            # Something that is in the pixels alone: what needs only their shape, which
-            # is known before, would let tf.data leave the decoding out.
+            # A value that depends on the pixels. With one that needs only their shape,
+            # which is known before, tf.data would leave the decoding out.
             "brightest": tf.reduce_max(frames),
             "num_bytes": tf.strings.length(serialized),
         }
@@ -119,7 +119,7 @@ def _read_records(
 
 
 def _next_values(clips: Iterator[dict[str, tf.Tensor]]) -> dict[str, Any] | str:
-    """Gives the next element, or why there is none; the iterator survives an error."""
+    """Returns the next element, or why there is none; the iterator stays usable."""
     try:
         return {key: value.numpy() for key, value in next(clips).items()}
     except tf.errors.DataLossError:
@@ -129,7 +129,7 @@ def _next_values(clips: Iterator[dict[str, tf.Tensor]]) -> dict[str, Any] | str:
 
 
 def _stored_crc(path: str, records: Records, k: int) -> int:
-    """Reads the masked CRC-32C that stands behind a proto."""
+    """Reads the masked CRC-32C that follows a proto."""
     with tf.io.gfile.GFile(path, "rb") as file:
         file.seek(int(records.offsets[k] + HEADER_BYTES + records.num_bytes[k]))
         return int.from_bytes(file.read(CRC_BYTES), "little")
@@ -151,7 +151,7 @@ def _parse_times(serialized: tf.Tensor, folder: ShardFolder) -> tf.Tensor:
 def _disagreement(
     folder: ShardFolder, records: Records, k: int, values: Mapping[str, Any]
 ) -> str | None:
-    """Says in what a record differs from the index, or from itself."""
+    """Returns how a record differs from the index, or contradicts itself."""
     clip = folder.clip
     label = int(records.labels[k])
     if not 0 <= label < folder.num_classes:
@@ -189,15 +189,6 @@ def _disagreement(
     return None
 
 
-def _numbers_in_shard(records: Records) -> NDArray[np.int64]:
-    """Numbers the records of each shard from 0: int64 [N]."""
-    numbers = np.zeros(len(records), np.int64)
-    for shard_index in np.unique(records.shard_indices):
-        inside = records.shard_indices == shard_index
-        numbers[inside] = np.arange(inside.sum())
-    return numbers
-
-
 def _size_of(path: str) -> int | None:
     try:
         return tf.io.gfile.stat(path).length
@@ -207,7 +198,7 @@ def _size_of(path: str) -> int | None:
 
 def _first_words(message: str) -> str:
     """Shortens a message of TensorFlow to what it says of the record."""
-    # Before it stands the name of the transformation, behind it the graph's nodes.
+    # The name of the transformation precedes it, and the graph's nodes follow it.
     words = " ".join(message.split("[[")[0].split()).split("::ParallelMapV2: ")[-1]
-    # So TensorFlow calls an offset behind the end of a file.
+    # TensorFlow says this of an offset past the end of a file.
     return "the file ends before it" if "was empty" in words else words[:200].strip()

@@ -15,7 +15,7 @@ import tensorflow as tf
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.evaluation.metrics import rank
 from wlasl_tfrecord.input_pipeline import dataset, distribution
-from wlasl_tfrecord.input_pipeline.record_reader import damaged_records_by_name
+from wlasl_tfrecord.input_pipeline.damaged_records import damaged_records_by_name
 from wlasl_tfrecord.network import model_info, recipes, saving
 from wlasl_tfrecord.network.recipes import Recipe
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_folder
