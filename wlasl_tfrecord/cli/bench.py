@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from wlasl_tfrecord.cli.command import make_parser, run
 from wlasl_tfrecord.cli.process import import_tensorflow
+from wlasl_tfrecord.shard_format.codecs import codec_facts
 from wlasl_tfrecord.shard_format.layout import SPLITS
 from wlasl_tfrecord.shard_format.shard_folder import load_folder
 
@@ -69,7 +70,7 @@ def _bench(arguments: argparse.Namespace) -> int:
         folder, arguments.split, seconds=arguments.seconds
     )
     # Decoding limits no stage before it.
-    before = ("read", "parse") if folder.codec != "raw" else ()
+    before = ("read", "parse") if codec_facts(folder.codec).stores_images else ()
     rates = throughput.measure_input(
         folder, arguments.split, arguments.batch_size, seconds=arguments.seconds
     )

@@ -12,12 +12,15 @@ from wlasl_tfrecord.decoder_pool.jobs import VideoLimits
 from wlasl_tfrecord.errors import WlaslError
 from wlasl_tfrecord.files import num_cores
 from wlasl_tfrecord.shard_format.clips import FRAMINGS, ClipSpec
-from wlasl_tfrecord.shard_format.codecs import CODECS
+from wlasl_tfrecord.shard_format.codecs import CODECS, codec_facts
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 from wlasl_tfrecord.sharding.run_plan import FolderPlan, check_space, plan_folder
 from wlasl_tfrecord.sharding.sharder import write_shards
 
 __all__ = ["main"]
+
+
+_LOSSY = " or ".join(codec for codec in CODECS if codec_facts(codec).has_quality)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         "--jpeg-quality",
         type=int,
         default=argparse.SUPPRESS,
-        help=f"1 to 100 (default: {defaults.jpeg_quality}), for --codec jpeg",
+        help=f"1 to 100 (default: {defaults.jpeg_quality}), for --codec {_LOSSY}",
     )
     add("--workers", type=int, default=num_cores(), help="processes that decode")
     add("--seed", type=int, default=defaults.seed, help="of the order of clips")
@@ -199,8 +202,10 @@ def _jpeg_quality(arguments: argparse.Namespace) -> int:
     """Gives the quality, which would mean nothing to another codec."""
     if not hasattr(arguments, "jpeg_quality"):
         return ShardOptions().jpeg_quality
-    if arguments.codec != "jpeg":
-        raise ValueError(f"--jpeg-quality is for --codec jpeg, not {arguments.codec}")
+    if not codec_facts(arguments.codec).has_quality:
+        raise ValueError(
+            f"--jpeg-quality is for --codec {_LOSSY}, not {arguments.codec}"
+        )
     return arguments.jpeg_quality
 
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from wlasl_tfrecord.errors import RecordError
 from wlasl_tfrecord.files import num_cores
+from wlasl_tfrecord.shard_format.codecs import codec_facts
 from wlasl_tfrecord.shard_format.parsing import parse_frames, read_record
 from wlasl_tfrecord.shard_format.record_table import Records
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
@@ -55,10 +56,10 @@ def measure_limit(folder: ShardFolder, split: str, *, seconds: float) -> Rate:
     """
     records = load_records(folder, split)
     num_threads = num_cores()
-    if folder.codec == "raw":
-        name, make_work = "bare reads", _bare_reads(folder, split, records)
-    else:
+    if codec_facts(folder.codec).stores_images:
         name, make_work = "bare decoding", _bare_decoding(folder, split, records)
+    else:
+        name, make_work = "bare reads", _bare_reads(folder, split, records)
     counts = [0] * num_threads
     started, cpu_started = time.perf_counter(), time.process_time()
     deadline = started + seconds

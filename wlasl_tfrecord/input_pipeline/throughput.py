@@ -11,6 +11,12 @@ from wlasl_tfrecord.files import num_cores
 from wlasl_tfrecord.input_pipeline import augment, dataset
 from wlasl_tfrecord.input_pipeline.damaged_records import damaged_records_by_name
 from wlasl_tfrecord.input_pipeline.hardware_limit import Rate
+from wlasl_tfrecord.shard_format.codecs import (
+    PLAIN_CODEC,
+    SMALLEST_CODEC,
+    Codec,
+    codec_facts,
+)
 from wlasl_tfrecord.shard_format.decode_frames import decode_encoded
 from wlasl_tfrecord.shard_format.parsing import parse_frames, read_record
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
@@ -86,7 +92,7 @@ def measure_input(
 
 
 def advise(
-    rates: Iterable[Rate], limit: Rate, codec: str, needed: float | None
+    rates: Iterable[Rate], limit: Rate, codec: Codec, needed: float | None
 ) -> list[str]:
     """Returns whether the input keeps up, and what to change if it does not.
 
@@ -123,7 +129,8 @@ def advise(
     if busy < 0.5 and arrives["read"] < 2 * arrives["batch"]:
         lines.append(
             "reading waits for the storage, not for a core: copy the folder to a local "
-            'disk, write it with --codec jpeg, or use input_fn(order="sequential")'
+            f"disk, write it with --codec {SMALLEST_CODEC}, or use "
+            'input_fn(order="sequential")'
         )
     if augmenting > max(decoding, cpu["read"]):
         lines.append(
@@ -132,10 +139,10 @@ def advise(
             "input_fn(augment=AugmentConfig(min_scale=1.0, max_stretch=1.0)) the crop, "
             "which the device can do (docs/input_fn.md)"
         )
-    if codec != "raw" and decoding > cpu["read"]:
+    if codec_facts(codec).stores_images and decoding > cpu["read"]:
         lines.append(
             f"decoding takes {decoding:.1f} of {cpu['augment']:.1f} ms a clip: "
-            "bin/shard --codec raw needs none, for some 13 times the bytes"
+            f"bin/shard --codec {PLAIN_CODEC} needs none, for some 13 times the bytes"
         )
     if "MALLOC_TRIM_THRESHOLD_" not in os.environ:
         lines.append(

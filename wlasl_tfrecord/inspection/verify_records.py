@@ -104,7 +104,9 @@ def _read_records(
         values = {key: parsed[key] for key in context_keys}
         return {
             **values,
-            clip_proto.TIMES_KEY: _parse_times(serialized, folder),
+            clip_proto.TIMES_KEY: parsing.parse_times(
+                serialized, folder.clip, folder.codec
+            ),
             # A value that depends on the pixels. With one that needs only their shape,
             # which is known before, tf.data would leave the decoding out.
             "brightest": tf.reduce_max(frames),
@@ -133,19 +135,6 @@ def _stored_crc(path: str, records: Records, k: int) -> int:
     with tf.io.gfile.GFile(path, "rb") as file:
         file.seek(int(records.offsets[k] + HEADER_BYTES + records.num_bytes[k]))
         return int.from_bytes(file.read(CRC_BYTES), "little")
-
-
-def _parse_times(serialized: tf.Tensor, folder: ShardFolder) -> tf.Tensor:
-    """Parses the instants of the frames: int64 [T]."""
-    key, num_frames = clip_proto.TIMES_KEY, folder.clip.num_frames
-    if folder.codec == "raw":
-        spec = {key: tf.io.FixedLenFeature([num_frames], tf.int64)}
-        return tf.io.parse_single_example(serialized, spec)[key]
-    _, lists = tf.io.parse_single_sequence_example(
-        serialized,
-        sequence_features={key: tf.io.FixedLenSequenceFeature([], tf.int64)},
-    )
-    return tf.ensure_shape(lists[key], [num_frames])
 
 
 def _disagreement(

@@ -12,6 +12,7 @@ from wlasl_tfrecord.shard_format.clips import ClipSpec
 __all__ = [
     "CODECS",
     "DEFAULT_CODEC",
+    "PLAIN_CODEC",
     "SMALLEST_CODEC",
     "Codec",
     "CodecFacts",
@@ -22,8 +23,10 @@ __all__ = [
 Codec = Literal["raw", "jpeg", "png"]
 CODECS: tuple[Codec, ...] = get_args(Codec)
 
-DEFAULT_CODEC: Codec = "raw"
+# The one that needs no decoding, and the one that takes the fewest bytes.
+PLAIN_CODEC: Codec = "raw"
 SMALLEST_CODEC: Codec = "jpeg"
+DEFAULT_CODEC = PLAIN_CODEC
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,7 @@ __all__ = [
     "context_features",
     "parse_clip",
     "parse_frames",
+    "parse_times",
     "read_record",
 ]
 
@@ -112,6 +113,22 @@ def parse_clip(
     )
     images = tf.ensure_shape(lists[IMAGES_KEY], [clip.num_frames])
     return {**context, IMAGES_KEY: images}
+
+
+def parse_times(serialized: tf.Tensor, clip: ClipSpec, codec: Codec) -> tf.Tensor:
+    """Parses the instants of a record's frames, microseconds: int64 [T].
+
+    Raises:
+        tf.errors.InvalidArgumentError: If the record has another number of them.
+    """
+    if codec == "raw":
+        spec = {TIMES_KEY: tf.io.FixedLenFeature([clip.num_frames], tf.int64)}
+        return tf.io.parse_single_example(serialized, spec)[TIMES_KEY]
+    _, lists = tf.io.parse_single_sequence_example(
+        serialized,
+        sequence_features={TIMES_KEY: tf.io.FixedLenSequenceFeature([], tf.int64)},
+    )
+    return tf.ensure_shape(lists[TIMES_KEY], [clip.num_frames])
 
 
 def read_record(

@@ -8,6 +8,7 @@ from wlasl_tfrecord.shard_format.clips import FRAMINGS, ClipSpec, Framing
 from wlasl_tfrecord.shard_format.codecs import (
     CODECS,
     DEFAULT_CODEC,
+    PLAIN_CODEC,
     Codec,
     codec_facts,
 )
@@ -68,7 +69,7 @@ class ShardOptions:
         if most is not None and side > most:
             raise ValueError(
                 f"a {self.codec} image has at most {most:,} pixels a side, got "
-                f"{side:,}; use --codec {DEFAULT_CODEC}"
+                f"{side:,}; use --codec {PLAIN_CODEC}"
             )
         # A record is one proto, and no proto may be larger.
         if self.clip.num_bytes >= 2**31:

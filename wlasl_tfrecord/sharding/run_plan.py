@@ -12,6 +12,7 @@ from wlasl_tfrecord.annotations.manifest import Instance, Manifest
 from wlasl_tfrecord.decoder_pool.jobs import Task, Undecoded, VideoLimits
 from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.shard_format import layout
+from wlasl_tfrecord.shard_format.codecs import SMALLEST_CODEC
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions, record_bytes
 from wlasl_tfrecord.sharding.coverage import dropped_lines, gap_lines
 from wlasl_tfrecord.sharding.outcomes import (
@@ -211,7 +212,8 @@ def check_space(plan: FolderPlan) -> None:
         OutputError: If it does not.
     """
     if plan.bytes_to_write > plan.free_bytes:
-        smaller = "" if plan.options.codec == "jpeg" else ", or --codec jpeg"
+        is_smallest = plan.options.codec == SMALLEST_CODEC
+        smaller = "" if is_smallest else f", or --codec {SMALLEST_CODEC}"
         raise OutputError(
             f"{plan.out} needs {size_text(plan.bytes_to_write)}, free are "
             f"{size_text(plan.free_bytes)}; free some, choose another --out{smaller}"
