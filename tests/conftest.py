@@ -79,6 +79,12 @@ def write_run() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with a small model that computes in float32."""
+    return drawn_runs.write_run(tmp_path_factory.mktemp("runs") / "trained")
+
+
+@pytest.fixture(scope="session")
 def src(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Class folders: 20 videos of each of two signs, with a train and a val split."""
     directory = tmp_path_factory.mktemp("src")

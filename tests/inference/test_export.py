@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wlasl_tfrecord.cli import export as export_command
 from wlasl_tfrecord.errors import OutputError, RecipeError
 from wlasl_tfrecord.inference import export, trained_model
 from wlasl_tfrecord.video.decode import decode_clip
@@ -165,24 +164,3 @@ def test_a_recipe_that_h5_cannot_hold_is_refused(model, tmp_path):
     ):
         export.export_model(nameless, tmp_path, "h5")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_command_says_where_and_how_close(run_dir, tmp_path, capsys):
-    code = export_command.main(
-        ["--run", str(run_dir), "--format", "keras", "--out", str(tmp_path)]
-    )
-    lines = capsys.readouterr().out.splitlines()
-    assert code == 0
-    assert lines[0].startswith(f"{tmp_path}/model.keras: ")
-    assert "differ by at most 0" in lines[0]
-    assert lines[1].startswith(f"{tmp_path}/model.json: ")
-
-
-def test_the_command_names_the_formats_of_the_library():
-    assert export_command._FORMATS == export.FORMATS
-    assert export_command._QUANTIZATIONS == export.QUANTIZATIONS
-
-
-def test_the_command_without_a_run_says_what_to_do(tmp_path, capsys):
-    assert export_command.main(["--run", str(tmp_path)]) == 1
-    assert "run bin/train first" in capsys.readouterr().err

@@ -1,13 +1,8 @@
-import json
-from pathlib import Path
-
 import cv2
-import keras
 import numpy as np
 import pytest
 
-from wlasl_tfrecord.cli import predict
-from wlasl_tfrecord.errors import ManifestError, TrainingError
+from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.inference import prediction, trained_model
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.video.decode import decode_clip
@@ -17,13 +12,8 @@ GLOSSES = ("book", "drink", "computer", "before", "chair")
 
 
 @pytest.fixture(scope="module")
-def run_dir(tmp_path_factory, write_run):
-    return write_run(tmp_path_factory.mktemp("runs") / "first")
-
-
-@pytest.fixture(scope="module")
-def model(run_dir):
-    return trained_model.load_model(run_dir)
+def model(trained_run):
+    return trained_model.load_model(trained_run)
 
 
 @pytest.fixture(scope="module")
@@ -128,97 +118,3 @@ def test_a_folder_without_videos_is_an_error(tmp_path):
 def test_equal_probabilities_keep_the_order_of_labels():
     row = np.array([0.25, 0.5, 0.25], np.float32)
     assert prediction.top_glosses(row, ("a", "b", "c"), 3)[0] == ("b", "a", "c")
-
-
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_what_was_trained_in_16_bits_computes_in_float32(
-    policy, model, videos, tmp_path, write_run
-):
-    run_dir = write_run(tmp_path / "run", policy=policy)
-    stored = keras.models.load_model(run_dir / "model.keras", compile=False)
-    assert stored.get_layer("temporal").compute_dtype == policy.removeprefix("mixed_")
-    loaded = trained_model.load_model(run_dir)
-    layers = [*loaded.network.layers, *loaded.network.get_layer("backbone").layers]
-    assert {layer.compute_dtype for layer in layers} == {"float32"}
-    assert loaded.network.get_layer("temporal").use_cudnn is False
-    # The same seed as the float32 model: the same weights, so the same answers.
-    [one] = prediction.predict_videos(loaded, [videos / "0.mp4"])
-    [other] = prediction.predict_videos(model, [videos / "0.mp4"])
-    assert one.glosses == other.glosses
-    assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
-
-
-def test_a_run_without_a_model_is_one_line(tmp_path):
-    with pytest.raises(
-        TrainingError, match=r"no trained model in .*; run bin/train first"
-    ):
-        trained_model.load_model(tmp_path)
-
-
-def test_a_missing_model_file_is_one_line(run_dir, tmp_path):
-    (tmp_path / "model.json").write_bytes((run_dir / "model.json").read_bytes())
-    with pytest.raises(TrainingError, match=r"it has no model\.keras; run bin/train"):
-        trained_model.load_model(tmp_path)
-
-
-def test_a_damaged_model_is_one_line(run_dir, tmp_path):
-    (tmp_path / "model.json").write_bytes((run_dir / "model.json").read_bytes())
-    whole = (run_dir / "model.keras").read_bytes()
-    (tmp_path / "model.keras").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(
-        TrainingError, match=r"cannot load .*model\.keras \(.*train again"
-    ):
-        trained_model.load_model(tmp_path)
-
-
-def test_a_model_of_another_training_is_refused(run_dir, tmp_path):
-    info = json.loads((run_dir / "model.json").read_text())
-    info["glosses"].append("go")
-    (tmp_path / "model.json").write_text(json.dumps(info))
-    (tmp_path / "model.keras").write_bytes((run_dir / "model.keras").read_bytes())
-    with pytest.raises(TrainingError, match=r"they are not of one training"):
-        trained_model.load_model(tmp_path)
-
-
-def test_the_command_prints_ranked_glosses(run_dir, videos, capsys):
-    code = predict.main([str(videos / "0.mp4"), "--run", str(run_dir), "--top", "2"])
-    lines = capsys.readouterr().out.splitlines()
-    assert code == 0
-    assert lines[0] == str(videos / "0.mp4")
-    assert len(lines) == 3
-    assert lines[1].split()[1] in GLOSSES
-    first, second = (float(line.split("%")[0]) for line in lines[1:])
-    assert first >= second
-
-
-def test_an_unreadable_video_is_one_line_and_the_others_are_done(
-    run_dir, videos, capsys
-):
-    code = predict.main([str(videos), "--run", str(run_dir), "--json"])
-    captured = capsys.readouterr()
-    assert code == 1
-    results = [json.loads(line) for line in captured.out.splitlines()]
-    assert [Path(r["path"]).name for r in results] == [
-        "0.mp4", "1.mp4", "2.mp4", "broken.mp4",
-    ]  # fmt: skip
-    assert [len(r.get("predictions", ())) for r in results] == [5, 5, 5, 0]
-    assert "broken.mp4: unreadable" in results[-1]["error"]
-    assert "broken.mp4: unreadable" in captured.err
-
-
-def test_a_video_that_is_not_there_is_one_line(run_dir, videos, tmp_path, capsys):
-    line = "no.mp4: unreadable: No such file or directory\n"
-    there, absent = str(videos / "0.mp4"), str(tmp_path / "no.mp4")
-    assert predict.main([absent, "--run", str(run_dir), "--json"]) == 1
-    alone = capsys.readouterr()
-    assert (alone.err, json.loads(alone.out)["path"]) == (line, absent)
-    assert predict.main([there, absent, "--run", str(run_dir), "--json"]) == 1
-    beside = capsys.readouterr()
-    assert beside.err == line
-    assert beside.out.splitlines()[1] + "\n" == alone.out
-
-
-def test_without_any_run_it_says_what_to_do(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert predict.main(["x.mp4"]) == 1
-    assert "no trained model under runs/" in capsys.readouterr().err

@@ -1,0 +1,146 @@
+import os
+import subprocess
+import sys
+
+import pytest
+from limits import largest_file
+
+from wlasl_tfrecord import files
+from wlasl_tfrecord.errors import OutputError
+
+
+def test_the_nearest_existing_path_is_found_upwards(tmp_path):
+    assert files.existing_place(tmp_path) == str(tmp_path)
+    assert files.existing_place(tmp_path / "a" / "b") == str(tmp_path)
+    # A dangling link is there, although nothing is behind it.
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    assert files.existing_place(tmp_path / "link") == str(tmp_path / "link")
+
+
+@pytest.mark.parametrize(
+    ("directory", "expected"),
+    [
+        ("shards", "shards/a"),
+        ("shards/", "shards/a"),
+        ("s3://bucket/shards", "s3://bucket/shards/a"),
+        ("s3://bucket/shards/", "s3://bucket/shards/a"),
+    ],
+)
+def test_names_are_joined_to_local_and_remote_folders(directory, expected):
+    assert files.join_path(directory, "a") == expected
+
+
+@pytest.mark.parametrize("prefix", ["", "file://"])
+def test_files_are_read_and_listed_locally_and_by_tensorflow(tmp_path, prefix):
+    (tmp_path / "a").write_bytes(b"0123456789")
+    (tmp_path / "folder").mkdir()
+    assert files.read_bytes(f"{prefix}{tmp_path}/a") == b"0123456789"
+    assert files.read_bytes(f"{prefix}{tmp_path}/a", start=7) == b"789"
+    assert files.file_sizes(f"{prefix}{tmp_path}")["a"] == 10
+    with pytest.raises(OSError, match="none"):
+        files.read_bytes(f"{prefix}{tmp_path}/none")
+    with pytest.raises(OSError, match="none"):
+        files.file_sizes(f"{prefix}{tmp_path}/none")
+
+
+def test_a_lock_keeps_other_processes_out_and_ends_with_its_block(tmp_path):
+    code = (
+        "import sys; from wlasl_tfrecord import files\n"
+        "with files.locked(sys.argv[1]): pass"
+    )
+
+    def other_process():
+        return subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+        )
+
+    with files.locked(tmp_path):
+        done = other_process()
+    assert done.returncode == 1
+    assert f"another run is writing to {tmp_path}; wait for it, or" in done.stderr
+    assert other_process().returncode == 0
+
+
+def test_the_cores_are_those_that_this_process_may_use():
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert files.num_cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert files.num_cores() == len(allowed)
+
+
+def test_free_space_is_asked_for_where_a_path_will_be(tmp_path):
+    there = files.free_bytes(tmp_path)
+    to_come = files.free_bytes(tmp_path / "not" / "there")
+    # Other programs use the disk at the same time.
+    assert to_come == pytest.approx(there, rel=0.2)
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text("old")
+
+    def fail_half_way():
+        with files.written_whole(path) as aside:
+            aside.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_half_way()
+    assert os.listdir(tmp_path) == ["a.json"]
+    assert path.read_text() == "old"
+    with files.written_whole(path) as aside:
+        # Keras chooses a format by the suffix.
+        assert aside.suffix == ".json"
+        assert aside.parent == tmp_path
+        aside.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_file_can_be_written_in_another_folder(tmp_path):
+    (tmp_path / "work").mkdir()
+    with files.written_whole(tmp_path / "a", aside_dir=tmp_path / "work") as aside:
+        assert aside.parent == tmp_path / "work"
+        aside.write_text("x")
+    assert (tmp_path / "a").read_text() == "x"
+
+
+def test_a_full_disk_names_the_file_the_reason_and_the_way_out(tmp_path):
+    path = tmp_path / "folder" / "a"
+    with (
+        largest_file(1000),
+        pytest.raises(
+            OutputError, match=r"cannot write .*/folder/a \(.*\); free some space, or"
+        ),
+    ):
+        files.write_whole(path, bytes(2000))
+    assert os.listdir(path.parent) == []
+    with (
+        largest_file(1000),
+        pytest.raises(OSError, match="File too large"),
+        files.written_whole(path) as aside,
+    ):
+        aside.write_bytes(bytes(2000))
+
+
+def test_json_is_written_as_a_person_would_read_it(tmp_path):
+    files.write_json(tmp_path / "new" / "a.json", {"gloss": "tamaño"})
+    text = (tmp_path / "new" / "a.json").read_text(encoding="utf-8")
+    assert text == '{\n  "gloss": "tamaño"\n}\n'
+
+
+def test_a_nameless_file_has_its_size_and_holds_what_is_written():
+    descriptor = files.nameless_file(4096)
+    try:
+        assert os.fstat(descriptor).st_size == 4096
+        os.pwrite(descriptor, b"abc", 4000)
+        assert os.pread(descriptor, 100, 4000) == b"abc" + bytes(93)
+    finally:
+        os.close(descriptor)
