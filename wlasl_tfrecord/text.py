@@ -1,11 +1,14 @@
-"""Text from outside, such as file names and annotations, shown on one line."""
+"""Text from outside, such as file names and annotations, made safe to show."""
 
 import os
+import re
 import unicodedata
 
 __all__ = [
+    "cell_text",
     "is_control",
     "is_unicode",
+    "printable",
     "shown",
     "size_text",
     "text_of",
@@ -44,6 +47,38 @@ def text_of(name: str) -> str:
     """
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return "".join(ascii(c)[1:-1] if is_control(c) else c for c in text)
+
+
+# Characters that control a terminal or break its lines (all of category Cc but tab and
+# line feed, Zl and Zp), and those that reorder what is shown (Unicode's Bidi_Control).
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029"
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+
+
+def printable(text: str) -> str:
+    r"""Returns a text of several lines as a terminal may show it.
+
+    A character that could control the terminal or reorder its line is replaced by its
+    escape in JSON, so that JSON stays the same JSON.
+
+    >>> printable("a\x1b[31m b\u202e\n")
+    'a\\u001b[31m b\\u202e\n'
+    """
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def cell_text(text: str) -> str:
+    """Returns a text as a cell of a CSV file that no spreadsheet takes for a formula.
+
+    Reference:
+        OWASP, "CSV Injection".
+
+    >>> cell_text("=1+1"), cell_text("book")
+    ("'=1+1", 'book')
+    """
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def size_text(num_bytes: int) -> str:

@@ -3,7 +3,11 @@ import subprocess
 import sys
 
 import pytest
+import tqdm
+from absl import logging
 from cli_programs import PROGRAM
+
+from wlasl_tfrecord.cli import process
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the settings are glibc's")
@@ -67,3 +71,49 @@ def test_a_tensorflow_that_fails_to_load_says_why(tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith("no libcudart\n")
     assert "ImportError: x" in done.stderr
+
+
+HOSTILE = "book\x1b[2J\u202e"
+HARMLESS = r"book\u001b[2J\u202e"
+
+
+def test_nothing_that_is_printed_controls_a_terminal(capsys):
+    logging.use_absl_handler()
+    with process.printable_streams():
+        print(HOSTILE)
+        sys.stderr.writelines([HOSTILE, "\n"])
+        logging.warning("%s", HOSTILE)
+    print(HOSTILE)
+    out, err = capsys.readouterr()
+    assert out == f"{HARMLESS}\n{HOSTILE}\n"
+    assert err.startswith(f"{HARMLESS}\n")
+    assert err.endswith(f"] {HARMLESS}\n")
+    assert "\x1b" not in err
+
+
+def test_a_progress_bar_still_returns_to_the_start_of_its_line(capsys):
+    with process.printable_streams():
+        with tqdm.tqdm(total=2, desc=HOSTILE, file=sys.stderr) as bar:
+            bar.update(2)
+        sys.stderr.write("\r")
+        sys.stderr.write("a\rb\r")
+    shown = capsys.readouterr().err
+    assert shown.startswith("\r")
+    assert f"\r{HARMLESS}: 100%" in shown
+    assert shown.endswith("\n\ra\\u000db\r")
+
+
+def test_a_defect_that_quotes_something_hostile_is_harmless(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        PROGRAM.replace("import os\n", "raise RuntimeError('\\x1b[2J')\n")
+    )
+    done = subprocess.run(
+        [sys.executable, str(program)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback (most recent call last):")
+    assert done.stderr.endswith("RuntimeError: \\u001b[2J\n")

@@ -3,6 +3,7 @@
 import argparse
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -51,12 +52,30 @@ def run(
     if argv is None:
         process.open_closed_streams()
     logging.use_absl_handler()
-    arguments = parser.parse_args(sys.argv[1:] if argv is None else list(argv))
-    if argv is None:
-        process.keep_freed_memory()
-    process.print_any_text()
-    try:
+    with process.printable_streams():
+        arguments = parser.parse_args(sys.argv[1:] if argv is None else list(argv))
         if argv is None:
+            process.keep_freed_memory()
+        try:
+            return _run(command, body, arguments, is_process=argv is None)
+        except Exception:
+            if argv is not None:
+                raise
+            # A defect. Printed here, where what its traceback quotes is made printable.
+            traceback.print_exc()
+            return 1
+
+
+def _run(
+    command: str,
+    body: Callable[[argparse.Namespace], int],
+    arguments: argparse.Namespace,
+    *,
+    is_process: bool,
+) -> int:
+    """Runs the body, and prints an error as one line; see `run`."""
+    try:
+        if is_process:
             # From here on there is work to tidy up.
             ctrl_c.set_handler(signal.default_int_handler)
         process.check_current_folder()
@@ -77,7 +96,7 @@ def run(
         process.mute()
         return 141
     finally:
-        if argv is None:
+        if is_process:
             # The work is tidied up: a second Ctrl-C ends Python's own exit at once.
             ctrl_c.set_handler(signal.SIG_DFL)
 
@@ -102,8 +121,6 @@ def _program(command: str) -> str:
 
 def _is_ours(error: ValueError) -> bool:
     """Returns whether the library itself raised an error, not something it called."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    raised_in = Path(traceback.tb_frame.f_code.co_filename) if traceback else Path()
+    frames = traceback.extract_tb(error.__traceback__)
+    raised_in = Path(frames[-1].filename) if frames else Path()
     return Path(__file__).resolve().parents[1] in raised_in.parents

@@ -1,13 +1,19 @@
 """The process of a command: its streams, its memory allocator, TensorFlow's start."""
 
+import contextlib
 import io
 import os
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
+
+from absl import logging
 
 from wlasl_tfrecord.cli import ctrl_c
 from wlasl_tfrecord.errors import WlaslError
+from wlasl_tfrecord.text import printable
 
 __all__ = [
     "check_current_folder",
@@ -15,7 +21,7 @@ __all__ = [
     "keep_freed_memory",
     "mute",
     "open_closed_streams",
-    "print_any_text",
+    "printable_streams",
 ]
 
 # glibc returns buffers of megabytes to the kernel as soon as they are free, and every
@@ -50,10 +56,52 @@ def open_closed_streams() -> None:
             setattr(sys, name, open(number, "w" if number else "r"))  # noqa: SIM115
 
 
-def print_any_text() -> None:
-    """Lets stdout escape the characters that the terminal's encoding does not have."""
+@contextlib.contextmanager
+def printable_streams() -> Iterator[None]:
+    """Escapes what would control a terminal in whatever stdout and stderr are given.
+
+    A gloss, a file name or a version in a received folder may contain such characters.
+    This is the one place that all prints, log lines and tracebacks pass. Characters
+    that the terminal's encoding does not have are escaped, too.
+    """
+    streams = sys.stdout, sys.stderr
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+    sys.stdout, sys.stderr = map(_PrintableStream, streams)  # pyright: ignore
+    # It keeps the stream that it found when it was imported.
+    handler = logging.get_absl_handler().python_handler
+    logged_to = handler.setStream(sys.stderr)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = streams
+        if logged_to is not None:
+            handler.setStream(logged_to)
+
+
+class _PrintableStream:
+    """A text stream that escapes what would control a terminal."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Writes a text."""
+        # A progress bar starts or ends with the return to the start of its line.
+        start = text[: text.startswith("\r")]
+        end = text[-1:] if len(text) > 1 and text.endswith("\r") else ""
+        middle = text[len(start) : len(text) - len(end)]
+        self._stream.write(start + printable(middle) + end)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Writes texts."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        """Has all else that the stream has."""
+        return getattr(self._stream, name)
 
 
 def mute() -> None:
