@@ -5,7 +5,8 @@
 The features of every clip are computed once, into DIR/features, as `bin/train` would
 with `--seed 0`; then each run trains a head on them with another seed for weights and
 dropout. Every run adds its line to DIR/results.csv as soon as it is over, and a second
-call goes on where the first stopped. At the end stands the table of docs/training.md.
+call continues where the first stopped. At the end it prints the table of
+docs/accuracy.md.
 """
 
 import argparse

@@ -85,7 +85,7 @@ def build_model(
     # Default activations and no recurrent dropout, or cuDNN's LSTM is lost.
     x = keras.layers.LSTM(lstm_units, return_sequences=True, name="temporal")(x)
     # The mean over time, not the last state: what was seen in the middle of the sign
-    # need not survive until its end. Measured, see docs/training.md.
+    # need not survive until its end. Measured, see docs/accuracy.md.
     x = keras.layers.GlobalAveragePooling1D(name="temporal_mean")(x)  # [B, lstm_units]
     x = keras.layers.Dropout(dropout, name="temporal_dropout")(x)
     # The loss wants float32 even where the rest computes in 16 bits:
