@@ -9,13 +9,16 @@ import pytest
 from annotations import nslt_json, touch, wlasl_json, wlasl_row
 
 from wlasl_tfrecord.annotations.class_list import read_class_list
-from wlasl_tfrecord.annotations.csv_table import csv_columns
 from wlasl_tfrecord.annotations.reader import read_manifest
+from wlasl_tfrecord.annotations.table import read_header
 from wlasl_tfrecord.annotations.wlasl_json import load_json
 from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.shard_format.clips import ClipSpec
+from wlasl_tfrecord.shard_format.layout import FAILURE_COLUMNS
+from wlasl_tfrecord.shard_format.record_table import RECORD_COLUMNS
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 from wlasl_tfrecord.sharding.sharder import write_shards
+from wlasl_tfrecord.training.history import COLUMNS
 from wlasl_tfrecord.video.files import list_folder
 
 
@@ -91,7 +94,7 @@ def test_several_annotation_files_are_not_chosen_from(tmp_path):
     with pytest.raises(
         ManifestError,
         match=r"files: nslt_100\.json, nslt_300\.json; name one with --annotations, or "
-        "move them away if folders name the glosses",
+        "say --annotations none if folders name the glosses",
     ):
         read_manifest(tmp_path)
     # A subset says which of them is meant.
@@ -198,10 +201,102 @@ def test_no_folder_and_no_videos_say_so(tmp_path):
         read_manifest(tmp_path)
 
 
-@pytest.mark.parametrize("read", [load_json, csv_columns, read_class_list, list_folder])
+@pytest.mark.parametrize("read", [load_json, read_header, read_class_list, list_folder])
 def test_a_file_that_cannot_be_read_says_so(tmp_path, read):
     # A file where a folder is wanted, a folder where a file is: even root cannot.
     path = tmp_path / "file" if read is list_folder else tmp_path
     (tmp_path / "file").touch()
     with pytest.raises(ManifestError, match=r"cannot read .*: (Is|Not) a directory"):
         read(str(path))
+
+
+@pytest.mark.parametrize("place", [".", "..", "annotations", "../annotations"])
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        (
+            "labels.csv",
+            "clip number;meaning\n1;hello\n",
+            "labels.csv is not understood: line 1, which names the columns, lacks one "
+            "for the video (path, video, file, filename …) and one for the gloss "
+            "(gloss, label, word, class …): 'clip number;meaning'",
+        ),
+        (
+            "labels.tsv",
+            "video\tmeaning\n",
+            "lacks one for the gloss (gloss, label, word",
+        ),
+        ("x.CSV", "1.mp4,hello\n", "lacks one for the video (path, video, file, "),
+        ("empty.csv", "", "lacks one for the video (path, video, file, filename …)"),
+        ("labels.xlsx", "PK", "labels.xlsx is a spreadsheet; save it as CSV (UTF-8)"),
+        ("labels.ods", "PK", "labels.ods is a spreadsheet; save it as CSV (UTF-8)"),
+    ],
+)
+def test_a_table_that_is_not_understood_is_refused_by_name(
+    tmp_path, place, name, text, reason
+):
+    src = touch(tmp_path / "videos", "day1/1.mp4", "hello/2.mp4")
+    (src / place).mkdir(exist_ok=True)
+    path = Path(os.path.normpath(src / place / name))
+    path.write_text(text)
+    with pytest.raises(ManifestError) as info:
+        read_manifest(src)
+    assert reason in str(info.value)
+    assert str(info.value).startswith(str(path))
+    assert str(info.value).endswith(
+        ". Rename its columns, move it away, or say --annotations none if folders name "
+        "the glosses"
+    )
+    # The way out that it names.
+    assert read_manifest(src, annotations="none").glosses == ("day1", "hello")
+
+
+def test_a_table_that_is_not_needed_is_named_all_the_same(tmp_path):
+    src = touch(tmp_path / "videos", "1.mp4")
+    wlasl_json(tmp_path / "WLASL_v0.3.json", {"book": [wlasl_row("1")]})
+    (src / "notes.csv").write_text("who,what\n")
+    manifest = read_manifest(src)
+    assert manifest.glosses == ("book",)
+    (note,) = manifest.notes
+    assert note.startswith("label files that are not used: 1; ")
+    assert "notes.csv is not understood" in note
+
+
+def test_office_files_that_are_open_are_no_labels(tmp_path):
+    touch(tmp_path, "hello/1.mp4", "bye/1.mp4", "~$labels.xlsx", ".~lock.labels.csv#")
+    assert read_manifest(tmp_path).glosses == ("bye", "hello")
+
+
+def test_our_own_tables_are_no_labels(tmp_path):
+    touch(tmp_path, "hello/1.mp4", "bye/1.mp4")
+    for name, columns in [
+        ("failures.csv", FAILURE_COLUMNS),
+        ("wlasl-train.index.csv", [column for column, _, _ in RECORD_COLUMNS]),
+        ("history.csv", COLUMNS),
+    ]:
+        (tmp_path / name).write_text(",".join(columns) + "\n")
+    assert read_manifest(tmp_path).glosses == ("bye", "hello")
+
+
+def test_a_table_may_be_a_text_file(tmp_path):
+    touch(tmp_path, "1.mp4", "2.mp4")
+    (tmp_path / "README.txt").write_text("Thanks to everybody, and have fun.\n")
+    (tmp_path / "labels.txt").write_text("path\tgloss\tsplit\n1.mp4\thello\ttrain\n")
+    assert read_manifest(tmp_path).glosses == ("hello",)
+    assert read_manifest(tmp_path, annotations=tmp_path / "labels.txt").glosses == (
+        "hello",
+    )
+    assert read_manifest(tmp_path, annotations=tmp_path).glosses == ("hello",)
+    (tmp_path / "labels.txt").write_text("path\tgloss\n1.mp4\thello\n")
+    assert read_manifest(tmp_path, annotations=tmp_path).glosses == ("hello",)
+
+
+def test_a_folder_of_annotations_names_what_it_does_not_understand(tmp_path):
+    touch(tmp_path, "1.mp4")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.csv").write_text("a,b\n")
+    with pytest.raises(
+        ManifestError,
+        match=r"no annotation file in .*/a; name the file itself; .*x\.csv",
+    ):
+        read_manifest(tmp_path, annotations=tmp_path / "a")

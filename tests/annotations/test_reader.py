@@ -69,3 +69,45 @@ def test_the_real_clips_have_the_splits_and_ranges_that_are_true(wlasl_data):
         "10004": (0, 57, "trimmed"),
         "63185": (2054, 2111, "cut"),
     }
+
+
+def test_the_format_may_be_named(tmp_path):
+    touch(tmp_path, "1.mp4", "a/1.mp4", "b/1.mp4")
+    wlasl_json(tmp_path / "odd.data", {"book": [wlasl_row("1")]})
+    (tmp_path / "t.csv").write_text("path,gloss,split\na/1.mp4,drink,test\n")
+    assert read_manifest(tmp_path).glosses == ("drink",)
+    for annotations, form, glosses in [
+        (None, "csv", ("drink",)),
+        (tmp_path / "odd.data", "wlasl", ("book",)),
+        (None, "folders", ("a", "b")),
+        ("none", None, ("a", "b")),
+    ]:
+        manifest = read_manifest(
+            tmp_path, annotations=annotations, annotation_format=form
+        )
+        assert manifest.glosses == glosses
+    with pytest.raises(
+        ManifestError,
+        match=r"no label file of the format nslt in or beside .*; name it",
+    ):
+        read_manifest(tmp_path, annotation_format="nslt")
+    with pytest.raises(
+        ValueError, match=r"annotation_format must be one of .*, got 'x'"
+    ):
+        read_manifest(tmp_path, annotation_format="x")  # pyright: ignore[reportArgumentType]
+
+
+def test_the_summary_of_the_real_annotations(wlasl_data):
+    manifest = read_manifest(wlasl_data / "wlasl100-mini", subset=100)
+    instances, glosses, splits = manifest.summary()
+    assert instances.startswith("2,038 instances in ")
+    assert glosses == (
+        "glosses: 100, by order in the JSON: 0 'book', 1 'drink', 2 'computer', "
+        "3 'before' … 97 'son', 98 'tell', 99 'thursday'"
+    )
+    assert splits == "splits: 1,442 train, 338 val, 258 test, by the JSON"
+
+
+def test_splits_by_signer_are_said(wlasl_data):
+    manifest = read_manifest(wlasl_data / "wlasl100-mini", split_by="signer")
+    assert manifest.summary()[2].endswith(" test, by the hash of the signers")

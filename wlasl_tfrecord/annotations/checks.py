@@ -1,5 +1,6 @@
 """Checks of the values of annotations, each with the place in its error."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ def checked_gloss(gloss: object, where: str) -> str:
         where: The place in the annotations, for errors.
 
     Returns:
-        The word without surrounding white space.
+        The word without surrounding white space, in Unicode form NFC.
 
     Raises:
         ManifestError: If it is no text, empty, of several lines, of more than 1,000
@@ -32,7 +33,8 @@ def checked_gloss(gloss: object, where: str) -> str:
     """
     if not isinstance(gloss, str):
         raise ManifestError(f"{where}: a gloss must be text, got {shown(gloss)}")
-    word = gloss.strip()
+    # A Mac writes é as two characters: the same word must be one class.
+    word = unicodedata.normalize("NFC", gloss.strip())
     if not word or not is_unicode(word) or any(map(is_control, word)):
         raise ManifestError(
             f"{where}: a gloss must be one line of text, got {shown(gloss)}"

@@ -2,13 +2,20 @@
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from wlasl_tfrecord.annotations.checks import checked_gloss, unique_ids
 from wlasl_tfrecord.annotations.class_list import CLASSES_FILE, read_class_list
+from wlasl_tfrecord.annotations.gloss_folders import check_gloss_folders
 from wlasl_tfrecord.annotations.manifest import Instance, Manifest
-from wlasl_tfrecord.annotations.splits import SPLIT_SHARES, SPLIT_WORDS, split_by_name
+from wlasl_tfrecord.annotations.splits import (
+    MADE_BY_NAME,
+    SPLIT_SHARES,
+    SPLIT_WORDS,
+    VAL_OF_TRAIN,
+    split_by_name,
+)
 from wlasl_tfrecord.annotations.stray_videos import stray_videos
 from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.shard_format.layout import SPLITS
@@ -30,12 +37,11 @@ _TAKEN = (
     "<sign>/*, or train/<sign>/*, val/<sign>/* and test/<sign>/*, of "
     f"{' '.join(VIDEO_SUFFIXES)}"
 )
-_FIFTH_FOR_VAL = {"train": 0.8, "val": 0.2}
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Video:
-    """One video in the folder of its gloss; `split` is None where nobody gave one."""
+    """One video in the folder of its gloss; `split` is None where none is given."""
 
     split: str | None
     gloss: str
@@ -47,9 +53,9 @@ class _Video:
 def class_folder_manifest(src: str) -> Manifest | None:
     """Reads `train/<sign>/*.mp4` …, or `<sign>/*.mp4` with no split.
 
-    Without a val folder a fifth of train becomes it; without any split all three are
-    made, both by a hash of the names, gloss by gloss. A video's id is its path inside
-    `src`.
+    Without a val folder, a fifth of train becomes val. Without any split, all three are
+    made. Both are done gloss by gloss, by a hash of the names. The id of a video is its
+    path inside `src`. Folders with the same name in two Unicode forms are one gloss.
 
     Args:
         src: The folder.
@@ -59,7 +65,8 @@ def class_folder_manifest(src: str) -> Manifest | None:
         of videos in `src`.
 
     Raises:
-        ManifestError: If a folder cannot be read or named, or is not in classes.txt.
+        ManifestError: If a folder cannot be read or named, is not in classes.txt, or
+            has a name that is no gloss.
     """
     split_folders = [
         entry
@@ -67,6 +74,7 @@ def class_folder_manifest(src: str) -> Manifest | None:
         if is_folder(entry) and entry.name.lower() in SPLIT_WORDS
     ]
     notes: list[str] = []
+    splits_from = "names of folders"
     videos: list[_Video] = []
     for folder in split_folders:
         split = SPLIT_WORDS[folder.name.lower()]
@@ -75,20 +83,20 @@ def class_folder_manifest(src: str) -> Manifest | None:
         videos = _videos_of_split(src, src, None)
         if not videos:
             return None
-        videos = _deal_out(videos, SPLIT_SHARES)
-        notes.append("no split is given: train, val and test are made by hash of names")
+        videos = _split(videos, SPLIT_SHARES)
+        splits_from = MADE_BY_NAME
     elif {"train"} <= {video.split for video in videos} <= {"train", "test"}:
         rest = [video for video in videos if video.split == "test"]
         train = [video for video in videos if video.split == "train"]
-        videos = _deal_out(train, _FIFTH_FOR_VAL) + rest
-        notes.append("no val folder: a fifth of train is taken by hash of names")
+        videos = _split(train, VAL_OF_TRAIN) + rest
+        splits_from = "names of folders; no val folder, so a fifth of train is val"
     strays = stray_videos(src, {video.path for video in videos})
     if strays:
         notes.append(
             f"videos in {text_of(src)} that are left out: {len(strays):,}, such as "
             f"{text_of(strays[0])}; taken are {_TAKEN}"
         )
-    glosses = tuple(_glosses(src, {video.gloss for video in videos}))
+    glosses, labels_from = _glosses(src, {video.gloss for video in videos})
     labels = {gloss: label for label, gloss in enumerate(glosses)}
     videos.sort(key=lambda v: (SPLITS.index(v.split or ""), labels[v.gloss], v.path))
     instances = tuple(
@@ -108,19 +116,21 @@ def class_folder_manifest(src: str) -> Manifest | None:
         instances=instances,
         glosses=glosses,
         annotations=src,
+        labels_from=labels_from,
+        splits_from=splits_from,
         notes=tuple(notes),
     )
 
 
 def check_sorted(folders: Manifest, annotations: Manifest) -> None:
-    """Refuses class folders that mix what annotations tell apart.
+    """Refuses class folders that hold videos of several glosses of annotations.
 
-    Then the folders only hold the videos, as `raw_videos/` or `train/` does, and say
-    nothing of a sign. The words themselves may differ: people spell them otherwise.
+    Such folders only hold the videos, as `raw_videos/` or `train/` does. The words
+    themselves may differ: people spell them in other ways.
 
     Args:
         folders: The manifest of the class folders.
-        annotations: The manifest of a file that was found, but not its videos.
+        annotations: The manifest of a file of which no video was found.
 
     Raises:
         ManifestError: If one folder holds videos of two glosses of the annotations.
@@ -177,20 +187,24 @@ def _videos_of_split(directory: str, src: str, split: str | None) -> list[_Video
     return videos
 
 
-def _deal_out(videos: Iterable[_Video], shares: Mapping[str, float]) -> list[_Video]:
-    """Gives every video a split, by the hash of its name among those of its gloss."""
+def _split(videos: Iterable[_Video], shares: Mapping[str, float]) -> list[_Video]:
+    """Assigns videos to splits, gloss by gloss, by the hash of their names."""
     by_gloss: dict[str, list[_Video]] = {}
     for video in videos:
         by_gloss.setdefault(video.gloss, []).append(video)
-    dealt: list[_Video] = []
+    assigned: list[_Video] = []
     for group in by_gloss.values():
         splits = split_by_name([video.name for video in group], shares)
-        dealt += [dataclasses.replace(v, split=splits[v.name]) for v in group]
-    return dealt
+        assigned += [dataclasses.replace(v, split=splits[v.name]) for v in group]
+    return assigned
 
 
-def _glosses(src: str, found: Iterable[str]) -> Sequence[str]:
-    """Orders the glosses: as classes.txt in or beside the folder says, or by name."""
+def _glosses(src: str, found: Collection[str]) -> tuple[tuple[str, ...], str]:
+    """Orders the glosses as classes.txt in or beside the folder has them, or by name.
+
+    Returns:
+        The glosses by label, and where their order is from.
+    """
     for directory in (src, *folders_beside(src)):
         path = os.path.join(directory, CLASSES_FILE)
         if os.path.isfile(path):
@@ -201,10 +215,12 @@ def _glosses(src: str, found: Iterable[str]) -> Sequence[str]:
                     f"folder {shown(unknown[0])} in {text_of(src)} is no class of "
                     f"{path}; add it there or move the folder away"
                 )
-            return listed
-    return sorted(found)
+            return listed, text_of(path)
+    glosses = tuple(sorted(found))
+    check_gloss_folders(glosses, src)
+    return glosses, "names of folders"
 
 
 def _id_of(path: str, src: str) -> str:
-    """Names a video by its path inside `src`, alike on every system."""
+    """Returns the path of a video inside `src`, the same on every system."""
     return text_of(os.path.relpath(path, src)).replace(os.sep, "/")

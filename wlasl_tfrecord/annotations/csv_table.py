@@ -1,136 +1,278 @@
 """A plain table of videos, so that any sign data set works: path, gloss, split."""
 
-import csv
 import os
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from wlasl_tfrecord.annotations.checks import checked_gloss, unique_ids
-from wlasl_tfrecord.annotations.manifest import UNKNOWN_SIGNER, Instance, Manifest
-from wlasl_tfrecord.annotations.splits import SPLIT_WORDS
+from wlasl_tfrecord.annotations.manifest import Instance, Manifest
+from wlasl_tfrecord.annotations.signers import signer_numbers
+from wlasl_tfrecord.annotations.splits import (
+    MADE_BY_NAME,
+    SPLIT_SHARES,
+    SPLIT_WORDS,
+    split_by_gloss,
+)
+from wlasl_tfrecord.annotations.table import Header, Table, read_table
+from wlasl_tfrecord.annotations.video_paths import PathFinder, why_none_is_found
 from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.text import shown, text_of
-from wlasl_tfrecord.video.files import file_problem, is_inside
 
-__all__ = ["csv_columns", "csv_manifest"]
+__all__ = [
+    "columns_of",
+    "csv_manifest",
+    "has_all_columns",
+    "lacking_columns",
+    "split_in_name",
+]
 
-_REQUIRED = ("path", "gloss", "split")
-_OPTIONAL = ("start", "stop", "signer_id")
+# What people call the columns, in small letters without blanks and dashes. Where a
+# table has several of one meaning, the first here is taken: a word goes before a class,
+# which may be its number.
+_NAMES: Mapping[str, tuple[str, ...]] = {
+    "path": (
+        *("path", "filepath", "videopath", "relativepath", "relpath"),
+        *("videofile", "videofilename", "videoname", "video", "videos"),
+        *("filename", "file", "files", "clippath", "clipname", "clip"),
+        *("videoid", "clipid", "fileid"),
+    ),
+    "gloss": (
+        *("gloss", "glosses", "glossname", "word", "words", "sign", "signname"),
+        *("labelname", "classname", "labeltext", "label", "labels", "class"),
+        *("classes", "target"),
+    ),
+    "split": ("split", "splits", "subset", "set", "partition", "datasplit"),
+    "start": ("start",),
+    "stop": ("stop",),
+    "signer_id": (
+        *("signerid", "signer", "signers", "participantid", "participant"),
+        *("subjectid", "subject", "personid", "person", "userid", "user"),
+        *("speakerid", "speaker", "performer"),
+    ),
+}
+# These say which video it is, but not where it lies.
+_ONLY_IDS = ("videoid", "clipid", "fileid")
+# Columns of other tables that cut a sign out of a video. Whether they count from 0 or
+# from 1, frames or seconds, with or without the last one, nobody can see.
+_OTHER_RANGES = re.compile(
+    r"(json)?(begin|end|(start|stop|end|begin|first|last)(frame|time|sec|seconds|ms)|"
+    r"frame(start|stop|end|begin)|time(start|stop|end|begin))"
+)
+# Of optional numbers, where a program had none.
+_NO_NUMBER = ("", "nan", "none", "null", "na", "n/a", "-")
 
 
-def csv_columns(path: str) -> list[str]:
-    """Reads the first line of a table; nothing if it has none.
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """One row of a table, its split still as it is written there."""
 
-    Raises:
-        ManifestError: If it cannot be read.
+    place: str
+    name: str
+    gloss: str
+    split: str
+    signer: str
+    start: int | None
+    stop: int | None
+
+    @property
+    def video_id(self) -> str:
+        path = self.name if "/" in self.name else self.name.replace("\\", "/")
+        if self.start is None and self.stop is None:
+            return text_of(path)
+        ends = ["" if end is None else str(end) for end in (self.start, self.stop)]
+        return f"{text_of(path)}#{'-'.join(ends)}"
+
+
+def columns_of(header: Header) -> dict[str, int]:
+    """Finds the columns that mean something, by their usual names in any case.
+
+    Returns:
+        Meaning -> column, from 0: of path, gloss, split, start, stop and signer_id
+        those that the table has.
+
+    >>> columns_of(read_header("labels.csv"))  # doctest: +SKIP
+    {'path': 1, 'gloss': 0}
     """
-    try:
-        # In bytes, so that only this line need be text in UTF-8.
-        with open(path, "rb") as file:
-            line = file.readline(10_000).decode("utf-8-sig", "replace")
-        return [name.strip() for name in next(csv.reader([line]))]
-    except OSError as error:
-        raise ManifestError(f"cannot read {path}: {error.strerror}") from error
-    except (csv.Error, StopIteration):
-        return []
+    names = [_plain(column) for column in header.columns]
+    found: dict[str, int] = {}
+    for meaning, known in _NAMES.items():
+        column = next((names.index(name) for name in known if name in names), None)
+        if column is not None:
+            found[meaning] = column
+    return found
 
 
-def csv_manifest(path: str, src: str) -> Manifest:
-    """Reads `path,gloss,split[,start,stop,signer_id]`, with these names in line 1.
+def lacking_columns(header: Header) -> str | None:
+    """Returns which columns a table lacks to be understood; None if it has them."""
+    found = columns_of(header)
+    lacking = [
+        f"one for the {what} ({', '.join(_NAMES[meaning][:1] + examples)} …)"
+        for meaning, what, examples in (
+            ("path", "video", ("video", "file", "filename")),
+            ("gloss", "gloss", ("label", "word", "class")),
+        )
+        if meaning not in found
+    ]
+    return " and ".join(lacking) or None
 
-    Paths are relative to `src` and stay inside it. `start` and `stop` count frames of
-    that very file from 0, `stop` not included. Labels follow the first appearance of
-    each gloss. An id is the path, with `#start-stop` where the row has a range.
+
+def has_all_columns(header: Header) -> bool:
+    """Returns whether a table says of itself where its videos lie, and their splits."""
+    found = columns_of(header)
+    if not {"path", "gloss", "split"} <= found.keys():
+        return False
+    return _plain(header.columns[found["path"]]) not in _ONLY_IDS
+
+
+def split_in_name(path: str) -> str | None:
+    """Returns the split that the name of a file has as one of its words.
+
+    >>> split_in_name("labels/validation_labels.csv"), split_in_name("labels.csv")
+    ('val', None)
+    """
+    stem = os.path.splitext(os.path.basename(path))[0].lower()
+    words = {SPLIT_WORDS[w] for w in re.split(r"[^a-z]+", stem) if w in SPLIT_WORDS}
+    return words.pop() if len(words) == 1 else None
+
+
+def csv_manifest(paths: Sequence[str], src: str, videos: str | None = None) -> Manifest:
+    """Reads one table of videos, or one for each split.
+
+    Line 1 names the columns. One has the path of the video, one the gloss; a split, a
+    signer and the range `start` to `stop` may follow. Paths are relative to `src` and
+    stay inside it. `start` and `stop` count frames of that very file from 0, `stop` not
+    included. Labels follow the first appearance of each gloss. An id is the path, with
+    `#start-stop` where the row has a range. Without a column of splits the name of the
+    file is taken, as in `train.csv`; else splits are made by a hash of the ids.
 
     Args:
-        path: The table.
-        src: The folder of videos.
+        paths: The tables.
+        src: The folder of videos, which no path may leave.
+        videos: The folder in it from which the paths start; `src` by default.
 
     Returns:
         The manifest, its instances in the order of the rows.
 
     Raises:
-        ManifestError: If the table cannot be read, or a row is not of that form; the
-            message names the line.
+        ManifestError: If a table cannot be read, a row is not of that form, which the
+            message names by its line, or none of the videos exists.
     """
-    columns = csv_columns(path)
-    lacking = [name for name in _REQUIRED if name not in columns]
-    if lacking:
-        raise ManifestError(
-            f"{path}: line 1 must name the columns path, gloss and split, separated by "
-            f"commas, got {shown(','.join(columns))}"
-        )
-    if len(set(columns)) != len(columns):
-        raise ManifestError(f"{path}: line 1 names a column twice: {shown(columns)}")
-    instances: list[Instance] = []
+    rows: list[_Row] = []
+    notes: list[str] = []
+    for path in paths:
+        table = read_table(path)
+        rows += _rows_of(table, split_in_name(path) or "", notes)
+    where = paths[0] if len(paths) == 1 else os.path.dirname(paths[0])
+    if not rows:
+        raise ManifestError(f"{text_of(where)} has no rows; add one for each video")
+    finder = PathFinder(videos or src)
+    signers, note = signer_numbers(row.signer for row in rows)
+    notes += [note] if note else []
+    has_splits = any(row.split for row in rows)
+    made = {} if has_splits else {row.video_id: row.gloss for row in rows}
+    splits = split_by_gloss(made, SPLIT_SHARES)
     labels: dict[str, int] = {}
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file, strict=True)
-            next(rows)
-            for values in rows:
-                if not values:
-                    continue
-                place = f"{path}: line {rows.line_num}"
-                if len(values) != len(columns):
-                    raise ManifestError(
-                        f"{place} has {len(values)} values, line 1 names {len(columns)}"
-                    )
-                row = {name: value.strip() for name, value in zip(columns, values)}
-                gloss = checked_gloss(row["gloss"], place)
-                label = labels.setdefault(gloss, len(labels))
-                instances.append(_instance(row, gloss, label, src, place))
-    except OSError as error:
-        raise ManifestError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{path} is not text in UTF-8: {error.reason}") from error
-    except csv.Error as error:
-        raise ManifestError(f"{path} is no table of values: {error}") from error
-    if not instances:
-        raise ManifestError(f"{path} has no rows; add one for each video")
-    unique_ids(instances, path)
-    ignored = [
-        name for name in columns if name not in _REQUIRED and name not in _OPTIONAL
-    ]
-    notes = [f"columns of {path} that mean nothing here: {', '.join(ignored)}"]
+    instances = tuple(
+        _instance(
+            row,
+            finder,
+            label=labels.setdefault(row.gloss, len(labels)),
+            split=splits.get(row.video_id) or _checked_split(row),
+            signer_id=signers[row.signer],
+        )
+        for row in rows
+    )
+    unique_ids(instances, where)
+    if not any(instance.path for instance in instances):
+        reason = why_none_is_found([row.name for row in rows], videos or src)
+        raise ManifestError(
+            f"none of the {len(rows):,} videos in {text_of(where)} is in "
+            f"{text_of(videos or src)}: {reason}"
+        )
+    notes += _case_notes(labels, where)
     return Manifest(
-        instances=tuple(instances),
+        instances=instances,
         glosses=tuple(labels),
-        annotations=path,
-        notes=tuple(notes if ignored else ()),
+        annotations=where,
+        labels_from="first appearance in the table",
+        splits_from="the table" if has_splits else MADE_BY_NAME,
+        notes=tuple(notes),
     )
 
 
-def _instance(
-    row: dict[str, str], gloss: str, label: int, src: str, place: str
-) -> Instance:
-    """Checks one row."""
-    name = row["path"]
-    if not name or "\0" in name:
-        raise ManifestError(f"{place}: no path")
-    split = SPLIT_WORDS.get(row["split"].lower())
-    if split is None:
+def _rows_of(table: Table, split: str, notes: list[str]) -> list[_Row]:
+    """Reads the rows of one table; `split` is that of its name, if it has one."""
+    header, name = table.header, text_of(table.path)
+    lacking = lacking_columns(header)
+    if lacking:
         raise ManifestError(
-            f"{place}: split must be train, val or test, got {shown(row['split'])}"
+            f"{name}: line {header.line} must name the columns, and lacks {lacking}: "
+            f"{shown(header.first_line)}"
         )
-    start = _number(row, "start", place)
-    stop = _number(row, "stop", place)
-    signer_id = _number(row, "signer_id", place)
-    path, problem = _locate(name, src)
+    columns = columns_of(header)
+    names = [_plain(column) for column in header.columns]
+    twice = next((n for n in names if n and names.count(n) > 1), None)
+    if twice:
+        raise ManifestError(
+            f"{name}: line {header.line} names the column {shown(twice)} twice; remove "
+            "one of them"
+        )
+    unsure = next((c for c, n in zip(header.columns, names) if _is_range(n)), None)
+    if unsure and not {"start", "stop"} <= columns.keys():
+        raise ManifestError(
+            f"{name}: the column {shown(unsure)} may count frames or seconds, from 0 "
+            "or from 1; name them start and stop, in frames from 0, stop not included, "
+            "or remove it if the videos hold one sign each"
+        )
+    unused = [
+        text_of(column)
+        for position, column in enumerate(header.columns)
+        if column and position not in columns.values()
+    ]
+    if unused:
+        notes.append(f"columns of {name} that are not used: {', '.join(unused)}")
+    required = [columns[meaning] for meaning in ("path", "gloss")]
+    required += [columns["split"]] if "split" in columns else []
+
+    def value(values: Sequence[str], meaning: str) -> str:
+        return values[columns[meaning]] if meaning in columns else ""
+
+    return [
+        _Row(
+            place=place,
+            name=_checked_name(value(values, "path"), place),
+            gloss=checked_gloss(value(values, "gloss"), place),
+            split=value(values, "split") if "split" in columns else split,
+            signer=_signer(value(values, "signer_id")),
+            start=_number(value(values, "start"), "start", place),
+            stop=_number(value(values, "stop"), "stop", place),
+        )
+        for place, values in table.rows(required)
+    ]
+
+
+def _instance(
+    row: _Row, finder: PathFinder, *, label: int, split: str, signer_id: int
+) -> Instance:
+    """Looks for the video of a row, and checks its range."""
+    path, problem = finder.find(row.name)
+    start, stop = row.start, row.stop
     if (start or 0) < 0 or (stop is not None and stop <= (start or 0)):
-        # Before what is wrong with the file: this can be mended in the table.
+        # Before what is wrong with the file: this can be corrected in the table.
         problem = (
             f"no video has the range of frames {start or 0} to {stop} (from 0, the "
             "stop not included)"
         )
         start = stop = None
-    ranged = bool(row.get("start") or row.get("stop"))
-    interval = f"#{row.get('start', '')}-{row.get('stop', '')}"
     return Instance(
-        video_id=text_of(name) + (interval if ranged else ""),
-        gloss=gloss,
+        video_id=row.video_id,
+        gloss=row.gloss,
         label=label,
         split=split,
         path=path,
-        signer_id=UNKNOWN_SIGNER if signer_id is None else max(signer_id, -1),
+        signer_id=signer_id,
         start=start,
         stop=stop,
         annotation_fps=None,
@@ -138,30 +280,60 @@ def _instance(
     )
 
 
-def _locate(name: str, src: str) -> tuple[str | None, str | None]:
-    """Looks for the video of a row; an absolute path counts too, if inside `src`."""
-    path = os.path.normpath(os.path.join(src, name))
-    try:
-        # Asked first: whether a file outside exists is nobody's business either.
-        if not is_inside(path, src):
-            return None, f"its path leads outside {text_of(src)}"
-        if not os.path.lexists(path):
-            return None, None
-    except (OSError, ValueError) as error:
-        return None, f"cannot be read: {getattr(error, 'strerror', None) or error}"
-    return path, file_problem(path, src)
+def _checked_name(name: str, place: str) -> str:
+    if not name or "\0" in name:
+        raise ManifestError(f"{place}: no path")
+    return name
 
 
-def _number(row: dict[str, str], column: str, place: str) -> int | None:
-    """Reads a whole number; None where there is none."""
-    text = row.get(column, "")
-    if not text:
+def _checked_split(row: _Row) -> str:
+    split = SPLIT_WORDS.get(row.split.lower())
+    if split is None:
+        raise ManifestError(
+            f"{row.place}: split must be train, val or test, got {shown(row.split)}"
+        )
+    return split
+
+
+def _signer(text: str) -> str:
+    return "" if text.lower() in _NO_NUMBER else text
+
+
+def _number(text: str, column: str, place: str) -> int | None:
+    """Reads a whole number, 120.0 included; None where there is none."""
+    if text.lower() in _NO_NUMBER:
         return None
     # No more digits than an int64 of a record takes.
-    digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
+    match = re.fullmatch(r"(-?[0-9]{1,18})([.,]0*)?", text)
+    if not match:
         raise ManifestError(
-            f"{place}: {column} must be a whole number, got {shown(text)}; "
-            "count frames from 0 and number the signers"
+            f"{place}: {column} must be a whole number, got {shown(text)}; count "
+            "frames from 0"
         )
-    return int(text)
+    return int(match[1])
+
+
+def _case_notes(glosses: Iterable[str], where: str) -> list[str]:
+    """Names glosses that differ only in capitals: two classes, maybe of one sign."""
+    seen: dict[str, str] = {}
+    pairs = [
+        (other, gloss)
+        for gloss in glosses
+        if (other := seen.setdefault(gloss.casefold(), gloss)) != gloss
+    ]
+    if not pairs:
+        return []
+    first, second = pairs[0]
+    return [
+        f"glosses of {text_of(where)} that differ only in capitals, and are classes of "
+        f"their own: {len(pairs)}, such as {first!r} and {second!r}"
+    ]
+
+
+def _is_range(name: str) -> bool:
+    return bool(_OTHER_RANGES.fullmatch(name))
+
+
+def _plain(column: str) -> str:
+    """Returns the name of a column in small letters without blanks and dashes."""
+    return re.sub(r"[\s_\-.]", "", unicodedata.normalize("NFKC", column)).casefold()

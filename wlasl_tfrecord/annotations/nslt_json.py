@@ -7,7 +7,7 @@ from wlasl_tfrecord.annotations.checks import checked_id, checked_split
 from wlasl_tfrecord.annotations.class_list import CLASS_LIST_FILE
 from wlasl_tfrecord.annotations.manifest import UNKNOWN_SIGNER, Instance, Manifest
 from wlasl_tfrecord.errors import ManifestError
-from wlasl_tfrecord.text import shown
+from wlasl_tfrecord.text import shown, text_of
 from wlasl_tfrecord.video.sampling import ANNOTATION_FPS
 
 __all__ = ["nslt_manifest"]
@@ -50,6 +50,7 @@ def nslt_manifest(
             f"{where} has numbers for glosses; put {CLASS_LIST_FILE} or "
             "WLASL_v0.3.json beside it"
         )
+    words_from = text_of(wlasl.annotations) if wlasl else CLASS_LIST_FILE
     known = {i.video_id: i for i in wlasl.instances} if wlasl else {}
     instances = tuple(
         _nslt_instance(video_id, row, words, known, where)
@@ -79,6 +80,8 @@ def nslt_manifest(
         instances=instances,
         glosses=words[:num_glosses],
         annotations=where,
+        labels_from=f"classes in it, words of {words_from}",
+        splits_from="subset in it",
         notes=tuple(notes),
     )
 
@@ -117,5 +120,6 @@ def _nslt_instance(
         start=other.start if other else None,
         stop=other.stop if other else None,
         annotation_fps=ANNOTATION_FPS if other is None else other.annotation_fps,
+        url=other.url if other else None,
         problem=other.problem if other else None,
     )

@@ -3,21 +3,28 @@
 import dataclasses
 import os
 from collections import Counter
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 from wlasl_tfrecord.annotations.class_folders import check_sorted, class_folder_manifest
-from wlasl_tfrecord.annotations.csv_table import csv_manifest
+from wlasl_tfrecord.annotations.csv_table import csv_manifest, split_in_name
 from wlasl_tfrecord.annotations.discovery import (
+    FileFormat,
+    LabelFiles,
     annotation_file,
     class_list_beside,
-    find_annotations,
+    find_label_files,
     format_of,
     wlasl_beside,
 )
+from wlasl_tfrecord.annotations.layouts import LayoutName, find_layout, read_layout
+from wlasl_tfrecord.annotations.located import locate_videos
 from wlasl_tfrecord.annotations.manifest import UNKNOWN_SIGNER, Instance, Manifest
 from wlasl_tfrecord.annotations.nslt_json import nslt_manifest
 from wlasl_tfrecord.annotations.splits import split_by_signer
 from wlasl_tfrecord.annotations.stray_videos import stray_videos
+from wlasl_tfrecord.annotations.table import is_table_name
+from wlasl_tfrecord.annotations.video_paths import why_none_is_found
 from wlasl_tfrecord.annotations.wlasl_json import load_json, wlasl_manifest
 from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.text import shown, text_of
@@ -27,33 +34,51 @@ from wlasl_tfrecord.video.files import (
     is_image_folder,
     is_video_name,
     list_folder,
-    open_folder,
 )
 
-__all__ = ["SPLIT_SOURCES", "Instance", "Manifest", "SplitSource", "read_manifest"]
+__all__ = [
+    "FORMATS",
+    "SPLIT_SOURCES",
+    "AnnotationFormat",
+    "Instance",
+    "Manifest",
+    "SplitSource",
+    "read_manifest",
+]
 
 SplitSource = Literal["annotations", "signer"]
 SPLIT_SOURCES: tuple[SplitSource, ...] = get_args(SplitSource)
+AnnotationFormat = FileFormat | Literal["folders"] | LayoutName
+FORMATS: tuple[AnnotationFormat, ...] = (
+    *get_args(FileFormat),
+    "folders",
+    *get_args(LayoutName),
+)
 
 
 def read_manifest(
     src: str | os.PathLike[str],
     *,
     annotations: str | os.PathLike[str] | None = None,
+    annotation_format: AnnotationFormat | None = None,
     subset: int | None = None,
     split_by: SplitSource = "annotations",
 ) -> Manifest:
-    """Reads what there is to know of a folder of videos, before any is opened.
+    """Reads the labels of a folder of videos, before any video is opened.
 
     Args:
         src: The folder of videos. No path leaves it, links followed.
-        annotations: WLASL_v0.3.json, nslt_K.json or a CSV; or a folder that holds one.
-            By default it is looked for in `src`, in its parent, and in `annotations/`
-            of both; without one the folders of `src` name the glosses.
+        annotations: WLASL_v0.3.json, nslt_K.json or a table (CSV); or a folder that
+            holds one; or "none" if the folders of `src` name the glosses. By default it
+            is looked for in `src`, in its parent, and in `annotations/` of both. Then
+            `src` may have the layout of a published data set. Else its folders name the
+            glosses, unless there is a table that is not understood.
+        annotation_format: The format of the annotations, or the data set whose layout
+            `src` has; by default it is recognised.
         subset: Keep the first K glosses: 100, 300, 1000 and 2000 are WLASL's subsets.
-        split_by: "annotations" takes the splits as given. "signer" makes new ones in
-            which nobody signs twice, from all signers of the annotations, so that they
-            agree for every subset.
+        split_by: "annotations" takes the splits as given. "signer" makes new ones that
+            share no signer, from all signers of the annotations, so that they agree for
+            every subset.
 
     Returns:
         The manifest. An instance whose video is not there has no path; one that cannot
@@ -61,8 +86,8 @@ def read_manifest(
 
     Raises:
         ManifestError: If the annotations are damaged, ambiguous or of no known format,
-            or if there are no videos.
-        ValueError: If `subset` or `split_by` can never be right.
+            if they name no video that is there, or if there are no videos.
+        ValueError: If `subset`, `split_by` or `annotation_format` can never be right.
 
     Reference:
         Li et al., "Word-level Deep Sign Language Recognition from Video", WACV 2020.
@@ -71,6 +96,10 @@ def read_manifest(
         raise ValueError(f"subset must be at least 1, got {subset}")
     if split_by not in SPLIT_SOURCES:
         raise ValueError(f"split_by must be one of {SPLIT_SOURCES}, got {split_by!r}")
+    if annotation_format is not None and annotation_format not in FORMATS:
+        raise ValueError(
+            f"annotation_format must be one of {FORMATS}, got {annotation_format!r}"
+        )
     root = os.fspath(src)
     if "://" in root:
         raise ManifestError(
@@ -81,8 +110,14 @@ def read_manifest(
         raise ManifestError(
             f"no folder of videos at '{text_of(root)}'; name one with --src"
         )
-    if annotations is not None:
-        manifest = _from_file(annotation_file(os.fspath(annotations), subset), root)
+    named = None if annotations is None else os.fspath(annotations)
+    if named == "none":
+        manifest = _from_class_folders(root)
+    elif annotation_format:
+        path = named and annotation_file(named, subset)
+        manifest = _from_format(path, root, annotation_format)
+    elif named is not None:
+        manifest = _from_file(annotation_file(named, subset), root)
     else:
         manifest = _from_folder(root, subset)
     if split_by == "signer":
@@ -95,32 +130,63 @@ def read_manifest(
 
 
 def _from_folder(src: str, subset: int | None) -> Manifest:
-    """Reads a folder without having been told what annotates it."""
-    found = find_annotations(src, subset)
-    manifest = _from_file(found, src) if found else None
+    """Reads a folder whose annotations are not named."""
+    files = find_label_files(src, subset)
+    manifest = _from_file(files.complete, src) if files.complete else None
     if manifest and any(instance.path for instance in manifest.instances):
-        return manifest
+        return manifest.replace(manifest.instances, *_not_used(files))
+    layout = find_layout(src)
+    if layout:
+        return layout
+    if files.partial:
+        return csv_manifest(_tables_of_splits(files.partial), src)
+    if files.unread:
+        raise ManifestError(
+            f"{files.unread[0]}. Rename its columns, move it away, or say "
+            "--annotations none if folders name the glosses"
+        )
+    return _from_class_folders(src, manifest)
+
+
+def _from_class_folders(src: str, annotations: Manifest | None = None) -> Manifest:
+    """Reads class folders; `annotations` are those of which no video was found."""
     folders = class_folder_manifest(src)
     if folders is None:
-        if manifest:
-            return manifest
+        if annotations:
+            return annotations
         raise ManifestError(_nothing_found(src))
-    if manifest:
-        check_sorted(folders, manifest)
+    if annotations:
+        check_sorted(folders, annotations)
         # Common: the class folders that somebody sorted out of WLASL, with its JSON
         # still lying beside them.
-        note = f"{manifest.annotations} is not used: folders name the glosses"
+        note = f"{annotations.annotations} is not used: folders name the glosses"
         return folders.replace(folders.instances, note)
     return folders
 
 
-def _from_file(path: str, src: str) -> Manifest:
+def _from_format(path: str | None, src: str, form: AnnotationFormat) -> Manifest:
+    """Reads a folder in the one format that the user named."""
+    if form == "folders":
+        return _from_class_folders(src)
+    if form in ("wlasl", "nslt", "csv"):
+        if path is None:
+            path = find_label_files(src, None).complete
+            if path is None or format_of(path) != form:
+                raise ManifestError(
+                    f"no label file of the format {form} in or beside {text_of(src)}; "
+                    "name it with --annotations"
+                )
+        return _from_file(path, src, form)
+    return read_layout(form, src)
+
+
+def _from_file(path: str, src: str, form: FileFormat | None = None) -> Manifest:
     """Reads an annotation file, and looks for its videos."""
-    # Its own reader says best what is wrong with the columns of a table.
-    is_table = path.lower().endswith(".csv")
-    match "csv" if is_table else format_of(path):
+    # Its own reader knows best what is wrong with the columns of a table.
+    is_table = is_table_name(path)
+    match form or ("csv" if is_table else format_of(path)):
         case "csv":
-            return csv_manifest(path, src)
+            return csv_manifest([path], src)
         case "wlasl":
             manifest = wlasl_manifest(load_json(path), path)
         case "nslt":
@@ -133,36 +199,35 @@ def _from_file(path: str, src: str) -> Manifest:
                 f"{path} is of no known format; known: WLASL_v0.3.json, nslt_K.json, "
                 "CSV with the columns path,gloss,split"
             )
-    return _locate(manifest, src)
+    return locate_videos(manifest, src)
 
 
-def _locate(manifest: Manifest, src: str) -> Manifest:
-    """Looks for the videos of all instances, in one listing of the folder."""
-    folder = open_folder(src, {instance.video_id for instance in manifest.instances})
-    instances: list[Instance] = []
-    for instance in manifest.instances:
-        path, problem = folder.find(instance.video_id)
-        if path is not None:
-            # Of a video that is not there it would be no use to know.
-            problem = instance.problem or problem
-        instances.append(dataclasses.replace(instance, path=path, problem=problem))
-    known = {instance.video_id for instance in instances}
-    others = [
-        entry.name
-        for video_id, entry in folder.entries.items()
-        if video_id not in known and is_video_name(entry.name)
-    ]
+def _tables_of_splits(paths: Sequence[str]) -> Sequence[str]:
+    """Returns the tables to read together: one, or one for each split."""
+    splits = [split_in_name(path) for path in paths]
+    if len(paths) > 1 and (None in splits or len(set(splits)) < len(splits)):
+        names = ", ".join(text_of(os.path.basename(path)) for path in paths)
+        raise ManifestError(
+            f"{text_of(os.path.dirname(paths[0]))} has several tables of labels: "
+            f"{names}; name one with --annotations, or say --annotations none if "
+            "folders name the glosses"
+        )
+    return paths
+
+
+def _not_used(files: LabelFiles) -> list[str]:
+    """Names the tables that are not read because a complete file is there."""
+    others = [*files.partial, *files.unread]
     if not others:
-        return manifest.replace(instances)
-    note = (
-        f"videos in {text_of(folder.directory)} that {text_of(manifest.annotations)} "
-        f"does not name: {len(others):,}, such as {text_of(others[0])}"
+        return []
+    reason = (
+        others[0] if files.unread else f"{text_of(others[0])} lacks splits or paths"
     )
-    return manifest.replace(instances, note)
+    return [f"label files that are not used: {len(others)}; {reason}"]
 
 
 def _split_by_signer(manifest: Manifest) -> Manifest:
-    """Gives every instance the split of its signer."""
+    """Replaces the split of every instance by that of its signer."""
     signers = [i.signer_id for i in manifest.instances if i.signer_id != UNKNOWN_SIGNER]
     if not signers:
         raise ManifestError(
@@ -173,7 +238,7 @@ def _split_by_signer(manifest: Manifest) -> Manifest:
     instances: list[Instance] = []
     for instance in manifest.instances:
         if instance.signer_id == UNKNOWN_SIGNER:
-            # In whichever split it went, its signer might be in another one too.
+            # In any split, its signer might be in another one too.
             reason = instance.problem
             if instance.path is not None:
                 reason = reason or "its signer is unknown, splits are by signer"
@@ -189,7 +254,8 @@ def _split_by_signer(manifest: Manifest) -> Manifest:
     left_out = len(manifest.instances) - len(signers)
     if left_out:
         note += f"; {left_out} instances of unknown signers are left out"
-    return manifest.replace(instances, note)
+    made = dataclasses.replace(manifest, splits_from="the hash of the signers")
+    return made.replace(instances, note)
 
 
 def _first_glosses(manifest: Manifest, subset: int) -> Manifest:
@@ -204,21 +270,21 @@ def _first_glosses(manifest: Manifest, subset: int) -> Manifest:
 
 
 def _no_videos(manifest: Manifest, src: str) -> str:
-    """Says that no video of the annotations is there, with one that is."""
+    """Returns the message that no video of the annotations is there, and why."""
     names = [e.name for e in list_folder(src) if is_video_name(e.name)]
     there = (
         f"it has {len(names)}, such as {text_of(names[0])}" if names else "it has none"
     )
-    wanted = manifest.instances[0].video_id if manifest.instances else "?"
+    wanted = [instance.video_id for instance in manifest.instances] or ["?"]
     return (
         f"no videos in {text_of(src)} ({there}) of the {len(manifest.instances)} in "
-        f"{text_of(manifest.annotations)}, such as {shown(wanted)}; check --src and "
-        "--annotations"
+        f"{text_of(manifest.annotations)}, such as {shown(wanted[0])}: "
+        f"{why_none_is_found(wanted, src)}; check --src and --annotations"
     )
 
 
 def _nothing_found(src: str) -> str:
-    """Says what a folder without annotations and without class folders lacks."""
+    """Returns what a folder lacks that has neither annotations nor class folders."""
     videos = [
         entry
         for entry in list_folder(src)

@@ -4,10 +4,23 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["SPLIT_SHARES", "SPLIT_WORDS", "split_by_name", "split_by_signer"]
+__all__ = [
+    "MADE_BY_NAME",
+    "SPLIT_SHARES",
+    "SPLIT_WORDS",
+    "VAL_OF_TRAIN",
+    "split_by_gloss",
+    "split_by_name",
+    "split_by_signer",
+]
 
 # As WLASL: 14,289 train, 3,916 val and 2,878 test of 21,083.
 SPLIT_SHARES: Mapping[str, float] = {"train": 0.68, "val": 0.18, "test": 0.14}
+
+# How splits were made, for the summary of a manifest.
+MADE_BY_NAME = "a hash of the names, as no split is given"
+# Where annotations have train and test alone.
+VAL_OF_TRAIN: Mapping[str, float] = {"train": 0.8, "val": 0.2}
 
 # What people call them, in folders and tables.
 SPLIT_WORDS: Mapping[str, str] = {
@@ -49,6 +62,27 @@ def split_by_name(names: Iterable[str], shares: Mapping[str, float]) -> dict[str
         for name in left[: max(0, min(count, len(left) - 1))]:
             splits[name] = split
         left = [name for name in left if splits[name] == first]
+    return splits
+
+
+def split_by_gloss(
+    glosses: Mapping[str, str], shares: Mapping[str, float]
+) -> dict[str, str]:
+    """Assigns videos to splits, gloss by gloss, as `split_by_name` does.
+
+    Args:
+        glosses: Name of each video -> its gloss.
+        shares: The share of each split; the first takes what the others leave.
+
+    Returns:
+        Name -> split.
+    """
+    by_gloss: dict[str, list[str]] = {}
+    for name, gloss in glosses.items():
+        by_gloss.setdefault(gloss, []).append(name)
+    splits: dict[str, str] = {}
+    for names in by_gloss.values():
+        splits |= split_by_name(names, shares)
     return splits
 
 

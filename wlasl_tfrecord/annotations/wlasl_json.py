@@ -104,7 +104,11 @@ def wlasl_manifest(annotations: Any, where: str) -> Manifest:
         instances.extend(_wlasl_instance(row, gloss, label, where) for row in rows)
     unique_ids(instances, where)
     return Manifest(
-        instances=tuple(instances), glosses=tuple(glosses), annotations=where
+        instances=tuple(instances),
+        glosses=tuple(glosses),
+        annotations=where,
+        labels_from="order in the JSON",
+        splits_from="the JSON",
     )
 
 
@@ -127,6 +131,7 @@ def _wlasl_instance(row: Any, gloss: str, label: int, where: str) -> Instance:
         raise ManifestError(f"{place}: fps must be a number, got {shown(fps)}")
     problem = _range_problem(first, last, fps)
     whole = problem is not None or (first == 1 and last == -1)
+    url = row.get("url")
     return Instance(
         video_id=video_id,
         gloss=gloss,
@@ -137,6 +142,7 @@ def _wlasl_instance(row: Any, gloss: str, label: int, where: str) -> Instance:
         # The last frame is included, so that its number from 1 is the stop from 0.
         stop=None if whole or last == -1 else last,
         annotation_fps=ANNOTATION_FPS if problem else float(fps),
+        url=url if isinstance(url, str) else None,
         problem=problem,
     )
 

@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from wlasl_tfrecord.annotations.reader import SPLIT_SOURCES, read_manifest
+from wlasl_tfrecord.annotations.reader import FORMATS, SPLIT_SOURCES, read_manifest
 from wlasl_tfrecord.cli.command import make_parser, run
 from wlasl_tfrecord.cli.process import mute
 from wlasl_tfrecord.decoder_pool.jobs import VideoLimits
@@ -40,7 +40,12 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--annotations",
         help="WLASL_v0.3.json, nslt_K.json or a CSV (default: looked for in and beside "
-        "--src; else the folders of --src name the glosses)",
+        "--src; else the folders of --src name the glosses); none if folders do",
+    )
+    add(
+        "--format",
+        choices=FORMATS,
+        help="what --src or --annotations is (default: recognised)",
     )
     add("--subset", type=int, metavar="K", help="only the first K glosses")
     add("--out", default="shards", help="folder to write, on a local disk")
@@ -149,11 +154,11 @@ def _write(arguments: argparse.Namespace) -> int:
     manifest = read_manifest(
         arguments.src,
         annotations=arguments.annotations,
+        annotation_format=arguments.format,
         subset=arguments.subset,
         split_by=arguments.split_by,
     )
-    _say(f"{len(manifest.instances):,} instances in {manifest.annotations}")
-    _say(*manifest.notes)
+    _say(*manifest.summary(), *manifest.notes)
     if arguments.dry_run:
         plan = plan_folder(
             manifest,
