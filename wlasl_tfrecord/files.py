@@ -22,6 +22,7 @@ __all__ = [
     "num_cores",
     "output_errors",
     "read_bytes",
+    "write_all",
     "write_json",
     "write_whole",
     "written_whole",
@@ -172,6 +173,22 @@ def written_whole(
         finally:
             with contextlib.suppress(OSError):
                 aside.unlink(missing_ok=True)
+
+
+def write_all(descriptor: int, content: bytes | memoryview) -> None:
+    """Writes everything to an open file, in several calls where needed.
+
+    Where a disk fills up the system takes what fits; the next call then says that the
+    disk is full.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    written = 0
+    with memoryview(content) as view:
+        while written < len(view):
+            with view[written:] as rest:
+                written += os.write(descriptor, rest)
 
 
 def write_json(path: str | os.PathLike[str], value: object) -> None:

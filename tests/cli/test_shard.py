@@ -133,18 +133,3 @@ class TestCommand:
             1,
             "wlasl-shard: the current folder is gone; cd to one that exists\n",
         )
-
-    def test_a_system_that_starts_no_thread_is_one_line(
-        self, tmp_path, src, shard, monkeypatch
-    ):
-        def refuse(_):
-            # Python's own words, where a user may have no further process (ulimit -u).
-            raise RuntimeError("can't start new thread")
-
-        monkeypatch.setattr("threading.Thread.start", refuse)
-        done = shard(src, tmp_path / "s")
-        assert (done.returncode, done.stderr) == (
-            1,
-            "wlasl-shard: can't start new thread; allow more processes or memory "
-            "(ulimit -u, -v)\n",
-        )

@@ -232,7 +232,7 @@ def test_files_beside_ours_stay(tmp_path, src, shard):
     assert not list(out.glob("wlasl-test*"))
 
 
-def test_a_folder_whose_index_is_gone_is_written_anew(tmp_path, src, shard):
+def test_a_folder_whose_index_is_gone_is_written_again(tmp_path, src, shard):
     out = tmp_path / "s"
     assert shard(src, out).returncode == 0
     before = folder_bytes(out)

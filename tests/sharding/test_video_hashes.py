@@ -1,4 +1,4 @@
-"""Digests of many videos: right, in order, and none that holds up the others."""
+"""Hashes of many videos: right, in order, and none that delays the others."""
 
 import hashlib
 import os
@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from wlasl_tfrecord.errors import VideoError
-from wlasl_tfrecord.sharding.video_hashes import read_digests
+from wlasl_tfrecord.errors import VideoError, WlaslError
+from wlasl_tfrecord.sharding.video_hashes import hash_videos
 from wlasl_tfrecord.video.content_hash import sha256_of
 
 
@@ -21,19 +21,19 @@ def files(tmp_path):
     return paths
 
 
-def test_digests_come_in_the_order_of_the_paths(files):
-    results = list(read_digests(files, 60))
+def test_hashes_come_in_the_order_of_the_paths(files):
+    results = list(hash_videos(files, 60))
     assert [path for path, _ in results] == files
     for n, (_, digest) in enumerate(results):
         content = bytes([n]) * (n * 1000 + 1)
         assert digest == hashlib.sha256(content).hexdigest()
-    assert list(read_digests([], 60)) == []
+    assert list(hash_videos([], 60)) == []
 
 
 def test_what_cannot_be_read_says_why(files, tmp_path):
     os.mkfifo(tmp_path / "pipe.mp4")
     bad = [str(tmp_path / "missing.mp4"), str(tmp_path / "pipe.mp4")]
-    results = dict(read_digests([*bad, *files], 60))
+    results = dict(hash_videos([*bad, *files], 60))
     assert str(results[bad[0]]) == "unreadable: No such file or directory"
     assert str(results[bad[1]]) == "unreadable: not a regular file"
     assert sum(isinstance(result, str) for result in results.values()) == 60
@@ -47,7 +47,7 @@ def test_files_without_an_end_cost_only_themselves(files, tmp_path):
         with path.open("wb") as file:
             file.truncate(8 << 40)
         endless.append(str(path))
-    results = dict(read_digests([*endless, *files], 2))
+    results = dict(hash_videos([*endless, *files], 2))
     for path in endless:
         assert isinstance(results[path], VideoError)
         assert str(results[path]) == "timeout: not read within 2 seconds"
@@ -60,7 +60,7 @@ def test_nobody_reads_on_when_nobody_waits(tmp_path):
     with path.open("wb") as file:
         file.truncate(8 << 40)
     before = set(threading.enumerate())
-    results = read_digests([str(path)] * 20, 0.5)
+    results = hash_videos([str(path)] * 20, 0.5)
     next(results)
     started = set(threading.enumerate()) - before
     assert started
@@ -68,6 +68,16 @@ def test_nobody_reads_on_when_nobody_waits(tmp_path):
     for thread in started:
         thread.join(timeout=30)
         assert not thread.is_alive()
+
+
+def test_a_system_that_starts_no_thread_is_one_line(files, monkeypatch):
+    def start(_):
+        raise RuntimeError("can't start new thread")
+
+    # Where the user has too many processes; a limit would count those of other tests.
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(WlaslError, match="can't start new thread; allow more proc"):
+        list(hash_videos(files, 60))
 
 
 def test_a_command_reports_a_file_without_an_end(tmp_path, numbered_video, capfd):

@@ -9,7 +9,6 @@ from wlasl_tfrecord.annotations.reader import FORMATS, SPLIT_SOURCES, read_manif
 from wlasl_tfrecord.cli.command import make_parser, run
 from wlasl_tfrecord.cli.process import mute
 from wlasl_tfrecord.decoder_pool.jobs import VideoLimits
-from wlasl_tfrecord.errors import WlaslError
 from wlasl_tfrecord.files import num_cores
 from wlasl_tfrecord.shard_format.clips import FRAMINGS, ClipSpec
 from wlasl_tfrecord.shard_format.codecs import CODECS, codec_facts
@@ -65,15 +64,15 @@ def _parser() -> argparse.ArgumentParser:
         help=f"1 to 100 (default: {defaults.jpeg_quality}), for --codec {_LOSSY}",
     )
     add("--workers", type=int, default=num_cores(), help="processes that decode")
-    add("--seed", type=int, default=defaults.seed, help="of the order of clips")
-    add("--overwrite", action="store_true", help="write a finished folder anew")
+    add("--seed", type=int, default=defaults.seed, help="seed of the order of clips")
+    add("--overwrite", action="store_true", help="write a finished folder again")
     add("--strict", action="store_true", help="exit with 1 if any video failed")
     add(
         "--shard-mib",
         type=int,
         default=defaults.shard_mib,
-        help="about the size of a shard: their number is a power of two, so that on "
-        "average they have 0.7 to 1.4 times this",
+        help="size of a shard, about: the number of shards is a power of two, so they "
+        "have 0.7 to 1.4 times this on average",
     )
     add(
         "--split-by",
@@ -108,20 +107,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _shard(arguments: argparse.Namespace) -> int:
-    # Schedulers and containers end a program by it.
+    # Schedulers and containers end a program by SIGTERM.
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         return _write(arguments)
     except KeyboardInterrupt as stop:
         print("\nstopped; the same command continues where it was", file=sys.stderr)
         return 143 if isinstance(stop, _Terminated) else 130
-    except RuntimeError as error:
-        # Python's own words for it; a traceback of them is no help.
-        if "start new thread" not in str(error):
-            raise
-        raise WlaslError(
-            f"{error}; allow more processes or memory (ulimit -u, -v)"
-        ) from error
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -169,7 +161,7 @@ def _write(arguments: argparse.Namespace) -> int:
             retry=arguments.retry,
             show_progress=sys.stderr.isatty(),
         )
-        _say(plan.summary(), *plan.gaps())
+        _say(plan.summary(), *plan.coverage())
         check_space(plan)
         return 0
     report = write_shards(
@@ -189,13 +181,13 @@ def _write(arguments: argparse.Namespace) -> int:
 
 
 def _announce(plan: FolderPlan) -> None:
-    """Says what is to come; of a folder with nothing to come the report says all."""
+    """Prints the plan; if there is nothing to write, the report says it all."""
     if plan.unwritten:
         _say(plan.summary())
 
 
 def _say(*lines: str) -> None:
-    """Prints lines; where a terminal or a reader is gone, the work goes on without."""
+    """Prints lines; the work continues if the terminal or the reader is gone."""
     try:
         for line in lines:
             print(line, flush=True)
@@ -204,7 +196,7 @@ def _say(*lines: str) -> None:
 
 
 def _jpeg_quality(arguments: argparse.Namespace) -> int:
-    """Gives the quality, which would mean nothing to another codec."""
+    """Returns the quality, and refuses one for a codec that has none."""
     if not hasattr(arguments, "jpeg_quality"):
         return ShardOptions().jpeg_quality
     if not codec_facts(arguments.codec).has_quality:

@@ -12,7 +12,11 @@ import numpy as np
 from wlasl_tfrecord.files import join_path, read_bytes
 from wlasl_tfrecord.shard_format.layout import INFO_FILE
 from wlasl_tfrecord.shard_format.record_table import Records
-from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
+from wlasl_tfrecord.shard_format.shard_folder import (
+    ShardFolder,
+    glosses_without,
+    load_records,
+)
 from wlasl_tfrecord.text import size_text
 
 __all__ = [
@@ -105,12 +109,7 @@ def summarize(folder: ShardFolder) -> FolderSummary:
         num_glosses=folder.num_classes,
         splits={s: _summarize_split(folder, s, r) for s, r in tables.items()},
         glosses_without={
-            split: tuple(
-                folder.glosses[label]
-                for label in sorted(
-                    set(range(folder.num_classes)) - set(records.labels.tolist())
-                )
-            )
+            split: glosses_without(folder.glosses, set(records.labels.tolist()))
             for split, records in tables.items()
         },
         shared_signers={

@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,7 @@ from wlasl_tfrecord.shard_format.record_table import Records, records_from_csv
 __all__ = [
     "Shard",
     "ShardFolder",
+    "glosses_without",
     "load_folder",
     "load_records",
 ]
@@ -233,6 +234,11 @@ def load_records(folder: ShardFolder, split: str) -> Records:
             "bin/shard again"
         )
     return records
+
+
+def glosses_without(glosses: Sequence[str], labels: Collection[int]) -> tuple[str, ...]:
+    """Returns the glosses whose label is not among those of the clips of a split."""
+    return tuple(gloss for n, gloss in enumerate(glosses) if n not in labels)
 
 
 def _known_keys(kind: type, raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,46 +1,42 @@
-"""The gaps of a shard folder: glosses without a clip to train on, or to test with."""
+"""The coverage of a shard folder: glosses without a train or test clip."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
 from wlasl_tfrecord.annotations.manifest import Instance
+from wlasl_tfrecord.shard_format.shard_folder import glosses_without
 
-__all__ = ["GAP_SPLITS", "dropped_lines", "first_of", "gap_lines", "glosses_without"]
+__all__ = ["COVERED_SPLITS", "coverage_lines", "first_of", "lost_clips_lines"]
 
-# Without the one a gloss is not learnt, without the other nobody knows.
-GAP_SPLITS = ("train", "test")
-
-
-def glosses_without(glosses: Sequence[str], labels: Collection[int]) -> tuple[str, ...]:
-    """Names the glosses whose label is not among those of the clips of a split."""
-    return tuple(gloss for n, gloss in enumerate(glosses) if n not in labels)
+# Without train clips a gloss is not learnt, without test clips nobody knows how well.
+COVERED_SPLITS = ("train", "test")
 
 
-def gap_lines(
-    glosses: Sequence[str], fates: Iterable[tuple[Instance, str]], verb: str
+def coverage_lines(
+    glosses: Sequence[str], kinds: Iterable[tuple[Instance, str]], verb: str
 ) -> list[str]:
-    """Says which glosses have no clip in a split, for a person.
+    """Names the glosses that have no clip in a split, for a person.
 
-    Nothing is said of a split that the annotations do not have: whoever has videos for
-    train and val alone knows it.
+    A split that the annotations do not have is left out: a user whose videos are for
+    train and val only knows it.
 
     Args:
         glosses: The words, by label.
-        fates: Every instance, with "written" or why it is not.
+        kinds: Every instance, with the kind of its outcome.
         verb: "have", or "will have" before a run.
 
     Returns:
-        A line for each of `GAP_SPLITS` that has gaps.
+        A line for each of `COVERED_SPLITS` that lacks a gloss.
     """
-    counts = {split: Counter[str]() for split in GAP_SPLITS}
-    labels = {split: set[int]() for split in GAP_SPLITS}
-    for instance, fate in fates:
-        if instance.split in GAP_SPLITS:
-            counts[instance.split][fate] += 1
-            if fate == "written":
+    counts = {split: Counter[str]() for split in COVERED_SPLITS}
+    labels = {split: set[int]() for split in COVERED_SPLITS}
+    for instance, kind in kinds:
+        if instance.split in COVERED_SPLITS:
+            counts[instance.split][kind] += 1
+            if kind == "written":
                 labels[instance.split].add(instance.label)
     lines: list[str] = []
-    for split in GAP_SPLITS:
+    for split in COVERED_SPLITS:
         without = glosses_without(glosses, labels[split])
         if labels[split] and without:
             lines.append(
@@ -48,20 +44,20 @@ def gap_lines(
                 f"{first_of(without)}"
             )
         elif counts[split] and without:
-            # All of them would be a long list of what a number says as well.
+            # All of them would be a long list that says no more than a number.
             why = ", ".join(
-                f"{n:,} {fate}" for fate, n in sorted(counts[split].items())
+                f"{n:,} {kind}" for kind, n in sorted(counts[split].items())
             )
             lines.append(f"none of {len(glosses)} glosses {verb} a {split} clip: {why}")
     return lines
 
 
-def dropped_lines(video_ids: Collection[str], fate: str) -> list[str]:
-    """Says which clips of a folder are no longer wanted, or can no longer be had."""
+def lost_clips_lines(video_ids: Collection[str], what: str) -> list[str]:
+    """Names the clips of a folder that are no longer wanted, or no longer there."""
     if not video_ids:
         return []
     ids = first_of(sorted(video_ids))
-    return [f"{len(video_ids):,} clips that the folder {fate}: {ids}"]
+    return [f"{len(video_ids):,} clips that the folder {what}: {ids}"]
 
 
 def first_of(names: Sequence[str]) -> str:

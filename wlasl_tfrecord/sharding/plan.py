@@ -30,7 +30,7 @@ class PlannedShard:
         shard_index: Its position in the split.
         name: Its file name.
         tasks: Its instances, in the order of their records.
-        fingerprint: A digest of all that decides its bytes.
+        fingerprint: A hash of all that decides its bytes.
     """
 
     split: str
@@ -41,10 +41,10 @@ class PlannedShard:
 
 
 def order_key(video_id: str, seed: int) -> int:
-    """Gives an instance's place in its split, from 0 to 2**64 - 1.
+    """Returns an instance's place in its split, from 0 to 2**64 - 1.
 
-    The hash depends on nothing else, so another video moves no other; and whoever
-    reads the start of a split gets clips of many glosses and signers.
+    The hash depends on nothing else, so adding a video moves no other; and the start of
+    a split has clips of many glosses and signers.
 
     >>> hex(order_key("00335", seed=0))
     '0x315182cf9464d400'
@@ -58,14 +58,14 @@ def order_key(video_id: str, seed: int) -> int:
 
 
 def plan_shards(tasks: Sequence[Task], options: ShardOptions) -> list[PlannedShard]:
-    """Deals the instances out to shards.
+    """Assigns the instances to shards.
 
-    A shard takes a range of hashes: one video more changes one shard, and no clip moves
+    A shard takes a range of hashes: one more video changes one shard, and no clip moves
     to another one. The number of shards is a power of two, so that it stays the same
-    until a split has doubled; and it depends on what there is now, not on what a folder
-    was before, so that the same videos give the same bytes whatever happened between.
-    That costs precision: on average a shard has 0.7 to 1.4 times `shard_mib`, less in a
-    small split, and one of k clips differs from that by about sqrt(k) clips.
+    until a split has doubled. It depends on the present videos alone, not on what the
+    folder held before, so that the same videos give the same bytes. That costs
+    precision: on average a shard has 0.7 to 1.4 times `shard_mib`, less in a small
+    split, and one of k clips differs from that by about sqrt(k) clips.
 
     Args:
         tasks: All instances to write, in any order.
@@ -110,14 +110,14 @@ def _num_shards(num_clips: int, options: ShardOptions) -> int:
 
 
 def _fingerprint(tasks: Sequence[Task], options: ShardOptions) -> str:
-    """Digests all that decides the bytes of a shard, but for the code."""
+    """Hashes all that decides the bytes of a shard, except the code."""
     instances = []
     for task in tasks:
         values = dataclasses.asdict(task.instance)
-        # Where a video lies decides nothing; what it holds does.
+        # The content of a video decides the bytes, its path does not.
         del values["path"], values["problem"]
         instances.append([values, task.sha256])
-    # What only groups clips into shards shows in the list of instances.
+    # Options that only group clips into shards show in the list of instances.
     settings = {
         name: value
         for name, value in options.to_dict().items()

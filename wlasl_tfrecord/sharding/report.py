@@ -16,13 +16,13 @@ from wlasl_tfrecord.shard_format.layout import (
     REPORT_FILE,
     SPLITS,
 )
+from wlasl_tfrecord.shard_format.shard_folder import glosses_without
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 from wlasl_tfrecord.sharding.coverage import (
-    GAP_SPLITS,
-    dropped_lines,
+    COVERED_SPLITS,
+    coverage_lines,
     first_of,
-    gap_lines,
-    glosses_without,
+    lost_clips_lines,
 )
 from wlasl_tfrecord.sharding.outcomes import Outcome
 from wlasl_tfrecord.text import text_of
@@ -42,9 +42,9 @@ class ShardReport:
         options: What it was written with.
         glosses: The words, by label.
         outcomes: One for every instance of the manifest, in its order.
-        fingerprints: Shard -> the digest of all that decided its bytes.
+        fingerprints: Shard -> hash of all that decided its bytes.
         num_shards_written: How many shards this run wrote; the others were there.
-        held: The ids of the clips that the folder held before.
+        held: The ids of the clips that the folder held before the run.
         src: What paths are shown relative to; as they are if it is None.
     """
 
@@ -104,7 +104,7 @@ class ShardReport:
         return glosses_without(self.glosses, labels)
 
     def table(self) -> str:
-        """Shows the numbers of each split, for a person."""
+        """Returns the numbers of each split as a table, for a person."""
         columns = ["written", "missing", "failed", "repeated frames"]
         if self.options.drop_leaks:
             columns.insert(3, "left out")
@@ -119,25 +119,25 @@ class ShardReport:
         return "\n".join(lines)
 
     def summary(self) -> str:
-        """Says what a person should know at the end of a run."""
-        fates = ((o.instance, _column(o)) for o in self.outcomes)
-        lines = [self.table(), *gap_lines(self.glosses, fates, "have")]
+        """Returns what a person should know at the end of a run."""
+        kinds = ((o.instance, _column(o)) for o in self.outcomes)
+        lines = [self.table(), *coverage_lines(self.glosses, kinds, "have")]
         if self.leaks and not self.options.drop_leaks:
             pairs = [f"{one} = {other}" for one, other in self.leaks]
             lines.append(
                 f"the same video under two ids, in two splits: {first_of(pairs)}; "
                 "--drop-leaks leaves it out of train"
             )
-        kinds = Counter(o.kind for o in self.outcomes if o.is_failure)
-        if kinds:
-            named = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
+        failed = Counter(o.kind for o in self.outcomes if o.is_failure)
+        if failed:
+            named = ", ".join(f"{n} {kind}" for kind, n in sorted(failed.items()))
             lines.append(f"failed: {named}")
-        if kinds["changed"]:
+        if failed["changed"]:
             lines.append(
                 "changed: replaced during the run, or out of reach; run again for them"
             )
         written = {o.instance.video_id for o in self.outcomes if o.kind == "written"}
-        lines += dropped_lines(self.held - written, "held are gone")
+        lines += lost_clips_lines(self.held - written, "held are gone")
         noted = {
             o.instance.video_id: o.facts.notes
             for o in self.outcomes
@@ -165,14 +165,14 @@ class ShardReport:
 
 
 def report_files(report: ShardReport) -> dict[str, bytes]:
-    """Gives report.json and failures.csv, the same bytes for the same outcomes."""
+    """Returns report.json and failures.csv, the same bytes for the same outcomes."""
     content = {
         "format_version": FORMAT_VERSION,
         "options": report.options.to_dict(),
         "splits": {split: _counts(c) for split, c in report.splits.items()},
         "glosses": _per_gloss(report),
         "glosses_without_clips": {
-            split: list(report.glosses_without(split)) for split in GAP_SPLITS
+            split: list(report.glosses_without(split)) for split in COVERED_SPLITS
         },
         "leaks": [list(pair) for pair in report.leaks],
         "same_content": _same_content(report),

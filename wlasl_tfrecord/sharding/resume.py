@@ -1,4 +1,4 @@
-"""The finished shards: what earlier runs left of a folder, whole and of use."""
+"""Resuming: the shards of a plan that earlier runs have finished."""
 
 import dataclasses
 import json
@@ -29,7 +29,7 @@ __all__ = ["FinishedShards", "finished_shards", "known_shards"]
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedShards:
-    """What of a plan is there already.
+    """The shards of a plan that are there already.
 
     Attributes:
         shards: Name -> shard, for those that are there and whole.
@@ -49,7 +49,7 @@ def known_shards(
     Args:
         root: The folder, which need not exist.
         options: What decides the bytes.
-        overwrite: Whether it shall be written anew, whatever it holds.
+        overwrite: Whether to write it again, whatever it holds.
 
     Returns:
         Name -> shard; none if the folder is not finished, or `overwrite` is set.
@@ -62,30 +62,15 @@ def known_shards(
     if overwrite:
         return {}
     is_finished = os.path.exists(os.path.join(root, layout.INDEX_FILE))
-    _check_interrupted_run(root, options, is_finished=is_finished)
+    _refuse_other_options(
+        unfinished_options(root) or {},
+        options,
+        f"{root} holds the work of an interrupted run with other options",
+        f"use the same with --overwrite, or delete {os.path.join(root, WORK_DIR)}"
+        if is_finished
+        else "use the same, drop that work with --overwrite, or choose another --out",
+    )
     return _previous_shards(root, options) if is_finished else {}
-
-
-def _check_interrupted_run(
-    root: str, options: ShardOptions, *, is_finished: bool
-) -> None:
-    """Refuses to drop what an interrupted run with other options has finished.
-
-    Raises:
-        OutputError: If there is such work; the options that differ are named.
-    """
-    changed = _changed(unfinished_options(root) or {}, options)
-    if changed:
-        way_out = (
-            f"use the same with --overwrite, or delete {os.path.join(root, WORK_DIR)}"
-            if is_finished
-            else "use the same, drop that work with --overwrite, or choose another "
-            "--out"
-        )
-        raise OutputError(
-            f"{root} holds the work of an interrupted run with other options: "
-            f"{changed}; {way_out}"
-        )
 
 
 def finished_shards(
@@ -97,12 +82,12 @@ def finished_shards(
 ) -> FinishedShards:
     """Finds the shards of a plan that an earlier run has finished.
 
-    One in which a video changed while it was written is none: what was planned is yet
-    to be tried.
+    A shard in which a video changed while it was written does not count: the video
+    that was planned was not tried.
 
     Args:
         root: The folder.
-        planned: All shards that it shall have.
+        planned: All shards that it will have.
         known: What the folder itself says of its shards; see `known_shards`.
         retry: Leave out shards in which a video failed in a way that need not repeat
             itself.
@@ -132,18 +117,18 @@ def finished_shards(
 
 
 def _only_of(state: WrittenShard, planned: PlannedShard) -> WrittenShard:
-    """Keeps the failures of one shard of those of the whole folder."""
+    """Keeps, of the failures of a whole folder, those of one shard."""
     ids = {task.instance.video_id for task in planned.tasks}
     failures = {name: why for name, why in state.failures.items() if name in ids}
     return dataclasses.replace(state, failures=failures)
 
 
-# Ways to fail that need not repeat themselves: another machine may have done better.
+# These may succeed with other limits, or on another machine.
 _UNLUCKY = ("timeout", "crash", "out of memory")
 
 
 def _kinds(shard: WrittenShard) -> set[str]:
-    """Gives the ways in which videos of a shard failed."""
+    """Returns how videos of a shard failed."""
     return {undecoded.kind for undecoded in shard.failures.values()}
 
 
@@ -155,7 +140,12 @@ def _previous_shards(root: str, options: ShardOptions) -> dict[str, WrittenShard
     """
     try:
         report = json.loads(read_bytes(os.path.join(root, REPORT_FILE)))
-        _check_options(root, report["options"], options)
+        _refuse_other_options(
+            report["options"],
+            options,
+            f"{root} was written with other options",
+            "use the same, write it again with --overwrite, or choose another --out",
+        )
         folder = shard_folder.load_folder(root, check_shards=False)
         instances = {
             (values["split"], values["video_id"]): values
@@ -189,11 +179,11 @@ def _previous_shards(root: str, options: ShardOptions) -> dict[str, WrittenShard
             )
         return shards
     except (OSError, ShardFolderError, KeyError, ValueError, TypeError) as error:
-        # Behind what is wrong a reader of the folder is told to run what runs here.
+        # The rest of the message tells a reader of the folder to run bin/shard.
         wrong = str(error).partition("; run bin/shard")[0]
         raise OutputError(
-            f"{root} holds shards, but cannot be continued ({wrong}); write it anew "
-            "with --overwrite, or choose another --out"
+            f"{root} holds shards, but cannot be continued ({wrong}); write it "
+            "again with --overwrite, or choose another --out"
         ) from error
 
 
@@ -218,26 +208,20 @@ def _clips_by_shard(
     return by_shard
 
 
-def _check_options(root: str, before: Mapping[str, Any], options: ShardOptions) -> None:
-    """Refuses to continue a folder with other options.
+def _refuse_other_options(
+    before: Mapping[str, Any], options: ShardOptions, what: str, way_out: str
+) -> None:
+    """Refuses to continue with other options than before.
 
     Raises:
-        OutputError: If one differs; it is named.
+        OutputError: If one differs; it is named, with both values.
     """
-    changed = _changed(before, options)
-    if changed:
-        raise OutputError(
-            f"{root} was written with other options: {changed}; use the same, write "
-            "it anew with --overwrite, or choose another --out"
-        )
-
-
-def _changed(before: Mapping[str, Any], options: ShardOptions) -> str:
-    """Names the options that differ, with both values."""
     now = options.to_dict()
     # What only one of them names follows from the codec, which is named itself.
-    return ", ".join(
+    changed = ", ".join(
         f"{name} was {before[name]!r} and is {now[name]!r}"
         for name in now
         if name in before and before[name] != now[name]
     )
+    if changed:
+        raise OutputError(f"{what}: {changed}; {way_out}")

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tqdm import tqdm
@@ -14,7 +14,7 @@ from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.shard_format import layout
 from wlasl_tfrecord.shard_format.codecs import SMALLEST_CODEC
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions, record_bytes
-from wlasl_tfrecord.sharding.coverage import dropped_lines, gap_lines
+from wlasl_tfrecord.sharding.coverage import coverage_lines, lost_clips_lines
 from wlasl_tfrecord.sharding.outcomes import (
     KINDS,
     Outcome,
@@ -27,7 +27,7 @@ from wlasl_tfrecord.sharding.outcomes import (
 from wlasl_tfrecord.sharding.output_folder import check_place, local_folder
 from wlasl_tfrecord.sharding.plan import PlannedShard, plan_shards
 from wlasl_tfrecord.sharding.resume import finished_shards, known_shards
-from wlasl_tfrecord.sharding.video_hashes import read_digests
+from wlasl_tfrecord.sharding.video_hashes import hash_videos
 from wlasl_tfrecord.sharding.written_shard import WrittenShard
 from wlasl_tfrecord.text import size_text
 
@@ -36,19 +36,19 @@ __all__ = ["FolderPlan", "check_space", "plan_folder"]
 
 @dataclass(frozen=True, kw_only=True)
 class FolderPlan:
-    """What a run is to do.
+    """What a run will do.
 
     Attributes:
         out: The folder.
         options: What decides the bytes.
         glosses: The words, by label.
         instances: All of the manifest, in its order.
-        outcomes: Id -> what became of an instance that is not in any shard.
+        outcomes: Id -> outcome, for the instances that are in no shard.
         duplicates: Id -> the ids of others that show the same.
-        shards: All shards of the folder to be.
-        finished: Name -> the shards that are there already, whole.
+        shards: All shards that the folder will have.
+        finished: Name -> shard, for those that are there already, whole.
         held: The ids of the clips that the finished folder holds.
-        work_files: Files of the working folder that these need.
+        work_files: Files of the working folder that `finished` needs.
         is_finished: Whether the folder was left finished by an earlier run.
         free_bytes: Free space where the folder lies.
     """
@@ -72,7 +72,7 @@ class FolderPlan:
         return tuple(shard for shard in self.shards if shard.name not in self.finished)
 
     def summary(self) -> str:
-        """Says what a run is to do, for a person."""
+        """Returns what a run will do, for a person."""
         counts = {split: Counter[str]() for split in layout.SPLITS}
         for instance in self.instances:
             outcome = self.outcomes.get(instance.video_id)
@@ -95,20 +95,20 @@ class FolderPlan:
             f"{size_text(self.free_bytes)}"
         )
         planned = {i.video_id for i in self.instances} - self.outcomes.keys()
-        lines += dropped_lines(self.held - planned, "holds will go")
+        lines += lost_clips_lines(self.held - planned, "holds will go")
         return "\n".join(lines)
 
-    def gaps(self) -> list[str]:
-        """Says which glosses will have no train or test clip, for a person."""
-        fates: list[tuple[Instance, str]] = []
+    def coverage(self) -> list[str]:
+        """Names the glosses that will have no train or test clip, for a person."""
+        kinds: list[tuple[Instance, str]] = []
         for instance in self.instances:
             outcome = self.outcomes.get(instance.video_id)
-            fates.append((instance, "written" if outcome is None else outcome.kind))
-        return gap_lines(self.glosses, fates, "will have")
+            kinds.append((instance, "written" if outcome is None else outcome.kind))
+        return coverage_lines(self.glosses, kinds, "will have")
 
     @property
     def bytes_to_write(self) -> int:
-        """About how many bytes are to come."""
+        """About how many bytes are to be written."""
         num_clips = sum(len(shard.tasks) for shard in self.unwritten)
         return num_clips * record_bytes(self.options)
 
@@ -125,18 +125,17 @@ def plan_folder(
 ) -> FolderPlan:
     """Plans a run, and changes nothing.
 
-    Every video is read once, without decoding it: its digest says whether a shard that
-    is there already still holds what it should, and finds the same content under two
-    names.
+    Every video is read once, without decoding it: by its hash, shards that are there
+    already are found to be up to date, and the same content under two names is found.
 
     Args:
         manifest: The instances.
         out: The folder of shards, which need not exist.
         options: What decides the bytes.
         limits: What reading one video may cost; by default `VideoLimits()`.
-        overwrite: Count nothing of a finished folder as there.
-        retry: Count no shard as there in which a video took too long, took too much
-            memory, or ended its decoder: another machine may have done better.
+        overwrite: Treat a finished folder as empty.
+        retry: Write a shard again in which a video took too long or too much memory, or
+            ended its worker: with other limits, or on another machine, it may succeed.
         show_progress: Show a bar on stderr.
 
     Raises:
@@ -158,34 +157,11 @@ def plan_folder(
             outcomes[instance.video_id] = missing(instance)
         else:
             present.append(instance)
-    tasks: list[Task] = []
-    paths = [instance.path for instance in present if instance.path is not None]
-    digests = tqdm(
-        read_digests(paths, (limits or VideoLimits()).timeout_seconds),
-        desc="reading",
-        unit="video",
-        total=len(paths),
-        disable=not show_progress,
-        leave=False,
-    )
-    for instance, (_, result) in zip(present, digests):
-        if isinstance(result, str):
-            tasks.append(Task(instance=instance, sha256=result))
-        else:
-            outcomes[instance.video_id] = failure(
-                instance, Undecoded.of(result), stage="read"
-            )
+    tasks, unread = _read_videos(present, limits or VideoLimits(), show_progress)
+    outcomes.update(unread)
     duplicates = find_duplicates(tasks)
     if options.drop_leaks:
-        splits = {task.instance.video_id: task.instance.split for task in tasks}
-        for task in tasks:
-            others = [
-                video_id
-                for video_id in duplicates.get(task.instance.video_id, ())
-                if splits[video_id] != "train"
-            ]
-            if task.instance.split == "train" and others:
-                outcomes[task.instance.video_id] = left_out(task, others)
+        outcomes.update(_leaks(tasks, duplicates))
         tasks = [task for task in tasks if task.instance.video_id not in outcomes]
     shards = tuple(plan_shards(tasks, options))
     finished = finished_shards(root, shards, known, retry=retry)
@@ -205,8 +181,46 @@ def plan_folder(
     )
 
 
+def _read_videos(
+    instances: Sequence[Instance], limits: VideoLimits, show_progress: bool
+) -> tuple[list[Task], dict[str, Outcome]]:
+    """Hashes videos; returns the tasks, and the outcomes of those that failed."""
+    paths = [instance.path for instance in instances if instance.path is not None]
+    hashes = tqdm(
+        hash_videos(paths, limits.timeout_seconds),
+        desc="reading",
+        unit="video",
+        total=len(paths),
+        disable=not show_progress,
+        leave=False,
+    )
+    tasks: list[Task] = []
+    outcomes: dict[str, Outcome] = {}
+    for instance, (_, result) in zip(instances, hashes):
+        if isinstance(result, str):
+            tasks.append(Task(instance=instance, sha256=result))
+        else:
+            undecoded = Undecoded.of(result)
+            outcomes[instance.video_id] = failure(instance, undecoded, stage="read")
+    return tasks, outcomes
+
+
+def _leaks(
+    tasks: Sequence[Task], duplicates: Mapping[str, tuple[str, ...]]
+) -> dict[str, Outcome]:
+    """Leaves out of train what val or test shows too."""
+    splits = {task.instance.video_id: task.instance.split for task in tasks}
+    outcomes: dict[str, Outcome] = {}
+    for task in tasks:
+        video_id = task.instance.video_id
+        others = [o for o in duplicates.get(video_id, ()) if splits[o] != "train"]
+        if task.instance.split == "train" and others:
+            outcomes[video_id] = left_out(task, others)
+    return outcomes
+
+
 def check_space(plan: FolderPlan) -> None:
-    """Checks that what is to come fits on the disk.
+    """Checks that what is to be written fits on the disk.
 
     Raises:
         OutputError: If it does not.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from tqdm import tqdm
 
 from wlasl_tfrecord.decoder_pool.jobs import Decoded, Task, Undecoded
-from wlasl_tfrecord.files import written_whole
+from wlasl_tfrecord.files import write_all, written_whole
 from wlasl_tfrecord.shard_format.tfrecord import FRAME_BYTES
 from wlasl_tfrecord.sharding.plan import PlannedShard
 from wlasl_tfrecord.sharding.written_shard import (
@@ -54,7 +54,7 @@ def write_shard(
             if isinstance(result, Undecoded):
                 failures[video_id] = result
                 continue
-            _write_all(file.fileno(), result.record)
+            write_all(file.fileno(), result.record)
             clips.append(
                 WrittenClip(
                     video_id=video_id,
@@ -75,15 +75,6 @@ def write_shard(
         clips=tuple(clips),
         failures=failures,
     )
-
-
-def _write_all(descriptor: int, record: memoryview) -> None:
-    """Writes a record, in several turns if the system takes only a part of it."""
-    written = 0
-    while written < len(record):
-        # At the end of a disk a part fits; the next turn then says that it is full.
-        with record[written:] as left:
-            written += os.write(descriptor, left)
 
 
 def settle_shard(shard: WrittenShard, path: str) -> None:

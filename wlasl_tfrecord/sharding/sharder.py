@@ -1,4 +1,4 @@
-"""The shards: every instance of a manifest decoded, stored and accounted for."""
+"""Sharding: every instance of a manifest is decoded and stored, or reported."""
 
 import contextlib
 import os
@@ -54,10 +54,10 @@ def write_shards(
     show_progress: bool = False,
     on_plan: Callable[[FolderPlan], None] | None = None,
 ) -> ShardReport:
-    """Writes the shard folder of a manifest, or what of it is not there yet.
+    """Writes the shard folder of a manifest, or the shards of it that are missing.
 
-    Killed at any moment and called again, it goes on where it was, and the folder comes
-    out with the same bytes. A second call with nothing new writes nothing.
+    Killed at any moment and called again, it resumes, and the folder has the same bytes
+    at the end. A second call with nothing new writes nothing.
 
     Args:
         manifest: The instances.
@@ -65,15 +65,15 @@ def write_shards(
         options: What decides the bytes; by default `ShardOptions()`.
         limits: What one video may cost; by default `VideoLimits()`.
         workers: How many processes decode; by default one for each core.
-        overwrite: Write a folder anew that was finished before.
-        retry: Write shards anew in which a video took too long or too much memory, or
-            ended its decoder.
-        src: What the report shows paths relative to.
+        overwrite: Write a finished folder again.
+        retry: Write shards again in which a video took too long or too much memory, or
+            ended its worker.
+        src: The folder to which the paths in the report are relative.
         show_progress: Show a bar with clips/s on stderr.
-        on_plan: Is given the plan, before anything is written.
+        on_plan: Called with the plan, before anything is written.
 
     Returns:
-        What became of every instance.
+        The outcome of every instance.
 
     Raises:
         OutputError: If the folder cannot be written, is in use, was written with other
@@ -124,7 +124,7 @@ def write_shards(
 def _write_unwritten(
     plan: FolderPlan, limits: VideoLimits, num_workers: int, show_progress: bool
 ) -> dict[str, WrittenShard]:
-    """Writes the missing shards into the working folder; gives all shards, by name."""
+    """Writes the missing shards into the working folder; returns all, by name."""
     written = dict(plan.finished)
     if not plan.unwritten:
         return written
@@ -141,7 +141,7 @@ def _write_unwritten(
         num_workers=min(num_workers, max(len(tasks), 1)),
     )
     with (
-        # So that the decoders end when writing fails, and not when Python tidies up.
+        # So that the workers end when writing fails, and not when Python exits.
         contextlib.closing(decoded),
         tqdm(total=len(tasks), unit="clip", disable=not show_progress) as progress,
         output_errors(plan.out),
@@ -159,7 +159,7 @@ def _write_unwritten(
 
 @contextlib.contextmanager
 def _cancelled_at_end(pool: ThreadPoolExecutor) -> Iterator[None]:
-    """Ends a pool without waiting for what it has not begun."""
+    """Ends a pool, and cancels what it has not begun."""
     try:
         yield
     finally:
@@ -172,7 +172,7 @@ def _report(
     num_shards_written: int,
     src: str | os.PathLike[str] | None,
 ) -> ShardReport:
-    """Says what became of every instance, in the order of the manifest."""
+    """Returns the outcome of every instance, in the order of the manifest."""
     outcomes = dict(plan.outcomes)
     for shard in plan.shards:
         for outcome in shard_outcomes(shard, written[shard.name], plan.duplicates):
@@ -195,7 +195,7 @@ def _report(
 def _finish(
     plan: FolderPlan, written: Mapping[str, WrittenShard], report: ShardReport
 ) -> None:
-    """Writes the files about the shards, and puts everything in its place."""
+    """Writes the files besides the shards, and moves everything to its place."""
     by_split: dict[str, list[PlannedShard]] = {}
     for shard in plan.shards:
         by_split.setdefault(shard.split, []).append(shard)
@@ -216,7 +216,7 @@ def _finish(
         if not plan.unwritten:
             open_work_folder(plan.out, plan.options, plan.work_files)
         for shard in plan.shards:
-            # From here to the end the folder's own files say nothing of its shards.
+            # Until the end, the folder's own files do not describe its shards.
             save_state(
                 written[shard.name], os.path.join(work_dir, state_name(shard.name))
             )
@@ -229,7 +229,7 @@ def _folder_files(
     by_split: Mapping[str, Sequence[PlannedShard]],
     written: Mapping[str, WrittenShard],
 ) -> dict[str, bytes]:
-    """Gives the index and the metadata of the folder."""
+    """Returns the index, the tables of records and the metadata of the folder."""
     options = plan.options
     named = options.to_dict()
     for name in ("num_frames", "height", "width", "codec", "framing"):
@@ -254,7 +254,7 @@ def _folder_files(
 
 
 def _are_there(out: str, files: Mapping[str, bytes]) -> bool:
-    """Says whether a folder has these files, with this content."""
+    """Whether a folder has these files, with this content."""
     try:
         return all(
             read_bytes(os.path.join(out, name)) == content

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from wlasl_tfrecord.files import written_whole
+from wlasl_tfrecord.files import write_all, written_whole
 
 __all__ = ["is_whole", "new_array"]
 
@@ -54,12 +54,12 @@ def new_array(
         def write(rows: NDArray[np.int64], values: NDArray[Any]) -> None:
             for row, value in zip(rows, np.ascontiguousarray(values)):
                 file.seek(start + int(row) * row_bytes)
-                _write_all(file, value.tobytes())
+                write_all(file.fileno(), value.tobytes())
 
         yield write
         file.seek(0)
         crc = _crc(file, start + shape[0] * row_bytes)
-        _write_all(file, crc.to_bytes(_NUM_CRC_BYTES, "little"))
+        write_all(file.fileno(), crc.to_bytes(_NUM_CRC_BYTES, "little"))
 
 
 def is_whole(path: Path) -> bool:
@@ -84,10 +84,3 @@ def _crc(file: BinaryIO, num_bytes: int) -> int:
         crc = zlib.crc32(chunk, crc)
         num_bytes -= len(chunk)
     return crc
-
-
-def _write_all(file: BinaryIO, content: bytes) -> None:
-    """Writes everything; the system may take only a part of it at a time."""
-    view = memoryview(content)
-    while view:
-        view = view[file.write(view) :]
