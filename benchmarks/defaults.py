@@ -2,10 +2,10 @@
 
     python benchmarks/defaults.py --data SHARDS --weights FILE --alpha 0.35 --out DIR
 
-The features of every clip are computed once, into DIR/features, as `bin/train` would
-with `--seed 0`; then each run trains a head on them with another seed for weights and
-dropout. Every run adds its line to DIR/results.csv as soon as it is over, and a second
-call continues where the first stopped. At the end it prints the table of
+The features of every clip are computed once, into DIR/feature_cache, as `bin/train`
+would with `--seed 0`; then each run trains a head on them with another seed for weights
+and dropout. Every run adds its line to DIR/results.csv as soon as it is over, and a
+second call continues after the last of them. The table at the end is that of
 docs/accuracy.md.
 """
 
@@ -106,18 +106,19 @@ def train_head(
     )
     run = Run(
         directory=arguments.out,
+        folder=folder,
         config=config,
+        recipe=recipe,
         strategy=strategies.make_strategy("none"),
         model=model,
-        glosses=folder.glosses,
         checkpoint_seconds=float("inf"),
         save_best=lambda: None,
         events=None,
         callbacks=keras.callbacks.CallbackList([], model=model),
         say=partial(print, file=sys.stderr, flush=True),
     )
-    phase = phases.make_phase("head", run, recipe, folder)
-    progress, _ = loop.run_phase(run, phase, Progress(), {})
+    progress = Progress()
+    loop.run_phase(run, phases.make_phase("head", run), progress, {})
     best = max(progress.rows, key=lambda row: (row["val_top1"], -row["val_loss"]))
     last = progress.rows[-1]
     return {

@@ -166,7 +166,7 @@ def memory_of_step(
     trained = network_backbone.logits_model(model)
     if remat:
         trained = rematerialised(trained, blocks)
-    step = training_step.make_training_step(
+    step = training_step.TrainingStep(
         tf.distribute.get_strategy(),
         trained,
         keras.optimizers.AdamW(1e-3),

@@ -75,7 +75,7 @@ def test_two_logical_cpus_share_a_batch(shards, tiny, tmp_path):
             2,
             "--batch-size 3 does not divide among 2 replicas; take 4",
         ),
-        (["--resume", "nowhere"], 1, "no run to go on with in nowhere"),
+        (["--resume", "nowhere"], 1, "no run to resume in nowhere"),
         (["--checkpoint-minutes", "nan"], 2, "must be at least 0, got nan"),
         (["--learning-rate", "inf"], 2, "learning_rate must be above 0, got inf"),
         (["--weight-decay", "nan"], 2, "weight_decay must be at least 0, got nan"),
@@ -150,7 +150,7 @@ def finished(shards, tiny, tmp_path_factory):
         (["--model", "x.py"], "tiny.py, not /"),
         (["--no-augment"], "(augment True, not False)"),
         (["--deterministic"], "(deterministic False, not True)"),
-        (["--out", "other"], "goes on in that folder, not in --out other; leave"),
+        (["--out", "other"], "trains in that folder, not in --out other; omit"),
         (["--data", "nowhere"], "cannot read the shard folder nowhere"),
         (["--learning-rate", "-1"], "learning_rate must be above 0, got -1"),
     ],
@@ -177,7 +177,7 @@ def test_resume_takes_what_may_change(
     same = ["--out", "./run", "--epochs", "1", "--weights", "none"]
     free = ["--data", str(moved), "--strategy", "none", "--checkpoint-minutes", "1"]
     assert train.main(["--resume", "run", *same, *free]) == 0
-    assert "going on from step 2 in run" in capsys.readouterr().err
+    assert "resuming from step 2 in run" in capsys.readouterr().err
     typed = ["--resume", "run", "--max-bad-records", "2"]
     arguments = train._typed(train.train_parser().parse_args(typed), typed)
     assert train._resumed("run", arguments)[2].max_bad_records == 2

@@ -1,12 +1,25 @@
-"""A run that is there already: gone on with, left alone, or refused."""
+"""A run that is there already: resumed to the bit, left alone, or refused."""
 
 import json
+import os
+import random
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from checkout import CHECKOUT
 from small_training import RECIPE, config, final_weights, run
+from training_processes import (
+    final_state,
+    start,
+    steps_done,
+    wait_for_step,
+    write_place,
+)
 
 from wlasl_tfrecord.errors import RecipeError, TrainingError
 from wlasl_tfrecord.training import checkpoints
@@ -27,13 +40,13 @@ def original(shards, tmp_path_factory):
 
 @pytest.fixture
 def finished(original, tmp_path):
-    """The same, with a copy of the folder to go on in."""
+    """The same, with a copy of the folder to resume in."""
     mine, report, folder = original
     shutil.copytree(folder, tmp_path / "run")
     return str(mine), report, tmp_path / "run"
 
 
-def test_other_options_do_not_go_on_with_a_run(shards, finished):
+def test_other_options_do_not_resume_a_run(shards, finished):
     mine, _, folder = finished
     with pytest.raises(TrainingError, match=r"other options \(learning_rate 0.01, not"):
         run(shards, folder, config(mine, learning_rate=0.1, **FINISHED))
@@ -49,7 +62,7 @@ def test_a_start_that_failed_keeps_the_folder_for_other_options(
     assert report.num_epochs == 1
 
 
-def test_an_edited_recipe_does_not_go_on(shards, finished):
+def test_an_edited_recipe_does_not_resume(shards, finished):
     mine, _, folder = finished
     for before, after in (("units=8", "units=9"), ("momentum=0.9", "momentum=0.8")):
         Path(mine).write_text(RECIPE.replace(before, after))
@@ -60,7 +73,7 @@ def test_an_edited_recipe_does_not_go_on(shards, finished):
             run(shards, folder, config(mine, **FINISHED))
     Path(mine).write_text(RECIPE)
     _, lines = run(shards, folder, config(mine, **FINISHED))
-    assert any("going on from step 6" in line for line in lines)
+    assert any("resuming from step 6" in line for line in lines)
 
 
 def test_a_finished_run_is_not_trained_again(shards, finished):
@@ -98,7 +111,7 @@ def test_a_checkpoint_of_another_release_falls_back(shards, finished):
     assert f"{newest} is damaged or of another release (" in lines[0]
     assert "'what_is_new'); trying the one before" in lines[0]
     step = int(older.stem.split("-")[1])
-    assert any(line.startswith(f"going on from step {step} ") for line in lines)
+    assert any(line.startswith(f"resuming from step {step} ") for line in lines)
     # And comes to the same end, by the same clips and with the same optimizer.
     del arrays["progress.json"]
     again = checkpoints.load_newest(folder / "checkpoints", print)
@@ -109,22 +122,99 @@ def test_a_checkpoint_of_another_release_falls_back(shards, finished):
         np.testing.assert_allclose(again.arrays[name], array, atol=1e-6, err_msg=name)
 
 
-def test_damaged_features_are_computed_again_and_leftovers_go(shards, finished):
+def test_a_damaged_cache_is_computed_again_and_leftovers_go(shards, finished):
     from wlasl_tfrecord.training import feature_files
 
     mine, _, folder = finished
-    first, second = sorted((folder / "features").glob("train-*.npy"))
+    first, second = sorted((folder / "feature_cache").glob("train-*.npy"))
     whole = first.read_bytes()
     first.write_bytes(whole[:300])
     before = second.stat().st_mtime_ns
     shutil.rmtree(folder / "checkpoints")
-    leftover = folder / "features" / ".train-0-0.npy.host.1.part"
+    leftover = folder / "feature_cache" / ".host.1.part.train-0-0.npy"
     leftover.write_bytes(b"half")
     _, lines = run(shards, folder, config(mine, **FINISHED))
-    assert [line for line in lines if line.startswith("features ")] == [
-        "features train-0: 14 clips"
+    assert [line for line in lines if line.startswith("feature cache ")] == [
+        "feature cache train-0: 14 clips"
     ]
     assert first.read_bytes() == whole
     assert feature_files.is_whole(first)
     assert second.stat().st_mtime_ns == before
     assert not leftover.exists()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return write_place(tmp_path_factory.mktemp("resume"))
+
+
+@pytest.mark.slow
+def test_killed_three_times_it_ends_with_the_same_bits(place):
+    undisturbed = start(place, "undisturbed")
+    output = undisturbed.communicate(timeout=500)[0]
+    assert undisturbed.returncode == 0, output
+    # 30 steps of 5 an epoch in either phase; the kills fall into both.
+    draw = random.Random(0)
+    for low, high in ((3, 12), (14, 28), (34, 56)):
+        process = start(place, "killed")
+        wait_for_step(process, place / "killed", draw.randint(low, high))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        if low == 3:
+            # From here on, as if each checkpoint had been minutes before the kill: the
+            # steps since then are done twice, the files about them written twice.
+            old = sorted((place / "killed" / "checkpoints").iterdir())[-1]
+            kept = old.read_bytes()
+        elif low == 14:
+            shutil.rmtree(place / "killed" / "checkpoints")
+            old.parent.mkdir()
+            old.write_bytes(kept)
+    # That it was --deterministic is remembered.
+    command = [sys.executable, "-m", "wlasl_tfrecord.cli.train", "--resume", "killed"]
+    last = subprocess.Popen(
+        command,
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "CUDA_VISIBLE_DEVICES": "-1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    output = last.communicate(timeout=500)[0]
+    assert last.returncode == 0, output
+    assert "resuming from step" in output
+    step, rows, arrays = final_state(place / "undisturbed")
+    other_step, other_rows, other_arrays = final_state(place / "killed")
+    assert step == other_step == 60
+    assert rows == other_rows
+    assert [row["phase"] for row in rows] == ["head"] * 6 + ["fine-tune"] * 6
+    assert arrays.keys() == other_arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, other_arrays[name], err_msg=name)
+
+
+@pytest.mark.slow
+def test_sigterm_saves_and_resume_continues(place):
+    process = start(place, "stopped", "--checkpoint-minutes", "60")
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("head 1/6"):
+            process.send_signal(signal.SIGTERM)
+    process.stdout.close()
+    assert process.wait() == 1, "".join(lines)
+    assert "stopping after this step; the same signal once more" in lines[-2]
+    assert "stopped by SIGTERM; stopped/checkpoints/step-" in lines[-1]
+    assert "resume with bin/train --resume stopped" in lines[-1]
+    assert steps_done(place / "stopped") >= 5
+
+    resumed = subprocess.run(
+        [sys.executable, "-m", "wlasl_tfrecord.cli.train", "--resume", "stopped"],
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        capture_output=True,
+        text=True,
+    )
+    assert resumed.returncode == 0, resumed.stderr
+    assert "resuming from step" in resumed.stderr
+    assert resumed.stdout.startswith("best of 12 epochs in ")

@@ -6,53 +6,15 @@ import zipfile
 
 import numpy as np
 import pytest
+from known_models import CLIP, constant, right, write_run, write_shards
 
 from wlasl_tfrecord.errors import ShardFolderError, TrainingError
 from wlasl_tfrecord.network import model_info
-from wlasl_tfrecord.shard_format.clips import ClipSpec
-
-CLIP = ClipSpec(num_frames=2, height=8, width=8)
-GLOSSES = ("book", "drink", "computer")
 
 
 @pytest.fixture(scope="module")
-def shards(write_folder, tmp_path_factory):
-    return write_folder(
-        tmp_path_factory.mktemp("data") / "shards",
-        {"train": 4, "val": 11},
-        num_frames=2,
-        height=8,
-        width=8,
-    )
-
-
-def write_run(directory, classify):
-    """Writes a run whose model is a function of the frames, and gives its folder."""
-    import keras
-
-    frames = keras.Input(CLIP.shape, dtype="uint8")
-    x = keras.ops.cast(frames, "float32")
-    x = classify(keras.ops.mean(x[..., 2], axis=(1, 2, 3)) / 5)  # the clip's number
-    model = keras.Model(frames, keras.layers.Softmax()(x))
-    directory.mkdir(exist_ok=True)
-    model.save(directory / "model.keras")
-    info = model_info.ModelInfo(glosses=GLOSSES, clip=CLIP, framing="center")
-    model_info.write_model_info(directory, info)
-    return directory
-
-
-def right(numbers):
-    """Knows that the label of a drawn clip is its number modulo 3."""
-    import keras
-
-    labels = keras.ops.cast(keras.ops.round(numbers), "int32") % 3
-    return keras.ops.one_hot(labels, 3) * 9.0
-
-
-def constant(numbers):
-    import keras
-
-    return keras.ops.stack([numbers * 0.0] * 3, axis=1)
+def shards(tmp_path_factory):
+    return write_shards(tmp_path_factory.mktemp("data") / "shards")
 
 
 def test_a_model_that_knows_is_right_every_time(shards, tmp_path):
@@ -89,33 +51,6 @@ def test_a_model_that_gives_nan_is_never_right(shards, tmp_path):
     run = write_run(tmp_path, lambda numbers: constant(numbers) / 0.0)
     report = evaluation.evaluate(shards, run)
     assert report.top(1) == 0
-
-
-def test_the_command_prints_a_table_or_json(shards, tmp_path, capsys):
-    from wlasl_tfrecord.cli import evaluate
-
-    run = write_run(tmp_path, constant)
-    assert evaluate.main(["--data", str(shards), "--run", str(run)]) == 0
-    table = capsys.readouterr().out
-    assert "val: 11 clips of 3 glosses, loss 1.099" in table
-    assert "36.4%" in table
-    assert "'drink' taken for 'book': 4 of 4 clips" in table
-    arguments = ["--data", str(shards), "--run", str(run), "--json"]
-    assert evaluate.main(arguments) == 0
-    value = json.loads(capsys.readouterr().out)
-    assert value["num_clips"] == 11
-    assert value["clips"][1] == {
-        "video_id": "val00001",
-        "signed": "drink",
-        "recognised": "book",
-        "rank": 1,
-    }
-    tops = {"top1": 0.0, "top5": 1.0, "top10": 1.0}
-    assert value["glosses"] == {
-        "book": tops | {"top1": 1.0},
-        "drink": tops,
-        "computer": tops,
-    }
 
 
 def test_a_model_for_other_clips_is_refused(shards, tmp_path):

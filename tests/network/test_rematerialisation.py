@@ -62,7 +62,7 @@ def gradients(model, trainable):
 @pytest.mark.parametrize("nested", [True, False])
 def test_gradients_and_statistics_are_the_same_to_the_bit(nested, fixed_norm, policy):
     from wlasl_tfrecord.network.rematerialisation import rematerialised
-    from wlasl_tfrecord.network.saving import read_variable
+    from wlasl_tfrecord.network.variables import read_variable
 
     found = []
     for again in (False, True):

@@ -1,4 +1,4 @@
-"""Who takes part in a training on several machines, and input on the device."""
+"""The workers of a training on several machines: who they are."""
 
 import json
 
@@ -68,44 +68,6 @@ def test_a_host_that_does_not_exist_is_named(monkeypatch):
         r"no-such-host.invalid:7 \(.+\); check the name",
     ):
         strategies.make_strategy("multi_worker", addresses, 0)
-
-
-def test_a_strategy_of_the_same_devices_is_the_same():
-    # A second one would number its collective operations like the first: a training of
-    # other shapes in the same process failed with "Shape mismatch".
-    from wlasl_tfrecord.training import strategies
-
-    first = strategies.make_strategy("mirrored")
-    assert strategies.make_strategy("mirrored") is first
-
-
-@pytest.mark.parametrize("device", ["/device:CPU:1", None])
-def test_input_is_brought_to_the_device(device):
-    import tensorflow as tf
-
-    from wlasl_tfrecord.input_pipeline import distribution
-    from wlasl_tfrecord.input_pipeline.elements import Batch
-    from wlasl_tfrecord.training import strategies
-
-    def batches(context):
-        assert context.num_input_pipelines == 1
-
-        def look_up(index):
-            # As cached features are read: by Python, on the host.
-            rows = tf.numpy_function(lambda i: np.float32([i, i]), [index], tf.float32)
-            rows = tf.ensure_shape(rows, [2])
-            return Batch(rows, index, tf.cast(index, tf.float32), index, index)
-
-        return tf.data.Dataset.range(5).map(look_up).prefetch(2)
-
-    strategy = strategies.make_strategy("none")
-    found = list(distribution.distributed(strategy, batches, device))
-    assert [batch.inputs.numpy().tolist() for batch in found] == [
-        [float(index)] * 2 for index in range(5)
-    ]
-    where = "CPU:1" if device else "CPU:0"
-    for batch in found:
-        assert all(one.device.endswith(where) for one in batch)
 
 
 def test_replicas_are_counted_each():

@@ -25,10 +25,10 @@ def test_without_augmentation_the_cache_changes_nothing(
     still, shards, recipe, tmp_path
 ):
     cached, folder = still
-    assert (folder / "features").exists()
+    assert (folder / "feature_cache").exists()
     plain = config(recipe, augment=False, feature_cache=False)
     uncached, _ = run(shards, tmp_path, plain)
-    assert not (tmp_path / "features").exists()
+    assert not (tmp_path / "feature_cache").exists()
     for key in ("loss", "val_loss", "top1", "val_top1"):
         assert cached.best[key] == pytest.approx(uncached.best[key], rel=1e-5)
     for one, other in zip(final_weights(folder), final_weights(tmp_path), strict=True):
@@ -52,17 +52,18 @@ def test_a_signal_while_features_are_cached_stops(shards, recipe, tmp_path, capf
     from wlasl_tfrecord.training import trainer
 
     def say(line):
-        if line.startswith("features train-1"):
+        if line.startswith("feature cache train-1"):
             signal.raise_signal(signal.SIGTERM)
 
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(
-        TrainingError, match=r"stopped by SIGTERM; go on with bin/train --resume .*run$"
+        TrainingError,
+        match=r"stopped by SIGTERM; resume with bin/train --resume .*run$",
     ):
         trainer.train(
             shards, tmp_path / "run", config(recipe, feature_views=9), say=say
         )
     assert signal.getsignal(signal.SIGTERM) is before
     assert "stopping after this step; the same signal once" in capfd.readouterr().err
-    names = sorted(path.name for path in (tmp_path / "run" / "features").iterdir())
+    names = sorted(path.name for path in (tmp_path / "run" / "feature_cache").iterdir())
     assert [name[:8] for name in names] == ["train-0-"]

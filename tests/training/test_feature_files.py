@@ -1,4 +1,4 @@
-"""Files of cached features: whole or not there, and damage is seen."""
+"""Files of the feature cache: whole or not there, and damage is seen."""
 
 import numpy as np
 import pytest
@@ -56,27 +56,27 @@ def test_a_full_disk_is_a_line_and_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_features_that_cannot_fit_are_refused_early(tmp_path):
+def test_a_cache_that_cannot_fit_is_refused_early(tmp_path):
     from wlasl_tfrecord.training import feature_cache
 
     with pytest.raises(
         OutputError,
-        match=r"/features has [\d,]+ MiB free, the features need 1,073,741,824; take",
+        match=r"/feature_cache has [\d.]+ \w+ free, the feature cache needs 1024",
     ):
-        feature_cache._check_disk(tmp_path / "features", 2**50)
+        feature_cache._check_disk(tmp_path / "feature_cache", 2**50)
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match=r"cannot write to .*/file/x \(Not a dir"):
         feature_cache._check_disk(tmp_path / "file" / "x", 1)
 
 
-def test_what_is_left_off_half_way_is_not_there(tmp_path):
-    def leave_off():
+def test_an_interrupted_file_is_not_there(tmp_path):
+    def interrupt():
         path = tmp_path / "a.npy"
         with feature_files.new_array(path, (2, 3), np.dtype("float32")) as add:
             add(np.array([0]), np.zeros((1, 3), "float32"))
-            assert list(tmp_path.glob(".a.npy.*.part"))
+            assert list(tmp_path.glob(".*.part.a.npy"))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        leave_off()
+        interrupt()
     assert not list(tmp_path.iterdir())

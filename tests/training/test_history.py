@@ -1,6 +1,5 @@
 """The pictures of a run, as far as a program can look at them."""
 
-import numpy as np
 import pytest
 
 from wlasl_tfrecord.training import history
@@ -8,10 +7,10 @@ from wlasl_tfrecord.training import history
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """Gives the figures that were drawn."""
-    figures, write = [], history._png
+    """The figures that were drawn."""
+    figures, write = [], history.png_bytes
     monkeypatch.setattr(
-        history, "_png", lambda figure: figures.append(figure) or write(figure)
+        history, "png_bytes", lambda figure: figures.append(figure) or write(figure)
     )
     return figures
 
@@ -48,17 +47,3 @@ def test_curves_are_drawn_every_ten_seconds(seconds, due):
     rows = [{"seconds": value} for value in seconds]
     ends = range(1, len(rows) + 1)
     assert [end for end in ends if history.is_drawing_due(rows[:end])] == due
-
-
-@pytest.mark.parametrize("num_glosses", [3, 41])
-def test_what_is_confused_is_named_or_numbered(drawn, num_glosses):
-    glosses = [f"word {label}" for label in range(num_glosses)]
-    history.confusion_png(np.eye(num_glosses, dtype=np.int64), glosses)
-    plot = drawn[0].axes[0]
-    shown = [text.get_text() for text in plot.get_yticklabels()]
-    if num_glosses <= 40:
-        assert shown == glosses
-        assert plot.get_xlabel() == "recognised"
-    else:
-        assert "20" in shown
-        assert plot.get_xlabel() == "recognised, by label"

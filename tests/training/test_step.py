@@ -35,7 +35,8 @@ def train(
     """Trains a small head and gives its weights, the results and the step."""
     import keras
 
-    from wlasl_tfrecord.network import rematerialisation, saving
+    from wlasl_tfrecord.network import rematerialisation
+    from wlasl_tfrecord.network.variables import read_variable
     from wlasl_tfrecord.training import step as training_step
     from wlasl_tfrecord.training import strategies
 
@@ -52,7 +53,7 @@ def train(
     if remat:
         blocks = [[layer] for layer in model.layers[1:]]
         model = rematerialisation.rematerialised(model, blocks)
-    step = training_step.make_training_step(strategy, model, optimizer, **options)
+    step = training_step.TrainingStep(strategy, model, optimizer, **options)
     clips = batch()
     if inputs is not None:
         clips = clips._replace(inputs=inputs)
@@ -64,7 +65,7 @@ def train(
 
     iterator = iter(strategy.distribute_datasets_from_function(batches))
     results = [step.run(next(iterator)) for _ in range(num_steps)]
-    weights = [saving.read_variable(weight) for weight in model.weights]
+    weights = [read_variable(weight) for weight in model.weights]
     return weights, results, step
 
 
@@ -100,7 +101,7 @@ def test_what_batch_norm_learns_is_the_mean_over_replicas(remat):
     if remat:
         blocks = [[layer] for layer in model.layers[1:]]
         model = rematerialisation.rematerialised(model, blocks)
-    step = training_step.make_training_step(strategy, model, optimizer)
+    step = training_step.TrainingStep(strategy, model, optimizer)
     clips = tf.data.Dataset.from_tensor_slices(batch()).batch(4, drop_remainder=True)
     batches = strategy.distribute_datasets_from_function(lambda _: clips)
     step.run(next(iter(batches)))
@@ -154,7 +155,7 @@ def test_the_loss_that_is_told_is_the_plain_one():
 def test_a_weight_that_nothing_depends_on_stays_as_it_is():
     import keras
 
-    from wlasl_tfrecord.network import saving
+    from wlasl_tfrecord.network.variables import read_variable
     from wlasl_tfrecord.training import step as training_step
     from wlasl_tfrecord.training import strategies
 
@@ -170,15 +171,15 @@ def test_a_weight_that_nothing_depends_on_stays_as_it_is():
         layers = [keras.Input((5, 6)), Spare(), keras.layers.Flatten()]
         model = keras.Sequential([*layers, keras.layers.Dense(4)])
         optimizer = keras.optimizers.AdamW(0.01, weight_decay=0.0)
-    kernel = saving.read_variable(model.layers[-1].kernel)
-    step = training_step.make_training_step(strategy, model, optimizer)
+    kernel = read_variable(model.layers[-1].kernel)
+    step = training_step.TrainingStep(strategy, model, optimizer)
     clips = tf.data.Dataset.from_tensor_slices(batch()).batch(4, drop_remainder=True)
     result = step.run(
         next(iter(strategy.distribute_datasets_from_function(lambda _: clips)))
     )
     assert result.finite
-    np.testing.assert_array_equal(saving.read_variable(model.layers[0].spare), 1.0)
-    assert not np.array_equal(saving.read_variable(model.layers[-1].kernel), kernel)
+    np.testing.assert_array_equal(read_variable(model.layers[0].spare), 1.0)
+    assert not np.array_equal(read_variable(model.layers[-1].kernel), kernel)
 
 
 def test_a_step_with_a_nan_changes_nothing():
@@ -249,7 +250,7 @@ import sys
 import keras, tensorflow as tf
 from wlasl_tfrecord.input_pipeline.elements import Batch
 from wlasl_tfrecord.network.rematerialisation import rematerialised
-from wlasl_tfrecord.training.step import make_training_step
+from wlasl_tfrecord.training.step import TrainingStep
 
 # As on one core, and as a GPU is given its work: what is not ordered may come last.
 tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -262,7 +263,7 @@ for _ in range(8):
     for layer in blocks[-1]:
         x = layer(x)
 model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
-step = make_training_step(
+step = TrainingStep(
     tf.distribute.get_strategy(),
     rematerialised(model, blocks) if remat else model,
     keras.optimizers.AdamW(),
@@ -301,3 +302,51 @@ def test_parts_and_rematerialisation_need_less_memory():
     assert whole > 8 * 37
     assert peak("1", "remat") < 0.7 * whole
     assert peak("16", "") < 0.4 * whole
+
+
+def dropout_network(strategy):
+    import keras
+
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        inputs = keras.Input([32])
+        x = keras.layers.Dropout(0.5)(inputs)
+        return keras.Model(inputs, keras.layers.Dropout(0.5)(x * 1.0))
+
+
+def masks(strategy, model, num_steps):
+    """Returns what each replica's dropout leaves of ones, in each step."""
+    from wlasl_tfrecord.training.step import differ_between_replicas
+
+    differ_between_replicas(strategy, model, seed=3)
+
+    @tf.function
+    def step():
+        return strategy.run(lambda: model(tf.ones([1, 32]), training=True))
+
+    steps = [strategy.experimental_local_results(step()) for _ in range(num_steps)]
+    return [[one.numpy() for one in step] for step in steps]
+
+
+def test_each_replica_draws_its_own_masks():
+    from wlasl_tfrecord.training import strategies
+
+    both, one = strategies.make_strategy("mirrored"), strategies.make_strategy("none")
+    drawn = masks(both, dropout_network(both), 3)
+    assert len({mask.tobytes() for step in drawn for mask in step}) == 6
+    for (mask,), (first, _) in zip(masks(one, dropout_network(one), 3), drawn):
+        np.testing.assert_array_equal(mask, first)
+
+
+def test_what_the_first_replica_holds_is_enough_to_resume():
+    from wlasl_tfrecord.network.variables import read_variable
+    from wlasl_tfrecord.training import strategies
+
+    strategy = strategies.make_strategy("mirrored")
+    whole = masks(strategy, dropout_network(strategy), 4)
+    model = dropout_network(strategy)
+    masks(strategy, model, 2)
+    for variable in model.variables:
+        # As a checkpoint is written and read.
+        variable.assign(read_variable(variable))
+    np.testing.assert_array_equal(whole[2:], masks(strategy, model, 2))

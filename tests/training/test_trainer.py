@@ -43,7 +43,7 @@ def test_a_run_folder_describes_itself(shards, recipe, tmp_path):
     assert names >= {
         "checkpoints",
         "config.json",
-        "features",
+        "feature_cache",
         "history.csv",
         "history.png",
         "model.h5",
@@ -81,7 +81,7 @@ def test_a_run_folder_describes_itself(shards, recipe, tmp_path):
     assert all(row["val_top5"] == 1 for row in rows)  # there are only three glosses
     assert (folder / "history.png").read_bytes().startswith(b"\x89PNG")
     assert any("head 3/3" in line for line in lines)
-    assert any("features train-1: 14 clips" in line for line in lines)
+    assert any("feature cache train-1: 14 clips" in line for line in lines)
     events = read_events(folder / "tensorboard")
     for tag in ("loss", "val_top1", "learning_rate", "input_wait"):
         points = [(step, e.simple_value) for step, e in events if e.tag == tag]
@@ -165,7 +165,7 @@ def test_from_scratch_everything_is_trained_in_one_phase(short_runs):
     _, folder, report, lines = short_runs["none"]
     assert report.best["phase"] == "all"
     assert any("one phase trains the whole network" in line for line in lines)
-    assert not (folder / "features").exists()
+    assert not (folder / "feature_cache").exists()
 
 
 def test_a_full_disk_is_a_line(short_runs, recipe, tmp_path):
@@ -178,7 +178,7 @@ def test_a_full_disk_is_a_line(short_runs, recipe, tmp_path):
         largest_file(10),
         pytest.raises(
             OutputError,
-            match=r"cannot write to .*/tensorboard \(.*\); free some space and go on",
+            match=r"cannot write to .*/tensorboard \(.*\); free some space and resume",
         ),
     ):
         log.scalars({"loss": 1.0}, 1)
@@ -240,5 +240,5 @@ def test_sixteen_bits_train_both_phases_and_save_float32(
     assert f", {precision}) on 14 clips" in lines[0]
     saved = keras.models.load_model(tmp_path / "model.keras", compile=False)
     assert {layer.compute_dtype for layer in saved.layers} <= {"float32", "uint8"}
-    bits = np.load(next((tmp_path / "features").glob("train-0-*.npy"))).dtype
+    bits = np.load(next((tmp_path / "feature_cache").glob("train-0-*.npy"))).dtype
     assert bits == ("uint16" if precision == "mixed_bfloat16" else "float16")

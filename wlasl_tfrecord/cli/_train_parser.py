@@ -20,13 +20,13 @@ def train_parser() -> argparse.ArgumentParser:
     where.add_argument("--data", default="shards", help="the shard folder")
     where.add_argument(
         "--out",
-        help="the run folder; by default runs/ and the time; one that was cut "
-        "off goes on",
+        help="the run folder; by default runs/ and the time; an interrupted "
+        "run is resumed",
     )
     where.add_argument(
         "--resume",
         metavar="RUN",
-        help="go on with the run in this folder, with its own options",
+        help="resume the run in this folder, with its own options",
     )
     where.add_argument(
         "--checkpoint-minutes",
@@ -35,7 +35,7 @@ def train_parser() -> argparse.ArgumentParser:
         help="minutes between checkpoints",
     )
     where.add_argument("--h5", action="store_true", help="also write model.h5")
-    _add(where, default, "max_bad_records", int, "damaged records to pass over")
+    _add(where, default, "max_bad_records", int, "damaged records to skip")
 
     network = parser.add_argument_group("network")
     network.add_argument(
@@ -67,24 +67,24 @@ def train_parser() -> argparse.ArgumentParser:
         "--schedule",
         choices=SCHEDULES,
         default=default.schedule,
-        help="how the learning rate goes on after its peak",
+        help="course of the learning rate after its peak",
     )
     for name, kind, explanation in (
         ("epochs", int, "epochs of the first phase"),
         ("batch_size", int, "clips in a global batch"),
-        ("learning_rate", float, "its peak in the first phase"),
-        ("patience", int, "epochs without a better validation that end a phase"),
+        ("learning_rate", float, "peak of the rate in the first phase"),
+        ("patience", int, "epochs without a better validation before a phase ends"),
         ("plateau_patience", int, "epochs before --schedule plateau halves the rate"),
         ("fine_tune_epochs", int, "epochs of the second phase; 0 for none"),
         ("fine_tune_blocks", int, "how many of the backbone's last blocks it trains"),
-        ("fine_tune_learning_rate", float, "the rate's peak in the second phase"),
+        ("fine_tune_learning_rate", float, "peak of the rate in the second phase"),
         ("feature_views", int, "augmented views of a clip to compute features of"),
     ):
         _add(phases, default, name, kind, explanation)
     _switch(
         phases,
         "feature_cache",
-        "compute once what the frozen backbone makes of a view",
+        "compute the frozen backbone only once for each view",
     )
 
     learning = parser.add_argument_group("learning")
@@ -123,7 +123,9 @@ def train_parser() -> argparse.ArgumentParser:
         choices=PRECISIONS,
         help="what to compute in; auto is 16 bits on GPUs, float32 on CPUs",
     )
-    _add(devices, default, "accumulate", int, "parts that a batch is computed in")
+    _add(
+        devices, default, "accumulate", int, "micro-batches that a batch is computed in"
+    )
     devices.add_argument(
         "--remat",
         action="store_true",

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--batch-size", type=int, default=16, help="clips that are computed at once"
     )
     parser.add_argument(
-        "--max-bad-records", type=int, default=0, help="damaged records to pass over"
+        "--max-bad-records", type=int, default=0, help="damaged records to skip"
     )
     parser.add_argument(
         "--strategy",

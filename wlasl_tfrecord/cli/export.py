@@ -49,7 +49,7 @@ def _export(arguments: argparse.Namespace) -> int:
         )
     run_dir = arguments.run or model_info.find_run()
     model_info.read_model_info(run_dir)
-    run_folder.check_place(arguments.out)
+    run_folder.check_writable(arguments.out)
 
     # Only now TensorFlow: a mistyped option should answer at once.
     import_tensorflow()

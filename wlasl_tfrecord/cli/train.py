@@ -22,8 +22,8 @@ from wlasl_tfrecord.training.run_config import read_run_config
 
 __all__ = ["main"]
 
-# What the recipe that is used by default lets one choose; a recipe of one's own may
-# take these too, or others with --option.
+# Options of the default recipe; a recipe of the user's own may have these, or others
+# that --option gives.
 _RECIPE_OPTIONS = ("alpha", "lstm_units", "dropout")
 # What --weights takes besides a file.
 _NO_FILE = ("imagenet", "none")
@@ -57,7 +57,7 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
         )
     # Of several workers only the first one writes.
     if out is not None and arguments.strategy != "multi_worker":
-        run_folder.check_place(out)
+        run_folder.check_writable(out)
 
     # Only now TensorFlow: `--help` and a typing mistake should answer at once.
     process.import_tensorflow()
@@ -104,14 +104,14 @@ def _config(arguments: argparse.Namespace) -> TrainConfig:
 
 
 def _recipe(model: str) -> str:
-    """Names a recipe so that it is found from anywhere; a run may go on elsewhere."""
+    """Returns a recipe's name, or a path that is valid in any current folder."""
     if model not in recipes.recipe_paths() and model.endswith(".py"):
         return os.path.abspath(model)
     return model
 
 
 def _weights(weights: str) -> str:
-    """Names the weights so that they are found from anywhere."""
+    """Returns the weights' name, or a path that is valid in any current folder."""
     return weights if weights in _NO_FILE else os.path.abspath(weights)
 
 
@@ -133,13 +133,13 @@ def _recipe_options(arguments: argparse.Namespace) -> dict[str, Any]:
 def _typed(
     arguments: argparse.Namespace, argv: Sequence[str] | None
 ) -> argparse.Namespace:
-    """Reads the arguments once more; None for all that its user did not type."""
+    """Parses the arguments again, with None for all that was not typed."""
     untyped = argparse.Namespace(**dict.fromkeys(vars(arguments)))
     return train_parser().parse_args(sys.argv[1:] if argv is None else argv, untyped)
 
 
 def _resumed(run_dir: str, typed: argparse.Namespace) -> tuple[str, str, TrainConfig]:
-    """Gives what a run was started with, and refuses options that would change it.
+    """Returns the choices of a run, and refuses options that would change them.
 
     The shards may have moved; their checksums tell whether they are the same.
     """
@@ -148,8 +148,8 @@ def _resumed(run_dir: str, typed: argparse.Namespace) -> tuple[str, str, TrainCo
         run_dir
     ):
         raise TrainingError(
-            f"--resume {run_dir} goes on in that folder, not in --out {typed.out}; "
-            "leave --out away, or leave --resume away to start anew"
+            f"--resume {run_dir} trains in that folder, not in --out {typed.out}; "
+            "omit --out, or omit --resume to start a new run"
         )
     old = stored.training
     values: dict[str, Any] = {
@@ -166,8 +166,8 @@ def _resumed(run_dir: str, typed: argparse.Namespace) -> tuple[str, str, TrainCo
     changed = changed_options(old, config)
     if changed:
         raise TrainingError(
-            f"{run_dir} was started with other options ({'; '.join(changed)}); leave "
-            "them away to go on with it, or start a run of its own with --out"
+            f"{run_dir} was started with other options ({'; '.join(changed)}); omit "
+            "them to resume it, or start another run with --out"
         )
     return typed.data or stored.data, run_dir, config
 
@@ -176,7 +176,7 @@ def _resumed(run_dir: str, typed: argparse.Namespace) -> tuple[str, str, TrainCo
 def _new_folder() -> Iterator[str]:
     """Makes a run folder named by the time, which no other run has or gets.
 
-    It is taken away again if the run wrote nothing into it.
+    It is removed again if the run wrote nothing into it.
     """
     now = os.path.join("runs", time.strftime("%Y%m%d-%H%M%S"))
     number = 1

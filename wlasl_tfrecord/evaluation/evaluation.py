@@ -9,12 +9,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.errors import TrainingError
-from wlasl_tfrecord.evaluation.metrics import (
-    TOP_K,
-    ClipScores,
-    confusion_matrix,
-    make_scorer,
-)
+from wlasl_tfrecord.evaluation.confusion import confusion_matrix
+from wlasl_tfrecord.evaluation.metrics import TOP_K, ClipScores, make_scorer
 from wlasl_tfrecord.input_pipeline import dataset, distribution
 from wlasl_tfrecord.input_pipeline.damaged_records import damaged_records_by_name
 from wlasl_tfrecord.input_pipeline.elements import batches_of_clips
@@ -35,10 +31,10 @@ class EvaluationReport:
     """How good a model is on a split.
 
     Attributes:
-        split: Which one.
-        scores: What the model said of each clip.
-        video_ids: The clips' names, as in `scores`.
-        glosses: The words, by label.
+        split: Name of the split.
+        scores: Scores of each clip.
+        video_ids: Names of the clips, in the order of `scores`.
+        glosses: Words by label.
         confusion: int64 [C, C], clips by truth and prediction.
     """
 
@@ -49,11 +45,11 @@ class EvaluationReport:
     confusion: NDArray[np.int64]
 
     def top(self, k: int) -> float:
-        """Gives the share of clips whose gloss is among the k likeliest."""
+        """Returns the share of clips whose gloss is among the k most probable."""
         return self.scores.top(k)
 
     def gloss_top(self, k: int) -> dict[str, float]:
-        """Gives the same for each gloss that has clips in the split."""
+        """Returns the same for each gloss that has clips in the split."""
         labels, hits = self.scores.labels, self.scores.ranks < k
         return {
             self.glosses[label]: float(hits[labels == label].mean())
@@ -61,7 +57,7 @@ class EvaluationReport:
         }
 
     def mean_gloss_top(self, k: int) -> float:
-        """Gives the mean over glosses; a rare one counts like a frequent one."""
+        """Returns the mean over glosses; a rare one counts like a frequent one."""
         return float(np.mean(list(self.gloss_top(k).values())))
 
     def confused(self, count: int = 5) -> list[tuple[str, str, int]]:
@@ -76,7 +72,7 @@ class EvaluationReport:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Gives everything as JSON values."""
+        """Returns everything as JSON values."""
         glosses = np.array(self.glosses)
         gloss_tops = {f"top{k}": self.gloss_top(k) for k in TOP_K}
         return {
@@ -140,8 +136,8 @@ def evaluate(
         run: A run folder, or the `.keras` or `.h5` file in it.
         split: "train", "val" or "test".
         batch_size: Clips in a global batch.
-        strategy: Where to run; by default on one device.
-        max_bad_records: Damaged records to pass over; they are not counted.
+        strategy: Strategy to run in; by default one device.
+        max_bad_records: Damaged records to skip; they are not counted.
 
     Raises:
         ShardFolderError: If the folder or the split cannot be used, or a record is
@@ -187,7 +183,7 @@ def evaluate(
 def report_scores(
     folder: ShardFolder, split: str, scores: ClipScores
 ) -> EvaluationReport:
-    """Makes the report of what a model said of a split."""
+    """Makes the report of the scores of a split."""
     confusion = confusion_matrix(scores, folder.num_classes)
     video_ids = load_records(folder, split).video_ids
     return EvaluationReport(
@@ -200,7 +196,7 @@ def report_scores(
 
 
 def _short(value: Any, other: Any) -> str:
-    """Shows a value as one types it; of many words the first that another lacks."""
+    """Shows a value as one types it; of many words the first that differs."""
     if isinstance(value, ClipSpec):
         return f"{value.num_frames} frames of {value.height}x{value.width}"
     if not isinstance(value, tuple):

@@ -1,11 +1,10 @@
-"""What a model says of each clip: its rank for the truth, its loss.
+"""Scores of a model, clip by clip: the rank of the truth, and the loss.
 
 Every clip counts exactly once, whatever the batch size and the number of replicas: the
 input pads its last batch with clips of weight zero, and what is counted is gathered
-clip by clip, not averaged over batches.
+clip by clip, and not averaged over batches.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,9 +21,7 @@ from wlasl_tfrecord.network.micro_batches import few_at_once
 __all__ = [
     "TOP_K",
     "ClipScores",
-    "confusion_matrix",
     "make_scorer",
-    "rank",
 ]
 
 TOP_K = (1, 5, 10)
@@ -32,13 +29,13 @@ TOP_K = (1, 5, 10)
 
 @dataclass(frozen=True, kw_only=True)
 class ClipScores:
-    """What a model said of each clip, in the order of the records.
+    """Scores of each clip, in the order of the records.
 
     Attributes:
-        records: int64 [N], the clip's place in its split.
+        records: int64 [N], index of the clip in its split.
         labels: int64 [N], the truth.
         predictions: int64 [N], the most probable class.
-        ranks: int64 [N], how many classes the model found likelier than the truth.
+        ranks: int64 [N], number of classes more probable than the truth.
         losses: float32 [N], cross-entropy.
     """
 
@@ -54,23 +51,8 @@ class ClipScores:
         return float(self.losses.mean(dtype=np.float64))
 
     def top(self, k: int) -> float:
-        """Gives the share of clips whose gloss is among the k likeliest."""
+        """Returns the share of clips whose gloss is among the k most probable."""
         return float((self.ranks < k).mean())
-
-
-def rank(top1: float, loss: float) -> tuple[float, float]:
-    """Makes two numbers of which the better model's are the greater: hits, then loss.
-
-    A loss that is NaN would compare as neither better nor worse; it is the worst.
-    """
-    return top1, -loss if math.isfinite(loss) else -math.inf
-
-
-def confusion_matrix(scores: ClipScores, num_classes: int) -> NDArray[np.int64]:
-    """Counts clips by truth and prediction, int64 [C, C]."""
-    confusion = np.zeros((num_classes, num_classes), np.int64)
-    np.add.at(confusion, (scores.labels, scores.predictions), 1)
-    return confusion
 
 
 def make_scorer(
@@ -79,7 +61,7 @@ def make_scorer(
     """Makes a function that scores a model on a dataset, compiled once.
 
     Args:
-        strategy: Where the model was made.
+        strategy: Strategy that the model was made in.
         model: Inputs -> logits.
 
     Returns:

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 import keras
 
 from wlasl_tfrecord.errors import TrainingError
+from wlasl_tfrecord.network.layers import layers_within
 from wlasl_tfrecord.network.recipes import Recipe
 
 __all__ = [
+    "backbone_model",
     "find_blocks",
     "freeze_backbone",
     "logits_model",
@@ -18,12 +20,16 @@ __all__ = [
 ]
 
 
+# Their statistics stay those of the pretraining: a batch holds few different scenes.
+_KEPT = (keras.layers.BatchNormalization, keras.layers.Normalization)
+
+
 def logits_model(model: keras.Model, layer: str | None = None) -> keras.Model:
-    """Gives the part of a model that ends in its logits.
+    """Returns the part of a model that ends in its logits.
 
     Args:
         model: Ends in probabilities.
-        layer: Where to begin; by default at the input.
+        layer: Layer to begin after; by default the input.
 
     Returns:
         A model on the same weights. Without a layer `logits`, the logarithm of the
@@ -38,8 +44,9 @@ def logits_model(model: keras.Model, layer: str | None = None) -> keras.Model:
     return keras.Model(start, output)
 
 
-# Their statistics stay those of the pretraining: a batch holds few different scenes.
-_KEPT = (keras.layers.BatchNormalization, keras.layers.Normalization)
+def backbone_model(model: keras.Model) -> keras.Model:
+    """Returns the backbone: from the input to the layer `features`."""
+    return keras.Model(model.input, model.get_layer("features").output)
 
 
 def find_blocks(model: keras.Model, recipe: Recipe) -> list[list[keras.layers.Layer]]:
@@ -59,7 +66,7 @@ def find_blocks(model: keras.Model, recipe: Recipe) -> list[list[keras.layers.La
 
 def freeze_backbone(model: keras.Model) -> None:
     """Freezes everything that the layer `features` is computed from."""
-    for layer in _backbone(model).layers:
+    for layer in backbone_model(model).layers:
         layer.trainable = False
 
 
@@ -71,26 +78,22 @@ def unfreeze_blocks(
     """Frees the last blocks of the backbone, and freezes all else that it has.
 
     Args:
-        model: The network; what comes behind the layer `features` is left alone.
-        blocks: What `find_blocks` gave. A layer that no block has stays frozen.
-        num_blocks: How many of them are trained, from the end. BatchNorm in them is
-            not.
+        model: The network; what follows the layer `features` is left alone.
+        blocks: Blocks from `find_blocks`. A layer in none of them stays frozen.
+        num_blocks: Number of blocks to train, from the end. BatchNorm in them is not
+            trained.
     """
     freed = {
         id(layer)
         for block in blocks[-num_blocks:]
         for holder in block
-        for layer in holder._flatten_layers()
+        for layer in layers_within(holder)
         if not isinstance(layer, _KEPT)
     }
-    backbone = _backbone(model)
+    backbone = backbone_model(model)
     for layer in backbone.layers:
         layer.trainable = True
     # What holds a layer that is free must be so too, or Keras does not look into it.
-    for layer in backbone._flatten_layers(include_self=False):
-        if freed.isdisjoint(map(id, layer._flatten_layers())):
+    for layer in layers_within(backbone)[1:]:
+        if freed.isdisjoint(map(id, layers_within(layer))):
             layer.trainable = False
-
-
-def _backbone(model: keras.Model) -> keras.Model:
-    return keras.Model(model.input, model.get_layer("features").output)

@@ -1,4 +1,4 @@
-"""Parts of a batch, computed one after the other to save memory."""
+"""Micro-batches, computed one after the other to save memory."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,14 +19,14 @@ def few_at_once(
 ) -> tf.Tensor:
     """Computes something clip by clip, or a few clips at a time on a GPU.
 
-    For what is not differentiated: there the batch matters only for how well the device
-    is used. The features of 16 augmented clips took 4.6 GB on a CPU in one go, and take
-    0.9 GB so, in the same time.
+    Without gradients, the batch size matters only for how well the device is used. The
+    features of 16 augmented clips took 4.6 GB on a CPU at once, and take 0.9 GB so, in
+    the same time.
 
     Args:
-        compute: Parts of the inputs, [b, ...] each -> [b, ...].
+        compute: Function of micro-batches of the inputs, [b, ...] each -> [b, ...].
         inputs: [B, ...] each, with B known.
-        row: What `compute` gives for one clip.
+        row: Shape and dtype of one clip's result.
 
     Returns:
         [B, ...].
@@ -39,15 +39,15 @@ def few_at_once(
 
     groups = [tf.reshape(one, [-1, at_once, *one.shape[1:]]) for one in inputs]
 
-    def part(index: tf.Tensor) -> tf.Tensor:
+    def compute_group(index: tf.Tensor) -> tf.Tensor:
         return compute(*(group[index] for group in groups))
 
     shape = row.shape.as_list()
-    parts = tf.map_fn(
-        part,
+    results = tf.map_fn(
+        compute_group,
         tf.range(num_clips // at_once),
-        # No two parts at once, as TensorFlow would have it: each takes memory.
+        # Not several at once, TensorFlow's default: each takes memory.
         parallel_iterations=1,
         fn_output_signature=tf.TensorSpec([at_once, *shape], row.dtype),
     )
-    return tf.reshape(parts, [num_clips, *shape])
+    return tf.reshape(results, [num_clips, *shape])

@@ -1,6 +1,6 @@
-"""What a saved model takes and gives: `model.json` beside it.
+"""Inputs and outputs of a saved model: `model.json` beside it.
 
-Plain JSON, so that no TensorFlow is needed to ask.
+Plain JSON, so that no TensorFlow is needed to read it.
 """
 
 import dataclasses
@@ -37,10 +37,10 @@ class ModelInfo:
     """What a saved model's inputs and outputs mean; `model.json` beside it.
 
     Attributes:
-        glosses: The words, by output.
-        clip: The shape of the clips that it takes.
-        framing: How frames were made to fit when it was trained.
-        recipe: Which file of `models/` built it, and the options it was given.
+        glosses: Words by output.
+        clip: Shape of the input clips.
+        framing: Framing of the clips it was trained on.
+        recipe: Name of the recipe that built it, and the options it was given.
     """
 
     glosses: tuple[str, ...]
@@ -60,13 +60,13 @@ def write_model_info(run_dir: str | os.PathLike[str], info: ModelInfo) -> None:
 
 
 def model_path(run: str | os.PathLike[str]) -> Path:
-    """Gives the file of a run's model: in a run folder, or the one that is named."""
+    """Returns the file of a run's model: in a run folder, or the one that is named."""
     path = Path(run)
     return path if path.suffix in (".keras", ".h5") else path / MODEL_FILE
 
 
 def read_model_info(run_dir: str | os.PathLike[str]) -> ModelInfo:
-    """Reads what the model of a run takes and gives.
+    """Reads the description of a run's model.
 
     Args:
         run_dir: A run folder, or the path of the `.keras` or `.h5` file in it.

@@ -4,10 +4,10 @@ Nothing imports a network by name, so a user's own file is as good as one of our
 
     def build_model(clip, num_classes, *, weights="imagenet", **options) -> keras.Model
 
-takes uint8 [B, T, H, W, 3] and gives float32 [B, num_classes] probabilities. Optional,
-and used where it is there: a layer `features` [B, T, D] where the pretrained part ends,
-a layer `logits` [B, num_classes], and `backbone_blocks(model)`, which groups the layers
-of the pretrained part, first to last.
+takes uint8 [B, T, H, W, 3] and returns float32 [B, num_classes] probabilities.
+Optional: a layer `features` [B, T, D] where the pretrained part ends, a layer `logits`
+[B, num_classes], and a function `backbone_blocks(model)`, which groups the layers of
+the pretrained part, first to last.
 """
 
 import inspect
@@ -36,8 +36,8 @@ class Recipe:
     Attributes:
         name: The file's name without its suffix.
         path: The file.
-        build_model: Its function of that name.
-        backbone_blocks: Its function of that name, if it has one.
+        build_model: Function of that name in it.
+        backbone_blocks: Function of that name in it, if there is one.
     """
 
     name: str
@@ -73,8 +73,8 @@ class Recipe:
             options: Passed on to `build_model`.
 
         Raises:
-            RecipeError: If the recipe does not take an option, or gives something else
-                than a network from clips to classes.
+            RecipeError: If the recipe does not take an option, or returns something
+                else than a network from clips to classes.
         """
         unknown = sorted(set(options) - set(self.options))
         if unknown and not self.takes_any_option:

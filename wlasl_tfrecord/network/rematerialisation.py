@@ -1,4 +1,4 @@
-"""Rematerialisation: a backbone whose blocks are computed anew for their gradients.
+"""Rematerialisation: a backbone whose blocks are computed again for their gradients.
 
 Backpropagation keeps what every layer made until its gradient is due, which is most of
 the memory of a training step. Here only what passes from block to block is kept; the
@@ -20,18 +20,17 @@ __all__ = ["rematerialised"]
 def rematerialised(
     model: keras.Model, blocks: Sequence[Sequence[keras.layers.Layer]]
 ) -> keras.Model:
-    """Gives a model on the same weights that keeps less for its gradients.
+    """Returns a model on the same weights that keeps less for its gradients.
 
     It is for the training step alone; what is saved is the model itself.
 
     Args:
         model: Has the blocks among its layers, or in one of them that is a model.
         blocks: Layers that follow each other, first to last; all that is between the
-            end of one block and the end of the next is computed anew together.
+            end of one block and the end of the next is computed again together.
 
     Raises:
-        RecipeError: If something else than the end of a block leads from before that
-            end to behind it.
+        RecipeError: If a connection leaps over the end of a block.
     """
     holders = [one for one in model.layers if isinstance(one, keras.Model)]
     holder = next((one for one in holders if blocks[0][0] in one.layers), model)
@@ -74,13 +73,13 @@ class _Chain(keras.layers.Layer):
                 raise ValueError("a connection from before leads into one")
 
     def call(self, x: Any, training: bool | None = None) -> Any:
-        """Computes what the model would."""
+        """Computes the output of the model."""
         for segment in self.segments:
             x = _run(segment, x, training)
         return x
 
     def compute_output_spec(self, x: Any, training: bool | None = None) -> Any:
-        """Gives the shape of the output, without running anything."""
+        """Returns the shape of the output, without running anything."""
         for segment in self.segments:
             x = segment.compute_output_spec(x, training=training)
         return x
@@ -112,10 +111,10 @@ def _run(segment: keras.Model, x: tf.Tensor, training: bool | None) -> tf.Tensor
 
 @tf.custom_gradient
 def _ending_together(x: tf.Tensor, *weights: tf.Tensor) -> Any:
-    """Passes tensors on, and the gradient of the first one back behind the others.
+    """Passes tensors on, and the gradient of the first one back after the others.
 
-    The gradients of a block's weights keep what was computed anew for them. Nothing
-    else says that they come before the next block, and with few threads they came last.
+    The gradients of a block's weights keep what was computed again for them. Nothing
+    else orders them before the next block, and with few threads they came last.
     """
 
     def gradient(dx: tf.Tensor, *others: tf.Tensor) -> list[tf.Tensor]:

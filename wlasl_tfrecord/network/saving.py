@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 from absl import logging
 from numpy.typing import NDArray
 
@@ -18,23 +16,16 @@ from wlasl_tfrecord.errors import RecipeError, TrainingError
 from wlasl_tfrecord.files import written_whole
 from wlasl_tfrecord.network import model_info
 from wlasl_tfrecord.network.recipes import Recipe
+from wlasl_tfrecord.network.variables import read_variable
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 
 __all__ = [
     "build_model",
     "load_network",
-    "read_variable",
     "save_h5",
     "save_model",
     "write_h5",
 ]
-
-
-def read_variable(variable: Any) -> NDArray[Any]:
-    """Copies the value of a variable of Keras or TensorFlow, replicated or not."""
-    value = getattr(variable, "value", variable)
-    value = variable if callable(value) else value
-    return np.copy(tf.convert_to_tensor(value).numpy())
 
 
 def build_model(
@@ -86,7 +77,7 @@ def load_network(path: Path) -> Any:
 
 
 def _newer_keras(path: Path) -> str | None:
-    """Says which Keras a model wants, if it was saved by a newer one than this."""
+    """Returns which Keras a model wants, if it was saved by a newer one than this."""
     try:
         with zipfile.ZipFile(path) as file:
             saved_by = json.loads(file.read("metadata.json"))["keras_version"]

@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a run needs to go on as if it had never stopped."""
+"""Checkpoints: everything that a run needs to continue as if it had never stopped."""
 
 import dataclasses
 import io
@@ -29,9 +29,10 @@ class Checkpoint(NamedTuple):
     """The state of a run between two steps.
 
     Attributes:
-        step: Steps since the run began, over all phases.
-        progress: Where the run is.
-        arrays: Weights, optimizer, random state and so on, by name.
+        step: Number of steps since the run began, over all phases.
+        progress: How far the run has come.
+        arrays: Weights, optimizer, random state and so on, by name: `model/…`,
+            `optimizer/…`, `step/…`, and the best epoch's weights under `best/…`.
     """
 
     step: int
@@ -53,9 +54,9 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
     np.savez(content, allow_pickle=False, **{_PROGRESS: text}, **checkpoint.arrays)
     path = directory / f"step-{checkpoint.step:09d}.npz"
     write_whole(path, content.getvalue())
-    # One that is newer than this is damaged, or the run had gone on from it.
-    sound = [one for one in _paths(directory) if one.name <= path.name]
-    for old in sound[:-_NUM_KEPT]:
+    # One that is newer than this is damaged: the run was resumed from one before it.
+    older = [one for one in _paths(directory) if one.name <= path.name]
+    for old in older[:-_NUM_KEPT]:
         old.unlink(missing_ok=True)
     return path
 
@@ -65,7 +66,7 @@ def load_newest(directory: Path, say: Callable[[str], None]) -> Checkpoint | Non
 
     Args:
         directory: The folder of checkpoints.
-        say: Told of each one that is damaged.
+        say: Takes a line for each one that is damaged.
 
     Returns:
         The checkpoint; None if none was ever written.

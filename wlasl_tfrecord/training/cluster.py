@@ -1,4 +1,4 @@
-"""The workers of a training on several machines: who they are, what they agree on."""
+"""The workers of a training on several machines: joining them, and losing one."""
 
 import json
 import os
@@ -31,12 +31,12 @@ def join_workers(
 
     Args:
         workers: host:port of every worker. Without them TF_CONFIG, the variable that
-            cluster schedulers set, says who takes part.
-        worker_index: Which of `workers` this process is.
-        say: Told at once for whom it waits, because that may take long.
+            cluster schedulers set, names them.
+        worker_index: Index of this process in `workers`.
+        say: Takes a line with the workers to wait for, before a wait that may be long.
 
     Raises:
-        TrainingError: If it is not clear who the workers are, or they cannot be joined.
+        TrainingError: If the workers are not known, or cannot be joined.
     """
     if workers:
         _check_addresses(workers, "--workers")
@@ -60,7 +60,7 @@ def join_workers(
         # TensorFlow waits longer than anybody would without a word.
         say(
             f"waiting for {len(others)} worker(s) at {', '.join(others)}; "
-            f"this one is {own}; if they run and this goes on, check their addresses "
+            f"this one is {own}; if they run and this lasts, check their addresses "
             "and that no firewall closes their ports"
         )
     try:
@@ -73,7 +73,7 @@ def join_workers(
 
 
 def lost_worker(strategy: tf.distribute.Strategy, error: Exception) -> str | None:
-    """Says that another worker is gone, if that is what an error means."""
+    """Returns a line that another worker is gone, if an error means that."""
     shared = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
     if not (shared and isinstance(error, tf.errors.OpError)) or isinstance(
         error, _OWN_ERRORS
@@ -85,9 +85,9 @@ def lost_worker(strategy: tf.distribute.Strategy, error: Exception) -> str | Non
 def sum_over_replicas(
     strategy: tf.distribute.Strategy, values: Sequence[float]
 ) -> NDArray[np.float64]:
-    """Adds up what each worker says, once for each of its replicas.
+    """Adds up the values of all workers, once for each of its replicas.
 
-    It is also a place where all workers meet: nobody goes on before everybody is there.
+    All workers meet here: none continues before the last one has come.
     """
 
     @tf.function
@@ -99,14 +99,14 @@ def sum_over_replicas(
 
 
 def differs(strategy: tf.distribute.Strategy, value: int) -> bool:
-    """Says whether the workers hold different values; all get the same answer."""
+    """Returns whether the workers hold different values, the same on all of them."""
     total, squares = sum_over_replicas(strategy, [value, value**2])
     # Cauchy and Schwarz: equal only if all are. Exact for steps up to 10 ** 7.
     return strategy.num_replicas_in_sync * squares != total**2
 
 
 def _read_tf_config(text: str) -> tuple[str, list[str]]:
-    """Gives this worker's address and those of the others."""
+    """Returns this worker's address and those of the others."""
     try:
         value: Any = json.loads(text)
     except ValueError as error:
@@ -172,6 +172,6 @@ def _check_names(addresses: Sequence[str]) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Gives the first line of an error, without the operation, which helps nobody."""
+    """Returns the first line of an error, without the name of the operation."""
     text = getattr(error, "message", None) or str(error) or type(error).__name__
     return text.splitlines()[0].split("}} ")[-1]

@@ -12,10 +12,18 @@ from typing import Any, Literal, get_args
 from wlasl_tfrecord.network.recipes import DEFAULT_RECIPE
 from wlasl_tfrecord.training.schedules import SCHEDULES, Schedule
 
-__all__ = ["CROPS", "PRECISIONS", "Crop", "Precision", "TrainConfig", "changed_options"]
+__all__ = [
+    "CROPS",
+    "PRECISIONS",
+    "Crop",
+    "Precision",
+    "TrainConfig",
+    "build_options",
+    "changed_options",
+]
 
 Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
-# A run that a damaged record stopped goes on with more of them passed over.
+# A run that a damaged record stopped is resumed with more of them skipped.
 _MAY_CHANGE = ("max_bad_records",)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 Crop = Literal["auto", "input", "device"]
@@ -28,33 +36,36 @@ class TrainConfig:
 
     Attributes:
         recipe: Name or path of the file that builds the network.
-        recipe_options: Passed to its `build_model` besides `weights`.
-        weights: Of the backbone: "imagenet", "none", or a path. With "none" there is
-            nothing to keep frozen, and the whole network is trained from the start.
-        epochs: Of the first phase.
+        recipe_options: Options of its `build_model` besides `weights`.
+        weights: Weights of the backbone: "imagenet", "none", or a path. With "none"
+            there is nothing to keep frozen, and the whole network is trained from the
+            start.
+        epochs: Number of epochs of the first phase.
         batch_size: Clips in a global batch.
-        learning_rate: The peak, in the first phase.
-        schedule: How the rate goes on from there.
-        weight_decay: AdamW's, not on biases and normalisation.
-        label_smoothing: Share of the truth that goes to all glosses alike.
+        learning_rate: Peak of the learning rate in the first phase.
+        schedule: Course of the learning rate after its peak.
+        weight_decay: Weight decay of AdamW; biases and normalisation have none.
+        label_smoothing: Share of the truth given to all glosses alike.
         class_weights: Whether a clip counts more the rarer its gloss is.
         patience: Epochs without a better validation before a phase ends.
         plateau_patience: Epochs without a lower validation loss before "plateau"
-            halves the rate.
-        fine_tune_epochs: Of the second phase; 0 for none.
-        fine_tune_blocks: How many blocks of the backbone it trains, from the end.
-        fine_tune_learning_rate: Its peak.
+            halves the learning rate.
+        fine_tune_epochs: Number of epochs of the second phase; 0 for none.
+        fine_tune_blocks: Number of blocks of the backbone that the second phase
+            trains, counted from the end.
+        fine_tune_learning_rate: Peak of the learning rate in the second phase.
         precision: "auto", "float32", "mixed_float16" or "mixed_bfloat16".
-        accumulate: In how many parts a replica computes its batch.
+        accumulate: Number of micro-batches that a replica computes its batch in.
         remat: Whether to compute the backbone's blocks a second time for their
-            gradients, rather than to keep all that they made.
+            gradients, rather than to keep their activations.
         augment: Whether to change clips at random in training.
-        crop: Where clips are cropped at random: by the "input", on the "device", or
-            "auto", on GPUs. The crops are the same, pixels differ by rounding.
-        max_bad_records: Damaged records of a split to pass over, rather than to stop.
-        feature_cache: Whether a frozen backbone sees each clip and view only once.
-        feature_views: Augmented views of a clip in the cache.
-        seed: Of weights, order and augmentation, in [0, 2**31 - 1).
+        crop: Place where clips are cropped at random: the "input", the "device", or
+            "auto", which is the device if there is a GPU. The crops are the same,
+            pixels differ by rounding.
+        max_bad_records: Damaged records of a split to skip before training stops.
+        feature_cache: Whether a frozen backbone computes each clip and view only once.
+        feature_views: Augmented views of a clip in the feature cache.
+        seed: Seed of weights, order and augmentation, in [0, 2**31 - 1).
         deterministic: Whether the same choices give the same bits; slower. It holds for
             the whole process, and from then on.
 
@@ -89,7 +100,7 @@ class TrainConfig:
     deterministic: bool = False
 
     def __post_init__(self) -> None:
-        """Reject what cannot be trained with; keep the rest as JSON gives it back."""
+        """Reject invalid values; convert the others to the types that JSON returns."""
         for one in dataclasses.fields(self):
             value = getattr(self, one.name)
             convert, kind = _KINDS.get(one.type, (None, ""))
@@ -137,13 +148,18 @@ class TrainConfig:
 
 
 def changed_options(old: TrainConfig, new: TrainConfig) -> list[str]:
-    """Names the options that make a run another one than it was."""
+    """Describes the options that differ, except those that a resumed run may change."""
     stored = dataclasses.asdict(old)
     return [
         f"{name} {stored[name]}, not {value}"
         for name, value in dataclasses.asdict(new).items()
         if stored[name] != value and name not in _MAY_CHANGE
     ]
+
+
+def build_options(config: TrainConfig) -> dict[str, Any]:
+    """Returns the options that the recipe's `build_model` is called with."""
+    return {"weights": config.weights, **config.recipe_options}
 
 
 def _truth(value: object) -> bool:
@@ -156,8 +172,8 @@ def _json_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(dict(options)))
 
 
-# A field's type -> what makes Python's own value of one of NumPy or pathlib, and what
-# it is called where it cannot.
+# A field's type -> a function that converts values of NumPy and pathlib to those of
+# Python, and the name of the type in messages.
 _KINDS: Mapping[Any, tuple[Callable[[Any], Any], str]] = {
     int: (operator.index, "a whole number"),
     float: (float, "a number"),

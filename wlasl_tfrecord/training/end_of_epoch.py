@@ -1,21 +1,21 @@
-"""What happens around an epoch: its bar, its row and line, and whether to go on."""
+"""What happens at the end of an epoch: its row and line, and whether the phase ends."""
 
-import dataclasses
-import math
 import sys
 from collections.abc import Mapping
 from typing import Any
 
-from wlasl_tfrecord.evaluation.metrics import TOP_K, ClipScores, confusion_matrix, rank
+from wlasl_tfrecord.evaluation.confusion import confusion_matrix, confusion_png
+from wlasl_tfrecord.evaluation.metrics import TOP_K, ClipScores
 from wlasl_tfrecord.training import history
+from wlasl_tfrecord.training.early_stopping import epoch_score
+from wlasl_tfrecord.training.phases import Phase
 from wlasl_tfrecord.training.progress import Progress
-from wlasl_tfrecord.training.run import Phase, Run
+from wlasl_tfrecord.training.run import Run
 
 __all__ = [
     "EpochBar",
     "end_epoch",
 ]
-
 
 # Above it the devices wait for their input, and a faster one would pay.
 _INPUT_WAIT_WARNING = 0.05
@@ -28,83 +28,110 @@ def end_epoch(
     scores: ClipScores | None,
     learning_rate: float,
     validation_seconds: float,
-) -> tuple[Progress, bool]:
-    """Writes the history and decides how to go on: the progress, and "is it better"."""
-    config = run.config
-    loss_sum, top1_sum, top5_sum, weight = progress.sums
-    weight = max(weight, 1.0)
+) -> bool:
+    """Adds an epoch to the history, reports it, and ends the phase if it is time.
+
+    Args:
+        run: What stays the same.
+        phase: The current phase.
+        progress: Progress at the end of the epoch's last step; it is changed.
+        scores: Scores of the validation; None without one.
+        learning_rate: Rate of the last step.
+        validation_seconds: Time that the validation took.
+
+    Returns:
+        Whether the epoch is the best so far.
+    """
+    config, stopping = run.config, progress.stopping
+    row = _row(phase, progress, scores, learning_rate, validation_seconds)
+    if scores is None:
+        # Without a validation split the last epoch is the best one.
+        improved = stopping.add_epoch((float(len(progress.rows)), 0.0), row["loss"])
+    else:
+        score = epoch_score(scores.top(1), scores.loss)
+        improved = stopping.add_epoch(score, scores.loss)
+    if config.schedule == "plateau" and stopping.halve_on_plateau(
+        config.plateau_patience
+    ):
+        run.say(f"no lower loss for {config.plateau_patience} epochs: rate halved")
+    num_skipped = progress.totals.num_skipped
+    progress.end_epoch(row)
+    early = stopping.epochs_since_best >= config.patience
+    progress.phase_over = early or progress.epoch == phase.num_epochs
+
+    logs = {name: value for name, value in row.items() if isinstance(value, float)}
+    _write(run, progress, scores if improved else None, logs)
+    run.say(_summary(row, phase, num_skipped, improved))
+    _warn_of_waiting(run, phase, row["input_wait"])
+    if early:
+        run.say(f"no better validation for {config.patience} epochs: phase ended early")
+    run.callbacks.on_epoch_end(len(progress.rows) - 1, logs)
+    if getattr(run.model, "stop_training", False):
+        progress.phase_over = True
+    if run.chief and (progress.phase_over or history.is_drawing_due(progress.rows)):
+        history.draw_history(run.directory, progress.rows)
+    return improved
+
+
+def _row(
+    phase: Phase,
+    progress: Progress,
+    scores: ClipScores | None,
+    learning_rate: float,
+    validation_seconds: float,
+) -> dict[str, Any]:
+    """Makes the row of the history."""
+    totals = progress.totals
+    loss, top1, top5 = totals.means
     row: dict[str, Any] = {
         "phase": phase.name,
         "epoch": progress.epoch + 1,
         "learning_rate": learning_rate,
-        "loss": loss_sum / weight,
-        "top1": top1_sum / weight,
-        "top5": top5_sum / weight,
-        "seconds": round(progress.seconds + validation_seconds, 3),
+        "loss": loss,
+        "top1": top1,
+        "top5": top5,
+        "seconds": round(totals.seconds + validation_seconds, 3),
         # Of the training alone: what its step takes, and whether it has to wait.
-        "clips_per_second": round(weight / max(progress.seconds, 1e-9), 2),
-        "input_wait": round(progress.wait_seconds / max(progress.seconds, 1e-9), 4),
+        "clips_per_second": round(
+            max(totals.sums[3], 1.0) / max(totals.seconds, 1e-9), 2
+        ),
+        "input_wait": round(totals.wait_seconds / max(totals.seconds, 1e-9), 4),
     }
-    # Without a validation split the last epoch is the best one.
-    better, loss = (float(len(progress.rows)), 0.0), row["loss"]
     if scores is not None:
-        row["val_loss"] = loss = scores.loss
+        row["val_loss"] = scores.loss
         row |= {f"val_top{k}": scores.top(k) for k in TOP_K}
-        better = rank(scores.top(1), loss)
-    improved = progress.best is None or tuple(better) > tuple(progress.best)
-    lower = math.isfinite(loss) and (
-        progress.lowest_loss is None or loss < progress.lowest_loss
-    )
-    stale = 0 if improved else progress.stale + 1
-    plateau = 0 if lower else progress.plateau + 1
-    factor = progress.plateau_factor
-    if plateau >= config.plateau_patience and config.schedule == "plateau":
-        plateau, factor = 0, factor / 2
-        run.say(f"no lower loss for {config.plateau_patience} epochs: rate halved")
-    rows = (*progress.rows, row)
-    early = stale >= config.patience
-    finished = dataclasses.replace(
-        progress,
-        epoch=progress.epoch + 1,
-        step=0,
-        sums=(0.0, 0.0, 0.0, 0.0),
-        num_skipped=0,
-        seconds=0.0,
-        wait_seconds=0.0,
-        best=better if improved else progress.best,
-        stale=stale,
-        lowest_loss=loss if lower else progress.lowest_loss,
-        plateau=plateau,
-        plateau_factor=factor,
-        rows=rows,
-        phase_over=early or progress.epoch + 1 == phase.num_epochs,
-    )
-    logs = {name: value for name, value in row.items() if isinstance(value, float)}
+    return row
+
+
+def _write(
+    run: Run,
+    progress: Progress,
+    best_scores: ClipScores | None,
+    logs: Mapping[str, float],
+) -> None:
+    """Writes history.csv and TensorBoard's events; the confusion of the best epochs."""
     if run.chief:
-        history.write_history(run.directory, rows)
-    if run.events is not None:
-        run.events.scalars(logs, len(rows))
-        if scores is not None and improved:
-            confusion = confusion_matrix(scores, len(run.glosses))
-            png = history.confusion_png(confusion, run.glosses)
-            run.events.image("confusion", png, len(rows))
-    run.say(_summary(row, phase, progress.num_skipped, improved))
+        history.write_history(run.directory, progress.rows)
+    if run.events is None:
+        return
+    num_epochs = len(progress.rows)
+    run.events.scalars(logs, num_epochs)
+    if best_scores is not None:
+        glosses = run.folder.glosses
+        confusion = confusion_matrix(best_scores, len(glosses))
+        run.events.image("confusion", confusion_png(confusion, glosses), num_epochs)
+
+
+def _warn_of_waiting(run: Run, phase: Phase, input_wait: float) -> None:
+    """Warns of an input that is slower than the step."""
     # A head that trains from the cache reads no shard, of which `bin/bench` knows.
-    cached = phase.name == "head" and config.feature_cache
-    # As printed, so that no line warns of 5 % that says 5 %.
-    if round(row["input_wait"], 2) > _INPUT_WAIT_WARNING and not cached:
+    cached = phase.name == "head" and run.config.feature_cache
+    # As printed, so that no line warns of 5 % that shows 5 %.
+    if round(input_wait, 2) > _INPUT_WAIT_WARNING and not cached:
         run.say(
-            f"  the step waited for input {row['input_wait']:.0%} of the time; "
+            f"  the step waited for input {input_wait:.0%} of the time; "
             "`bin/bench input` says why and what to change"
         )
-    if early:
-        run.say(f"no better validation for {config.patience} epochs: phase ended early")
-    run.callbacks.on_epoch_end(len(rows) - 1, logs)
-    if getattr(run.model, "stop_training", False):
-        finished = dataclasses.replace(finished, phase_over=True)
-    if run.chief and (finished.phase_over or history.is_drawing_due(rows)):
-        history.draw_history(run.directory, rows)
-    return finished, improved
 
 
 def _summary(
@@ -146,17 +173,13 @@ class EpochBar:
             )
 
     def update(self, progress: Progress) -> None:
-        """Moves on by one step."""
+        """Advances by one step."""
         if self._bar is not None:
-            weight = max(progress.sums[3], 1.0)
+            loss, top1, _ = progress.totals.means
             self._bar.update(self._batch_size)
-            self._bar.set_postfix(
-                loss=f"{progress.sums[0] / weight:.3f}",
-                top1=f"{progress.sums[1] / weight:.1%}",
-                refresh=False,
-            )
+            self._bar.set_postfix(loss=f"{loss:.3f}", top1=f"{top1:.1%}", refresh=False)
 
     def close(self) -> None:
-        """Takes the bar away; the line of the epoch stands in for it."""
+        """Removes the bar; the line of the epoch replaces it."""
         if self._bar is not None:
             self._bar.close()

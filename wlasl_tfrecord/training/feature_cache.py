@@ -1,12 +1,14 @@
-"""What a frozen backbone makes of every clip, computed once and kept on disk.
+"""The feature cache: a frozen backbone's output for every clip, kept on disk.
 
-The head alone then trains tens of times faster. Epoch e of the training sees the clips
-as epoch e % V of the input would augment them: so the first V epochs are exactly those
-of a training without the cache, and without augmentation all of them are.
+It is computed once; the head alone then trains tens of times faster. Epoch e of the
+training sees the clips as epoch e % V of the input would augment them. So the first V
+epochs are exactly those of a training without the cache, and without augmentation all
+of them are.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +20,38 @@ from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.files import free_bytes
 from wlasl_tfrecord.input_pipeline import dataset, distribution
 from wlasl_tfrecord.input_pipeline.augment import AugmentConfig
+from wlasl_tfrecord.input_pipeline.distribution import MakeBatches
 from wlasl_tfrecord.input_pipeline.elements import Batch, batches_of_clips
 from wlasl_tfrecord.network.micro_batches import few_at_once
-from wlasl_tfrecord.network.saving import read_variable
+from wlasl_tfrecord.network.variables import read_variable
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 from wlasl_tfrecord.text import size_text
 from wlasl_tfrecord.training.cluster import sum_over_replicas
 from wlasl_tfrecord.training.feature_files import is_whole, new_array
+from wlasl_tfrecord.training.step import Prepare
 from wlasl_tfrecord.training.stop_signals import stop
 
-__all__ = ["cache_features", "cached_batches", "feature_dtype", "frame_features"]
+__all__ = [
+    "DIRECTORY",
+    "cached_batches",
+    "feature_dtype",
+    "fill_cache",
+    "frame_features",
+]
+
+# Its folder in a run folder.
+DIRECTORY = "feature_cache"
 
 # One file a view: float [N, T, D] as numpy writes it. Two bytes a value where the
 # backbone computes in 16 bits; bfloat16, which numpy does not know, as uint16.
 _SUFFIX = ".npy"
 
-# Stands for the features of a damaged record. Not NaN: a backbone that makes one of a
-# clip is to be noticed.
+# Replaces the features of a damaged record. Not NaN: a backbone that returns one must
+# be noticed.
 _DAMAGED = -np.inf
 
 
-def cache_features(
+def fill_cache(
     strategy: tf.distribute.Strategy,
     backbone: keras.Model,
     folder: ShardFolder,
@@ -49,41 +62,40 @@ def cache_features(
     num_views: int,
     augment: AugmentConfig | None,
     seed: int,
-    prepare: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None,
+    prepare: Prepare | None,
     progress: Callable[[str, int, int], None],
     max_bad_records: int = 0,
     stopped: Sequence[int] = (),
 ) -> list[Path]:
-    """Computes the features of every clip of a split, where they are not there yet.
+    """Computes the features of every clip of a split, unless they are cached already.
 
     Args:
-        strategy: Where the backbone was made.
+        strategy: Strategy that the backbone was made in.
         backbone: uint8 [B, T, H, W, 3] -> [B, T, D].
         folder: The shards.
-        split: Which clips.
-        directory: Where to keep the features.
+        split: Split whose clips are computed.
+        directory: Folder of the cache.
         batch_size: Clips in a global batch.
-        num_views: How many differently augmented views of each clip; without
-            augmentation one is all there is.
-        augment: How to augment; None for not at all.
-        seed: Of the augmentation.
-        prepare: What to do to frames on the device, given their seeds.
-        progress: Told the view's name, clips done and clips in all.
-        max_bad_records: Damaged records to pass over, which are then never trained on.
-        stopped: The signals received; with one in it, this ends between two batches.
+        num_views: Differently augmented views of each clip; without augmentation one is
+            all there is.
+        augment: Augmentation in the input; None for none at all.
+        seed: Seed of the augmentation.
+        prepare: Changes frames on the device.
+        progress: Called with the view's name, finished clips and clips in all.
+        max_bad_records: Damaged records to skip; they are never trained on.
+        stopped: Signals received so far; with one in it, this ends between two batches.
 
     Returns:
         The file of each view.
 
     Raises:
-        OutputError: If they do not fit on the disk.
+        OutputError: If the features do not fit on the disk.
         ShardFolderError: If the clips cannot be read.
-        TrainingError: If somebody asks the process to stop.
+        TrainingError: If the process is asked to stop.
     """
     num_views = num_views if augment is not None else 1
-    num_clips = folder.num_clips(split)
-    shape = (num_clips, *backbone.output_shape[1:])
-    storage = _storage_dtype(feature_dtype(backbone))
+    row_shape, dtype = backbone.output_shape[1:], feature_dtype(backbone)
+    shape = (folder.num_clips(split), *row_shape)
     fingerprint = _fingerprint(backbone, folder, split, augment, seed)
     paths = [
         directory / f"{split}-{view}-{fingerprint}{_SUFFIX}"
@@ -91,65 +103,23 @@ def cache_features(
     ]
     # A view that any worker lacks is computed by all, because they compute together.
     absent = sum_over_replicas(strategy, [not is_whole(path) for path in paths])
-    missing = [path for path, number in zip(paths, absent) if number]
-    _check_disk(directory, len(missing) * int(np.prod(shape)) * storage.itemsize)
-
-    def replica_features(batch: Batch) -> list[tf.Tensor]:
-        values = frame_features(backbone, prepare, batch.inputs, batch.seeds)
-        return [values, batch.records, batch.weights]
-
-    @tf.function(reduce_retracing=True)
-    def run(batch: Batch) -> list[tf.Tensor]:
-        values = strategy.run(replica_features, args=(batch,))
-        return [strategy.gather(value, axis=0) for value in values]
-
-    damaged = np.array(_DAMAGED, tf.as_dtype(feature_dtype(backbone)).as_numpy_dtype)
-    steps = dataset.steps_per_epoch(folder, split, batch_size, training=False)
-    for view, path in enumerate(paths):
-        if path not in missing:
-            continue
-        name = path.stem.rsplit("-", 1)[0]
-
-        def batches(
-            context: tf.distribute.InputContext | None, view: int = view
-        ) -> tf.data.Dataset:
-            # In file order, but with the seeds of that epoch of the training.
-            clips = dataset.input_fn(
-                folder,
-                split,
-                batch_size,
-                training=False,
-                seed=seed,
-                num_epochs=view + 1,
-                start_step=view * steps,
-                augment=augment or False,
-                input_context=context,
-                element="dict",
-                max_bad_records=max_bad_records,
-            )
-            return batches_of_clips(clips)
-
-        seen = np.zeros(num_clips, bool)
-        with new_array(path, shape, storage) as write:
-            for batch in distribution.distributed(strategy, batches):
-                features, records, weights = (value.numpy() for value in run(batch))
-                real = weights > 0
-                write(records[real], features[real].view(storage))
-                seen[records[real]] = True
-                progress(name, int(seen.sum()), num_clips)
-                if stopped:
-                    where = f"; go on with bin/train --resume {directory.parent}"
-                    stop(stopped[0], where)
-            unread = np.flatnonzero(~seen)
-            write(unread, np.full((len(unread), *shape[1:]), damaged).view(storage))
-            if unread.size:
-                progress(name, num_clips, num_clips)
+    missing = [(view, path) for view, path in enumerate(paths) if absent[view]]
+    view_bytes = int(np.prod(shape)) * _storage_dtype(dtype).itemsize
+    _check_disk(directory, len(missing) * view_bytes)
+    compute = _compiled(strategy, backbone, prepare)
+    for view, path in missing:
+        batches = _view_batches(
+            folder, split, batch_size, view, augment, seed, max_bad_records
+        )
+        computed = map(compute, distribution.distributed(strategy, batches))
+        show = partial(progress, path.stem.rsplit("-", 1)[0])
+        _write_view(path, shape, dtype, computed, show, stopped)
     return paths
 
 
 def frame_features(
     backbone: keras.Model,
-    prepare: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None,
+    prepare: Prepare | None,
     frames: tf.Tensor,
     seeds: tf.Tensor,
 ) -> tf.Tensor:
@@ -157,12 +127,12 @@ def frame_features(
 
     Args:
         backbone: uint8 [b, T, H, W, 3] -> [b, T, D].
-        prepare: What to do to frames before, given their seeds.
+        prepare: Changes frames before.
         frames: uint8 [B, T, H, W, 3].
         seeds: int64 [B, 2].
 
     Returns:
-        [B, T, D] in what the backbone computes in.
+        [B, T, D] in the backbone's compute dtype.
     """
 
     def compute(part: tf.Tensor, part_seeds: tf.Tensor) -> tf.Tensor:
@@ -187,19 +157,19 @@ def cached_batches(
     start_step: int = 0,
     input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
-    """Gives the batches of `input_fn` with features for frames.
+    """Returns the batches of `input_fn` with cached features in place of frames.
 
     Args:
         folder: The shards.
-        split: Which clips.
+        split: Split that the clips are in.
         batch_size: Clips in a global batch.
-        paths: What `cache_features` gave.
-        dtype: What the backbone computes in.
-        training: As for `input_fn`, like all that follows.
-        seed: Of the order.
-        num_epochs: Where to stop.
-        start_step: The global step to start at.
-        input_context: Which worker this is.
+        paths: Files that `fill_cache` returned.
+        dtype: The backbone's compute dtype.
+        training: As for `input_fn`, like all arguments that follow.
+        seed: Seed of the order.
+        num_epochs: Number of epochs to stop after.
+        start_step: Global step to start at.
+        input_context: Describes this worker.
     """
     views = [np.load(path, mmap_mode="r") for path in paths]
     shape = views[0].shape[1:]
@@ -234,13 +204,9 @@ def cached_batches(
 
 
 def feature_dtype(backbone: keras.Model) -> str:
-    """Gives what a backbone computes in; the model's own policy may be another one."""
+    """Returns a backbone's compute dtype; the model's own policy may be another one."""
     output: Any = backbone.output
     return output.dtype
-
-
-def _storage_dtype(compute_dtype: str) -> np.dtype:
-    return np.dtype("uint16" if compute_dtype == "bfloat16" else compute_dtype)
 
 
 def _fingerprint(
@@ -250,7 +216,7 @@ def _fingerprint(
     augment: AugmentConfig | None,
     seed: int,
 ) -> str:
-    """Names what features depend on, so that others are never taken for them."""
+    """Returns a hash of all that features depend on; it is part of their file names."""
     digest = hashlib.sha256()
     facts = (folder.index_sha256[split], augment, seed if augment else None)
     digest.update(repr((facts, feature_dtype(backbone))).encode())
@@ -271,7 +237,84 @@ def _check_disk(directory: Path, num_bytes: int) -> None:
         ) from error
     if num_bytes > free:
         raise OutputError(
-            f"{directory} has {size_text(free)} free, the features need "
+            f"{directory} has {size_text(free)} free, the feature cache needs "
             f"{size_text(num_bytes)}; take fewer --feature-views, or train with "
             "--no-feature-cache"
         )
+
+
+def _storage_dtype(compute_dtype: str) -> np.dtype:
+    return np.dtype("uint16" if compute_dtype == "bfloat16" else compute_dtype)
+
+
+def _compiled(
+    strategy: tf.distribute.Strategy, backbone: keras.Model, prepare: Prepare | None
+) -> Callable[[Batch], list[tf.Tensor]]:
+    """Compiles a function from a global batch to its features, records and weights."""
+
+    def replica_features(batch: Batch) -> list[tf.Tensor]:
+        values = frame_features(backbone, prepare, batch.inputs, batch.seeds)
+        return [values, batch.records, batch.weights]
+
+    @tf.function(reduce_retracing=True)
+    def run(batch: Batch) -> list[tf.Tensor]:
+        values = strategy.run(replica_features, args=(batch,))
+        return [strategy.gather(value, axis=0) for value in values]
+
+    return run
+
+
+def _view_batches(
+    folder: ShardFolder,
+    split: str,
+    batch_size: int,
+    view: int,
+    augment: AugmentConfig | None,
+    seed: int,
+    max_bad_records: int,
+) -> MakeBatches:
+    """Makes the frames of a view: in file order, augmented as in that epoch."""
+    steps = dataset.steps_per_epoch(folder, split, batch_size, training=False)
+    return lambda context: batches_of_clips(
+        dataset.input_fn(
+            folder,
+            split,
+            batch_size,
+            training=False,
+            seed=seed,
+            num_epochs=view + 1,
+            start_step=view * steps,
+            augment=augment or False,
+            input_context=context,
+            element="dict",
+            max_bad_records=max_bad_records,
+        )
+    )
+
+
+def _write_view(
+    path: Path,
+    shape: tuple[int, ...],
+    dtype: str,
+    computed: Iterable[Sequence[tf.Tensor]],
+    progress: Callable[[int, int], None],
+    stopped: Sequence[int],
+) -> None:
+    """Writes the file of a view, [N, T, D], from what the backbone computes."""
+    storage = _storage_dtype(dtype)
+    damaged = np.array(_DAMAGED, tf.as_dtype(dtype).as_numpy_dtype)
+    seen = np.zeros(shape[0], bool)
+    with new_array(path, shape, storage) as write:
+        for batch in computed:
+            features, records, weights = (value.numpy() for value in batch)
+            real = weights > 0
+            write(records[real], features[real].view(storage))
+            seen[records[real]] = True
+            progress(int(seen.sum()), shape[0])
+            if stopped:
+                run_dir = path.parent.parent
+                stop(stopped[0], f"; resume with bin/train --resume {run_dir}")
+        unread = np.flatnonzero(~seen)
+        write(unread, np.full((len(unread), *shape[1:]), damaged).view(storage))
+        if unread.size:
+            progress(shape[0], shape[0])

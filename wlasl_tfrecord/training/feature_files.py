@@ -1,7 +1,7 @@
-"""Files of cached features: arrays as numpy writes them, and a checksum behind.
+"""Files of the feature cache: arrays as numpy writes them, followed by a checksum.
 
 Written with plain writes: a page of a mapped file that finds no room on the disk kills
-the process with SIGBUS, where a write says so.
+the process with SIGBUS, where a write raises an error.
 """
 
 import os
@@ -18,7 +18,7 @@ from wlasl_tfrecord.files import write_all, written_whole
 
 __all__ = ["is_whole", "new_array"]
 
-# A little-endian CRC-32 of everything before it; numpy does not read so far.
+# A little-endian CRC-32 of everything before it; numpy does not read that far.
 _NUM_CRC_BYTES = 4
 _CHUNK_BYTES = 1 << 22
 
@@ -27,12 +27,12 @@ _CHUNK_BYTES = 1 << 22
 def new_array(
     path: Path, shape: tuple[int, ...], dtype: np.dtype
 ) -> Iterator[Callable[[NDArray[np.int64], NDArray[Any]], None]]:
-    """Gives a function that writes rows of a new array; it is whole, or not there.
+    """Yields a function that writes rows of a new array; it is whole, or not there.
 
     Args:
-        path: Where it will be.
-        shape: Of the array, rows first.
-        dtype: Of its values.
+        path: The file.
+        shape: Shape of the array, rows first.
+        dtype: Dtype of its values.
 
     Raises:
         OutputError: If it cannot be written.
@@ -63,7 +63,7 @@ def new_array(
 
 
 def is_whole(path: Path) -> bool:
-    """Says whether a file is there and as it was written."""
+    """Returns whether a file is there and as it was written."""
     try:
         with open(path, "rb") as file:
             num_bytes = os.fstat(file.fileno()).st_size - _NUM_CRC_BYTES
@@ -75,7 +75,7 @@ def is_whole(path: Path) -> bool:
 
 
 def _crc(file: BinaryIO, num_bytes: int) -> int:
-    """Reads so many bytes and gives their checksum."""
+    """Reads `num_bytes` bytes and returns their checksum."""
     crc = 0
     while num_bytes > 0:
         chunk = file.read(min(num_bytes, _CHUNK_BYTES))

@@ -1,4 +1,4 @@
-"""The history of a run: one row an epoch, as CSV, as curves, and for TensorBoard."""
+"""The history of a run: one row for each epoch, as CSV and as curves."""
 
 import csv
 import io
@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from wlasl_tfrecord.evaluation.figures import new_figure, png_bytes
 from wlasl_tfrecord.files import write_whole
 
 __all__ = [
     "COLUMNS",
     "Row",
-    "confusion_png",
     "draw_history",
     "is_drawing_due",
     "read_history",
@@ -23,6 +22,8 @@ __all__ = [
 ]
 
 Row = Mapping[str, Any]
+
+_DRAWING_SECONDS = 10
 
 # In this order in the file. Shares are from 0 to 1.
 COLUMNS = (
@@ -65,16 +66,13 @@ def draw_history(run_dir: Path, rows: Sequence[Row]) -> None:
 
 
 def is_drawing_due(rows: Sequence[Row]) -> bool:
-    """Says whether the curves are worth drawing anew after the last of some epochs.
+    """Returns whether to draw the curves again after the last of these epochs.
 
-    That takes a quarter of a second, and an epoch of cached features hardly more.
+    Drawing takes a quarter of a second, and an epoch of cached features hardly more.
     """
     total = sum(row["seconds"] for row in rows)
     before = total - rows[-1]["seconds"]
     return total // _DRAWING_SECONDS > before // _DRAWING_SECONDS
-
-
-_DRAWING_SECONDS = 10
 
 
 def read_history(run_dir: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -89,32 +87,11 @@ def read_history(run_dir: str | os.PathLike[str]) -> list[dict[str, Any]]:
         ]
 
 
-def confusion_png(confusion: NDArray[np.int64], glosses: Sequence[str]) -> bytes:
-    """Draws how often which gloss (down) is taken for which (across).
-
-    Args:
-        confusion: int64 [C, C], truth by prediction.
-        glosses: The words; named on the axes where they fit.
-    """
-    figure, axes = _figure(8, 7)
-    plot = axes(111)
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    image = plot.imshow(shares, vmin=0, vmax=1, cmap="Blues", interpolation="nearest")
-    if len(glosses) > 40:
-        plot.set(xlabel="recognised, by label", ylabel="signed, by label")
-    else:
-        plot.set(xlabel="recognised", ylabel="signed")
-        plot.set_xticks(range(len(glosses)), glosses, rotation=90, fontsize=7)
-        plot.set_yticks(range(len(glosses)), glosses, fontsize=7)
-    figure.colorbar(image, label="share of the gloss's clips")
-    return _png(figure)
-
-
 def _curves_png(rows: Sequence[Row]) -> bytes:
     """Draws accuracy, loss and top-5 over all epochs of all phases."""
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = _figure(15, 4.5)
+    figure = new_figure(15, 4.5)
     epochs = np.arange(1, len(rows) + 1)
     panels = (
         ("top1", "accuracy (top-1)"),
@@ -122,7 +99,7 @@ def _curves_png(rows: Sequence[Row]) -> bytes:
         ("top5", "top-5 accuracy"),
     )
     for number, (key, title) in enumerate(panels, start=1):
-        plot = axes(1, 3, number)
+        plot = figure.add_subplot(1, 3, number)
         for name, label in ((key, "training"), (f"val_{key}", "validation")):
             values = [np.nan if row.get(name) is None else row[name] for row in rows]
             if not np.all(np.isnan(np.array(values, float))):
@@ -154,20 +131,4 @@ def _curves_png(rows: Sequence[Row]) -> bytes:
     # Below all panels: within one, it hid where a curve ends.
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2)
-    return _png(figure)
-
-
-def _figure(width: float, height: float):
-    """Makes a figure that needs no screen and leaves matplotlib's settings alone."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.add_subplot
-
-
-def _png(figure: Any) -> bytes:
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=100)
-    return image.getvalue()
+    return png_bytes(figure)

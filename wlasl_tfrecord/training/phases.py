@@ -6,9 +6,10 @@ at once where there is nothing pretrained to keep.
 
 import dataclasses
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -19,6 +20,7 @@ from wlasl_tfrecord.input_pipeline.augment import AugmentConfig
 from wlasl_tfrecord.input_pipeline.distribution import MakeBatches
 from wlasl_tfrecord.input_pipeline.elements import batches_of_clips
 from wlasl_tfrecord.network.backbone import (
+    backbone_model,
     find_blocks,
     freeze_backbone,
     logits_model,
@@ -29,9 +31,41 @@ from wlasl_tfrecord.network.rematerialisation import rematerialised
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
 from wlasl_tfrecord.training import feature_cache
 from wlasl_tfrecord.training.config import TrainConfig
-from wlasl_tfrecord.training.run import Phase, Run
+from wlasl_tfrecord.training.run import Run
+from wlasl_tfrecord.training.step import Prepare
 
-__all__ = ["make_phase", "phase_names"]
+__all__ = ["Phase", "make_phase", "phase_names"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A stretch of training with its own trainable weights, input and learning rate.
+
+    Attributes:
+        name: "head", "fine-tune" or "all".
+        model: Model that is trained: inputs -> logits.
+        scored_model: Model that is validated: inputs of the validation -> logits.
+        num_epochs: Largest number of epochs.
+        steps_per_epoch: Global batches of an epoch.
+        learning_rate: Peak of the learning rate.
+        training_batches: Makes the input from a given step of the phase on.
+        validation_batches: Makes the input of the validation; None without one.
+        prepare: Changes inputs on the device.
+        class_weights: Weight of a clip of each class; None for 1.
+        describe_step: Returns the names of the clips of a step, for messages.
+    """
+
+    name: str
+    model: keras.Model
+    scored_model: keras.Model
+    num_epochs: int
+    steps_per_epoch: int
+    learning_rate: float
+    training_batches: Callable[[int], MakeBatches]
+    validation_batches: MakeBatches | None
+    prepare: Prepare | None
+    class_weights: Sequence[float] | None
+    describe_step: Callable[[int], str]
 
 
 def phase_names(model: keras.Model, recipe: Recipe, config: TrainConfig) -> list[str]:
@@ -47,109 +81,112 @@ def phase_names(model: keras.Model, recipe: Recipe, config: TrainConfig) -> list
     else:
         names = ["head", "fine-tune"] if config.fine_tune_epochs else ["head"]
     if "fine-tune" in names or (config.remat and "all" in names):
-        # Now, not behind the first phase.
+        # Now, not after the first phase.
         find_blocks(model, recipe)
     return names
 
 
-def make_phase(name: str, run: Run, recipe: Recipe, folder: ShardFolder) -> Phase:
-    """Sets what is trainable, and from which input.
+def make_phase(name: str, run: Run) -> Phase:
+    """Sets what is trainable, and makes the input.
 
     Args:
         name: One of `phase_names`.
         run: What stays the same through all phases; its model is changed.
-        recipe: Knows the blocks of the backbone.
-        folder: The shards.
 
     Raises:
-        OutputError: If cached features do not fit on the disk.
+        OutputError: If the feature cache does not fit on the disk.
     """
-    config, model = run.config, run.model
-    steps = dataset.steps_per_epoch(folder, "train", config.batch_size)
-    augmenting, prepare = _augmentation(config)
+    config, folder, model = run.config, run.folder, run.model
     fine_tuning = name == "fine-tune"
     num_epochs = config.fine_tune_epochs if fine_tuning else config.epochs
-    rate = config.fine_tune_learning_rate if fine_tuning else config.learning_rate
-
     # The second phase sees another order and augmentation than the first.
     seed = config.seed + fine_tuning
+    in_input, on_device = _augmentation(config)
+    if "val" not in folder.splits:
+        run.say("no validation split: the last epoch is kept")
 
-    def frame_batches(start_step: int) -> MakeBatches:
+    whole = logits_model(model)
+    trained, scored = whole, whole
+    if name == "head":
+        freeze_backbone(model)
+        trained = logits_model(model, "features")
+        if config.feature_cache:
+            inputs = _cached_inputs(run, in_input, on_device)
+            scored, on_device = trained, None
+        else:
+            inputs = _frame_inputs(run, in_input, num_epochs, seed)
+            on_device = partial(
+                feature_cache.frame_features, backbone_model(model), on_device
+            )
+    else:
+        inputs = _frame_inputs(run, in_input, num_epochs, seed)
+        if fine_tuning:
+            blocks = find_blocks(model, run.recipe)
+            unfreeze_blocks(model, blocks, config.fine_tune_blocks)
+        if config.remat:
+            trained = rematerialised(whole, find_blocks(model, run.recipe))
+    return Phase(
+        name=name,
+        model=trained,
+        scored_model=scored,
+        num_epochs=num_epochs,
+        steps_per_epoch=dataset.steps_per_epoch(folder, "train", config.batch_size),
+        learning_rate=(
+            config.fine_tune_learning_rate if fine_tuning else config.learning_rate
+        ),
+        training_batches=inputs.training,
+        validation_batches=inputs.validation if "val" in folder.splits else None,
+        prepare=on_device,
+        class_weights=_class_weights(folder) if config.class_weights else None,
+        describe_step=partial(_describe_step, folder, config.batch_size, seed),
+    )
+
+
+class _Inputs(NamedTuple):
+    """The input of a phase: of training, by its first step, and of validation."""
+
+    training: Callable[[int], MakeBatches]
+    validation: MakeBatches
+
+
+def _frame_inputs(
+    run: Run, augmenting: AugmentConfig | None, num_epochs: int, seed: int
+) -> _Inputs:
+    """Makes the input of a phase that trains on frames."""
+    config = run.config
+    frames = partial(
+        dataset.input_fn,
+        run.folder,
+        batch_size=config.batch_size,
+        element="dict",
+        max_bad_records=config.max_bad_records,
+    )
+
+    def training(start_step: int) -> MakeBatches:
         return lambda context: batches_of_clips(
-            dataset.input_fn(
-                folder,
-                "train",
-                config.batch_size,
+            frames(
+                split="train",
                 training=True,
                 seed=seed,
                 num_epochs=num_epochs,
                 start_step=start_step,
                 augment=augmenting or False,
                 input_context=context,
-                element="dict",
-                max_bad_records=config.max_bad_records,
             )
         )
 
-    def frame_validation(
-        context: tf.distribute.InputContext | None,
-    ) -> tf.data.Dataset:
-        return batches_of_clips(
-            dataset.input_fn(
-                folder,
-                "val",
-                config.batch_size,
-                training=False,
-                input_context=context,
-                element="dict",
-                max_bad_records=config.max_bad_records,
-            )
-        )
-
-    validated = "val" in folder.splits
-    if not validated:
-        run.say("no validation split: the last epoch is kept")
-    whole = logits_model(model)
-    trained, scored = whole, whole
-    training_batches: Callable[[int], MakeBatches] = frame_batches
-    validation_batches: MakeBatches | None = frame_validation if validated else None
-    if name == "head":
-        freeze_backbone(model)
-        backbone = keras.Model(model.input, model.get_layer("features").output)
-        trained = logits_model(model, "features")
-        if not config.feature_cache:
-            prepare = partial(feature_cache.frame_features, backbone, prepare)
-        else:
-            training_batches, validation_batches = _cached(
-                run, folder, backbone, augmenting, prepare
-            )
-            scored, prepare = trained, None
-            if not validated:
-                validation_batches = None
-    elif fine_tuning:
-        blocks = find_blocks(model, recipe)
-        unfreeze_blocks(model, blocks, config.fine_tune_blocks)
-    if name != "head" and config.remat:
-        trained = rematerialised(whole, find_blocks(model, recipe))
-    return Phase(
-        name=name,
-        model=trained,
-        scored_model=scored,
-        num_epochs=num_epochs,
-        steps_per_epoch=steps,
-        learning_rate=rate,
-        training_batches=training_batches,
-        validation_batches=validation_batches,
-        prepare=prepare,
-        class_weights=_class_weights(folder) if config.class_weights else None,
-        describe_step=partial(_describe_step, folder, config.batch_size, seed),
+    return _Inputs(
+        training=training,
+        validation=lambda context: batches_of_clips(
+            frames(split="val", training=False, input_context=context)
+        ),
     )
 
 
 def _augmentation(
     config: TrainConfig,
-) -> tuple[AugmentConfig | None, Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None]:
-    """Says what the input changes, and makes the function for the rest."""
+) -> tuple[AugmentConfig | None, Prepare | None]:
+    """Returns what the input changes, and a function for what the device changes."""
     if not config.augment:
         return None, None
     whole = AugmentConfig()
@@ -166,47 +203,44 @@ def _augmentation(
     return dataclasses.replace(whole, min_scale=1.0, max_stretch=1.0), crop_too
 
 
-def _cached(
-    run: Run,
-    folder: ShardFolder,
-    backbone: keras.Model,
-    augmenting: AugmentConfig | None,
-    prepare: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None,
-) -> tuple[Callable[[int], MakeBatches], MakeBatches]:
-    """Makes the inputs of the head phase from cached features."""
-    config = run.config
-    cache = partial(
-        feature_cache.cache_features,
+def _cached_inputs(
+    run: Run, augmenting: AugmentConfig | None, prepare: Prepare | None
+) -> _Inputs:
+    """Fills the feature cache and makes the input of a head phase from it."""
+    config, folder = run.config, run.folder
+    backbone = backbone_model(run.model)
+    fill = partial(
+        feature_cache.fill_cache,
         run.strategy,
         backbone,
         folder,
-        directory=run.directory / "features",
+        directory=run.directory / feature_cache.DIRECTORY,
         batch_size=config.batch_size,
         seed=config.seed,
+        progress=partial(_show_caching, run.say),
         max_bad_records=config.max_bad_records,
         stopped=run.stopped,
     )
-    show = partial(_show_caching, run.say)
-    training_paths = cache(
+    training_paths = fill(
         split="train",
         num_views=config.feature_views,
         augment=augmenting,
         prepare=prepare,
-        progress=show,
     )
-    validation_paths: list[Path] = []
+    validation_paths = []
     if "val" in folder.splits:
-        validation_paths = cache(
-            split="val", num_views=1, augment=None, prepare=None, progress=show
-        )
-    batches = partial(feature_cache.cached_batches, folder)
+        validation_paths = fill(split="val", num_views=1, augment=None, prepare=None)
+    batches = partial(
+        feature_cache.cached_batches,
+        folder,
+        batch_size=config.batch_size,
+        dtype=feature_cache.feature_dtype(backbone),
+    )
 
-    def training_batches(start_step: int) -> MakeBatches:
+    def training(start_step: int) -> MakeBatches:
         return lambda context: batches(
-            "train",
-            config.batch_size,
-            training_paths,
-            feature_cache.feature_dtype(backbone),
+            split="train",
+            paths=training_paths,
             training=True,
             seed=config.seed,
             num_epochs=config.epochs,
@@ -214,34 +248,29 @@ def _cached(
             input_context=context,
         )
 
-    def validation_batches(
-        context: tf.distribute.InputContext | None,
-    ) -> tf.data.Dataset:
-        return batches(
-            "val",
-            config.batch_size,
-            validation_paths,
-            feature_cache.feature_dtype(backbone),
-            training=False,
-            input_context=context,
-        )
-
-    return training_batches, validation_batches
+    return _Inputs(
+        training=training,
+        validation=lambda context: batches(
+            split="val", paths=validation_paths, training=False, input_context=context
+        ),
+    )
 
 
 def _show_caching(
     say: Callable[[str], None], view: str, done: int, num_clips: int
 ) -> None:
-    """Reports on the cache: a line a view, or a counter on a terminal."""
+    """Reports the filling of the cache: a line a view, or a counter on a terminal."""
     if sys.stderr.isatty():
         end = "\n" if done == num_clips else "\r"
-        print(f"features {view}: {done}/{num_clips} clips", end=end, file=sys.stderr)
+        print(
+            f"feature cache {view}: {done}/{num_clips} clips", end=end, file=sys.stderr
+        )
     elif done == num_clips:
-        say(f"features {view}: {num_clips} clips")
+        say(f"feature cache {view}: {num_clips} clips")
 
 
 def _class_weights(folder: ShardFolder) -> list[float]:
-    """Gives each gloss the inverse of its frequency, 1 on the average over clips."""
+    """Returns each gloss's inverse frequency, scaled to a mean of 1 over clips."""
     labels = load_records(folder, "train").labels
     counts = np.bincount(labels, minlength=folder.num_classes)
     present = np.count_nonzero(counts)
@@ -249,7 +278,7 @@ def _class_weights(folder: ShardFolder) -> list[float]:
 
 
 def _describe_step(folder: ShardFolder, batch_size: int, seed: int, step: int) -> str:
-    """Names the clips of a step, without reading them."""
+    """Returns the names of the clips of a step, without reading them."""
     keys = dataset.input_fn(
         folder,
         "train",

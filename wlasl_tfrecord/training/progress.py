@@ -1,32 +1,56 @@
-"""Where a training is, between two steps: all that its future depends on but arrays."""
+"""State needed to resume training, except arrays."""
 
+import copy
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Progress"]
+from wlasl_tfrecord.training.early_stopping import EarlyStopping
+
+__all__ = ["EpochTotals", "Progress"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """Where a run is, between two steps; all of it JSON.
+@dataclass(kw_only=True)
+class EpochTotals:
+    """What the steps of one epoch add up to.
 
     Attributes:
-        phase: The phase under way.
-        epoch: Its epochs that are over.
-        step: Steps of the epoch under way that are over.
-        total_steps: Steps since the run began.
-        sums: Loss, top-1 hits, top-5 hits and weight of the epoch so far.
-        num_skipped: Steps of the epoch skipped for an overflow.
-        seconds: Spent in the steps of the epoch so far.
-        wait_seconds: Of them, waiting for input.
-        best: Validation top-1 and negative loss of the best epoch so far, over all
-            phases; None before the first.
-        stale: Epochs since then, or since the phase began.
-        lowest_loss: The lowest validation loss of the phase.
-        plateau: Epochs since then, or since the rate was last halved.
-        plateau_factor: What that has left of the learning rate.
-        rows: The history so far.
+        sums: Loss, top-1 hits, top-5 hits and weight of all clips.
+        num_skipped: Steps skipped because their gradients overflowed.
+        seconds: Time spent in the steps.
+        wait_seconds: Share of that time spent waiting for input.
+    """
+
+    sums: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
+    num_skipped: int = 0
+    seconds: float = 0.0
+    wait_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Makes a tuple of the list that JSON has."""
+        self.sums = tuple(self.sums)
+
+    @property
+    def means(self) -> tuple[float, float, float]:
+        """Mean loss, top-1 and top-5 over the clips."""
+        loss, top1, top5, weight = self.sums
+        weight = max(weight, 1.0)
+        return loss / weight, top1 / weight, top5 / weight
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """How far a run has come; it changes with every step, and all of it is JSON.
+
+    Attributes:
+        phase: Index of the current phase.
+        epoch: Finished epochs of the phase.
+        step: Finished steps of the current epoch.
+        total_steps: Finished steps of the run.
+        totals: What the finished steps of the current epoch add up to.
+        stopping: What early stopping remembers.
+        rows: The history: one row for each finished epoch of the run.
         phase_over: Whether the phase has ended, early or not.
     """
 
@@ -34,17 +58,34 @@ class Progress:
     epoch: int = 0
     step: int = 0
     total_steps: int = 0
-    sums: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
-    num_skipped: int = 0
-    seconds: float = 0.0
-    wait_seconds: float = 0.0
-    best: tuple[float, float] | None = None
-    stale: int = 0
-    lowest_loss: float | None = None
-    plateau: int = 0
-    plateau_factor: float = 1.0
+    totals: EpochTotals = field(default_factory=EpochTotals)
+    stopping: EarlyStopping = field(default_factory=EarlyStopping)
     rows: tuple[Mapping[str, Any], ...] = ()
     phase_over: bool = False
+
+    @property
+    def phase_has_begun(self) -> bool:
+        """Whether the phase has a step, or is over without one."""
+        return bool(self.epoch or self.step or self.phase_over)
+
+    def begin_phase(self, phase: int) -> None:
+        """Moves to the beginning of a phase; history and best epoch stay."""
+        self.phase, self.epoch, self.step = phase, 0, 0
+        self.totals = EpochTotals()
+        self.stopping.begin_phase()
+        self.phase_over = False
+
+    def end_epoch(self, row: Mapping[str, Any]) -> None:
+        """Adds an epoch to the history and moves to the beginning of the next."""
+        self.rows = (*self.rows, row)
+        self.epoch, self.step = self.epoch + 1, 0
+        self.totals = EpochTotals()
+
+    def snapshot(self) -> "Progress":
+        """Returns a copy that later steps do not change."""
+        return dataclasses.replace(
+            self, totals=copy.copy(self.totals), stopping=copy.copy(self.stopping)
+        )
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Progress":
@@ -55,7 +96,7 @@ class Progress:
             KeyError: If something is missing.
         """
         fields: dict[str, Any] = dict(value)
-        for name in ("sums", "rows", "best"):
-            if fields[name] is not None:
-                fields[name] = tuple(fields[name])
+        fields["totals"] = EpochTotals(**fields["totals"])
+        fields["stopping"] = EarlyStopping(**fields["stopping"])
+        fields["rows"] = tuple(fields["rows"])
         return cls(**fields)

@@ -1,4 +1,4 @@
-"""What a run was started with: `config.json` in its folder, written once."""
+"""The choices that a run was started with: `config.json`, written once."""
 
 import dataclasses
 import hashlib
@@ -24,13 +24,13 @@ __all__ = ["RunConfig", "check_same_run", "read_run_config", "write_run_config"]
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """What a run was started with, as far as going on with it depends on it.
+    """What must be the same when a run is resumed.
 
     Attributes:
-        training: The choices.
-        data: The shard folder; it may have moved since.
+        training: Choices that decide the weights.
+        data: Path of the shard folder; it may have moved since.
         index_sha256: Split -> checksum of its index, which covers every record.
-        recipe_sha256: Of the recipe's file; None in runs of before it was kept.
+        recipe_sha256: Checksum of the recipe's file; None in runs of older releases.
     """
 
     training: TrainConfig
@@ -40,7 +40,7 @@ class RunConfig:
 
 
 def read_run_config(run_dir: str | os.PathLike[str]) -> RunConfig:
-    """Reads what a run was started with.
+    """Reads the choices that a run was started with.
 
     Raises:
         TrainingError: If the folder holds no run, or one that cannot be read.
@@ -48,7 +48,7 @@ def read_run_config(run_dir: str | os.PathLike[str]) -> RunConfig:
     path = Path(run_dir) / run_folder.CONFIG_FILE
     if not path.is_file():
         raise TrainingError(
-            f"no run to go on with in {os.fspath(run_dir)}: it has no "
+            f"no run to resume in {os.fspath(run_dir)}: it has no "
             f"{run_folder.CONFIG_FILE}; start one with --out"
         )
     stored = model_info.read_json(path)
@@ -78,7 +78,7 @@ def check_same_run(
     folder: ShardFolder,
     recipe: Recipe,
 ) -> None:
-    """Refuses to go on with a run on other choices, shards or another network.
+    """Refuses to resume a run with other choices, shards or another network.
 
     Raises:
         TrainingError: If anything differs; it names what.
@@ -94,12 +94,12 @@ def check_same_run(
     if changed:
         raise TrainingError(
             f"{run_dir} holds a run with other options ({'; '.join(changed)}); "
-            "give the same ones to go on with it, or another --out"
+            "give the same ones to resume it, or another --out"
         )
     if stored.recipe_sha256 not in (None, _recipe_sha256(recipe)):
         raise TrainingError(
             f"{recipe.path} has changed since {run_dir} was started with it; put it "
-            "back to go on, or train again with another --out"
+            "back to resume, or train again with another --out"
         )
 
 
@@ -139,7 +139,7 @@ def write_run_config(
 
 
 def _place(folder: ShardFolder) -> str:
-    """Names a shard folder so that it is found from anywhere."""
+    """Returns the path of a shard folder that is valid in any current folder."""
     if "://" in folder.directory:
         return folder.directory
     return os.path.abspath(folder.directory)
@@ -150,10 +150,10 @@ def _recipe_sha256(recipe: Recipe) -> str:
 
 
 def _git_revision(file: Path) -> str | None:
-    """Gives the commit of the checkout that a file belongs to, if it does to one.
+    """Returns the commit of the checkout that a file is part of, if there is one.
 
-    A checkout that the file merely lies in, as an installed package does in a virtual
-    environment within somebody's project, says nothing about it.
+    A package in a virtual environment inside of somebody's project lies in a checkout
+    but is no part of it.
     """
     try:
         for command in (

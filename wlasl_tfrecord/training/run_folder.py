@@ -1,4 +1,4 @@
-"""The run folder: what a training leaves behind, and how others find and read it.
+"""The run folder: what a training writes, and the one process that writes it.
 
     runs/<name>/
       model.keras, model.json     the best model, and what its inputs and outputs mean
@@ -6,9 +6,9 @@
       history.csv, history.png    one row an epoch, and the curves
       tensorboard/                the same for TensorBoard
       checkpoints/                what `--resume` continues from
-      features/                   what a frozen backbone made of every clip
+      feature_cache/              the frozen backbone's output for every clip
 
-Plain JSON, so that no TensorFlow is needed to ask what a run is.
+Plain JSON, so that no TensorFlow is needed to read what a run is.
 """
 
 import contextlib
@@ -21,14 +21,14 @@ from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.files import existing_place
 
 __all__ = [
-    "check_place",
+    "check_writable",
     "own_folder",
 ]
 
 CONFIG_FILE = "config.json"
 
 
-def check_place(out: str | os.PathLike[str]) -> None:
+def check_writable(out: str | os.PathLike[str]) -> None:
     """Refuses a folder that cannot be made or written to, and makes none.
 
     Raises:
@@ -51,7 +51,7 @@ def check_place(out: str | os.PathLike[str]) -> None:
 def own_folder(run_dir: Path) -> Iterator[None]:
     """Makes a run folder, and keeps other runs out of it.
 
-    It is taken away again if the run wrote nothing into it.
+    It is removed again if the run wrote nothing into it.
 
     Raises:
         OutputError: If it cannot be made, or another run has it.

@@ -1,4 +1,10 @@
-"""Learning rates: what a step's rate is, as a function of where it is in its phase."""
+"""Learning rates: the rate of a step as a function of its place in the phase.
+
+The cosine is that of `keras.optimizers.schedules.CosineDecay` (a test compares them),
+and still a function of our own: "plateau" depends on the validation, which a Keras
+schedule cannot, a step that is skipped for an overflow counts here, and Keras's runs a
+dozen operations on the device for each step, whose result this thread would wait for.
+"""
 
 import math
 from typing import Literal, get_args
@@ -17,15 +23,15 @@ _FINAL_SHARE = 0.01
 def learning_rate_at(
     schedule: Schedule, peak: float, step: int, num_steps: int, plateau_factor: float
 ) -> float:
-    """Gives the learning rate of one step.
+    """Returns the learning rate of one step.
 
     Args:
         schedule: "cosine" warms up and falls to a hundredth; "plateau" warms up and
             falls by `plateau_factor`; "constant" stays at the peak.
-        peak: The highest rate.
-        step: Which step of the phase, from 0.
-        num_steps: Steps in the phase.
-        plateau_factor: What the plateaus so far have left of the peak.
+        peak: Highest rate.
+        step: Index of the step in the phase, from 0.
+        num_steps: Number of steps in the phase.
+        plateau_factor: Share of the peak that the plateaus so far have left.
 
     Reference:
         Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts",

@@ -1,4 +1,4 @@
-"""Signals that ask a training to stop: it does, between two steps."""
+"""Signals that ask a training to stop: it stops between two steps."""
 
 import contextlib
 import os
@@ -14,15 +14,15 @@ from wlasl_tfrecord.errors import TrainingError
 __all__ = ["stop", "stop_signals"]
 
 _STDERR = 2
-_REMARK = b"\nstopping after this step; the same signal once more stops at once\n"
+_MESSAGE = b"\nstopping after this step; the same signal once more stops at once\n"
 
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
     """Collects SIGTERM and the first Ctrl-C, to stop between two steps.
 
-    It says so at once, because a step, a validation or the making of the network may
-    take a while to end.
+    It prints that at once, because a step, a validation or the building of the network
+    may take a while to end.
     """
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -36,7 +36,7 @@ def stop_signals() -> Iterator[list[int]]:
         signal.signal(number, before[number])  # a second one stops at once
         # Not print: the signal may have come in the middle of one.
         with contextlib.suppress(OSError):
-            os.write(_STDERR, _REMARK)
+            os.write(_STDERR, _MESSAGE)
 
     for number in numbers:
         signal.signal(number, note)
@@ -51,8 +51,8 @@ def stop(number: int, where: str) -> NoReturn:
     """Ends the run for a signal.
 
     Args:
-        number: Which signal.
-        where: What the message ends with: where the checkpoint lies.
+        number: Number of the signal.
+        where: End of the message: where the checkpoint is.
 
     Raises:
         KeyboardInterrupt: For Ctrl-C.

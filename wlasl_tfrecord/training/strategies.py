@@ -1,9 +1,9 @@
-"""Where a training runs: which devices share a batch, and in which precision."""
+"""Devices that share a batch, and the precision that they compute in."""
 
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import Literal, get_args
+from typing import Literal
 
 import tensorflow as tf
 
@@ -11,7 +11,6 @@ from wlasl_tfrecord.training.cluster import join_workers
 from wlasl_tfrecord.training.config import Precision
 
 __all__ = [
-    "STRATEGIES",
     "StrategyName",
     "dtype_policy",
     "is_chief",
@@ -19,7 +18,6 @@ __all__ = [
 ]
 
 StrategyName = Literal["none", "mirrored", "multi_worker"]
-STRATEGIES: tuple[StrategyName, ...] = get_args(StrategyName)
 
 # The first compute capability with bfloat16 tensor cores (Ampere).
 _BFLOAT16_CAPABILITY = (8, 0)
@@ -37,13 +35,13 @@ def make_strategy(
         name: None picks "mirrored" if there is more than one GPU, else "none".
             "mirrored" without GPUs shares the batch among the logical CPU devices.
         workers: For "multi_worker": host:port of every worker. Without them TF_CONFIG,
-            the variable that cluster schedulers set, says who takes part.
-        worker_index: Which of `workers` this process is.
-        say: Told for whom "multi_worker" waits; by default stderr is.
+            the variable that cluster schedulers set, names them.
+        worker_index: Index of this process in `workers`.
+        say: Takes the line that names the workers that "multi_worker" waits for; by
+            default stderr does.
 
     Raises:
-        TrainingError: If "multi_worker" is not told who the workers are, or cannot
-            join them.
+        TrainingError: If "multi_worker" is not given its workers, or cannot join them.
     """
     if name is None:
         gpus = tf.config.list_logical_devices("GPU")
@@ -67,7 +65,7 @@ def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Says whether this process is the one that writes the run folder."""
+    """Returns whether this process is the one that writes the run folder."""
     resolver = strategy.cluster_resolver
     if resolver is None or not resolver.cluster_spec().as_dict():
         return True
@@ -77,7 +75,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def dtype_policy(precision: Precision) -> str:
-    """Gives the Keras dtype policy for a precision.
+    """Returns the Keras dtype policy of a precision.
 
     "auto" is 16 bits where the GPUs have units for them. On a CPU bfloat16 was 1.3
     times slower than float32.

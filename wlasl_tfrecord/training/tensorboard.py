@@ -48,7 +48,7 @@ class EventLog:
         self._write(self._tf.compat.v1.Event(step=step, summary=summary(value=[value])))
 
     def close(self) -> None:
-        """Ends the file."""
+        """Closes the file."""
         with self._output_errors():
             self._writer.close()
 
@@ -60,12 +60,12 @@ class EventLog:
 
     @contextlib.contextmanager
     def _output_errors(self) -> Iterator[None]:
-        """Turns what TensorFlow and the system say of a full disk into one line."""
+        """Turns errors of TensorFlow and the system into one line."""
         try:
             yield
         except (OSError, self._tf.errors.OpError) as error:
             reason = getattr(error, "message", None) or error
             raise OutputError(
-                f"cannot write to {self._directory} ({reason}); free some space and go "
-                f"on with bin/train --resume {self._directory.parent}"
+                f"cannot write to {self._directory} ({reason}); free some space and "
+                f"resume with bin/train --resume {self._directory.parent}"
             ) from error

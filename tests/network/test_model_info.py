@@ -1,0 +1,53 @@
+"""model.json: whole, versioned, and found again."""
+
+import os
+
+import pytest
+
+from wlasl_tfrecord.errors import TrainingError
+from wlasl_tfrecord.network import model_info
+from wlasl_tfrecord.shard_format.clips import ClipSpec
+
+INFO = model_info.ModelInfo(
+    glosses=("book", "naïve"),
+    clip=ClipSpec(num_frames=5),
+    framing="pad",
+    recipe={"name": "mine", "alpha": 0.35},
+)
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    model_info.write_model_info(tmp_path, INFO)
+    (tmp_path / "model.keras").touch()
+    assert model_info.read_model_info(tmp_path) == INFO
+    assert model_info.read_model_info(tmp_path / "model.keras") == INFO
+
+
+def test_a_newer_format_is_refused(tmp_path):
+    model_info.write_model_info(tmp_path, INFO)
+    (tmp_path / "model.keras").touch()
+    path = tmp_path / "model.json"
+    path.write_text(
+        path.read_text().replace('"format_version": 1', '"format_version": 2')
+    )
+    with pytest.raises(TrainingError, match="has format 2, this release reads up to 1"):
+        model_info.read_model_info(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", '{"format_version": 1}', "[]"])
+def test_damage_is_named(text, tmp_path):
+    (tmp_path / "model.json").write_text(text)
+    (tmp_path / "model.keras").touch()
+    with pytest.raises(TrainingError, match=r"model.json .*train again"):
+        model_info.read_model_info(tmp_path)
+
+
+def test_the_newest_run_is_found(tmp_path):
+    for age, name in enumerate(["b", "a"]):
+        model_info.write_model_info(tmp_path / name, INFO)
+        os.utime(tmp_path / name / "model.json", (1000 - age, 1000 - age))
+    assert model_info.find_run(tmp_path).name == "b"
+    with pytest.raises(
+        TrainingError, match=r"no trained model under .*; run bin/train"
+    ):
+        model_info.find_run(tmp_path / "a")

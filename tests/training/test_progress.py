@@ -1,0 +1,64 @@
+"""Progress: through JSON and back, and copies that steps do not change."""
+
+import dataclasses
+import json
+
+import pytest
+
+from wlasl_tfrecord.training.early_stopping import EarlyStopping
+from wlasl_tfrecord.training.progress import EpochTotals, Progress
+
+
+def some_progress():
+    return Progress(
+        phase=1,
+        epoch=2,
+        step=3,
+        total_steps=17,
+        totals=EpochTotals(sums=(1.5, 2.0, 3.0, 4.0), num_skipped=1, seconds=0.5),
+        stopping=EarlyStopping(best=(0.5, -1.0), lowest_loss=1.0),
+        rows=({"phase": "head", "loss": 1.0},),
+    )
+
+
+def test_it_is_the_same_after_json():
+    text = json.dumps(dataclasses.asdict(some_progress()))
+    assert Progress.from_json(json.loads(text)) == some_progress()
+
+
+def test_a_field_that_this_release_lacks_is_an_error():
+    value = dataclasses.asdict(some_progress())
+    with pytest.raises(TypeError, match="what_is_new"):
+        Progress.from_json({**value, "what_is_new": 1})
+    del value["stopping"]
+    with pytest.raises(KeyError, match="stopping"):
+        Progress.from_json(value)
+
+
+def test_a_snapshot_stays_as_it_is():
+    progress = some_progress()
+    taken = progress.snapshot()
+    progress.totals.seconds += 1.0
+    progress.stopping.add_epoch((0.9, 0.0), 0.1)
+    progress.end_epoch({"phase": "head", "loss": 0.1})
+    assert taken == some_progress()
+    assert (progress.epoch, progress.step, len(progress.rows)) == (3, 0, 2)
+    assert progress.totals == EpochTotals()
+
+
+def test_a_phase_begins_with_the_history_and_the_best_epoch():
+    progress = some_progress()
+    assert progress.phase_has_begun
+    progress.begin_phase(2)
+    assert not progress.phase_has_begun
+    assert progress == Progress(
+        phase=2,
+        total_steps=17,
+        stopping=EarlyStopping(best=(0.5, -1.0)),
+        rows=some_progress().rows,
+    )
+
+
+def test_means_of_no_clip_are_zero():
+    assert EpochTotals().means == (0.0, 0.0, 0.0)
+    assert some_progress().totals.means == (0.375, 0.5, 0.75)

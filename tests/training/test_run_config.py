@@ -1,0 +1,48 @@
+"""config.json: damage is named, and the commit is that of the package."""
+
+import subprocess
+
+import pytest
+
+from wlasl_tfrecord.errors import TrainingError
+from wlasl_tfrecord.training import run_config
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("[]", "TypeError"),
+        ('{"data": 7, "index_sha256": {}, "training": {}}', "data is 7"),
+        ('{"data": "x", "index_sha256": 1, "training": {}}', "index_sha256 is 1"),
+        ('{"data": "x", "index_sha256": {}}', "KeyError: 'training'"),
+        ('{"data": "x", "index_sha256": {}, "training": {"x": 1}}', "argument 'x'"),
+        ('{"data": "x", "index_sha256": {}, "training": {"epochs": 0}}', "got 0"),
+        ('{"data": "x", "index_sha256": {}, "training": {"epochs": "0"}}', "got '0'"),
+    ],
+)
+def test_a_damaged_config_is_named(text, what, tmp_path):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(TrainingError, match=r"config.json is damaged or of .*") as why:
+        run_config.read_run_config(tmp_path)
+    assert what in str(why.value)
+    assert str(why.value).endswith("train again with another --out")
+
+
+def test_a_checkout_counts_only_if_the_package_is_part_of_it(tmp_path):
+    def git(*arguments):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=0"]
+        return subprocess.check_output(
+            ["git", *who, *arguments], cwd=tmp_path, text=True
+        ).strip()
+
+    git("init", "-q")
+    for name in ("theirs.py", "ours.py"):
+        (tmp_path / name).write_text(name)
+    git("add", "theirs.py")
+    git("commit", "-q", "-m", "Begin")
+    head = git("rev-parse", "HEAD")
+    assert run_config._git_revision(tmp_path / "theirs.py") == head
+    assert run_config._git_revision(tmp_path / "ours.py") is None
+    (tmp_path / "theirs.py").write_text("changed")
+    assert run_config._git_revision(tmp_path / "theirs.py") == f"{head}-dirty"
+    assert run_config._git_revision(tmp_path / "none" / "x.py") is None
