@@ -87,12 +87,14 @@ def build(arguments: argparse.Namespace, fold_time: bool = True) -> Any:
     """Builds the recipe with random weights, but as if they were pretrained."""
     import keras
 
+    from wlasl_tfrecord.network.layers import layers_within
+
     clip = ClipSpec(
         num_frames=arguments.num_frames, height=arguments.size, width=arguments.size
     )
     options = {"weights": "none", "alpha": arguments.alpha, "fold_time": fold_time}
     model = recipes.load_recipe().build(clip, 100, options)
-    for layer in model._flatten_layers():
+    for layer in layers_within(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
     return model
@@ -102,9 +104,9 @@ def tune(model: Any, blocks: int | None) -> None:
     """Leaves only the head, or also the last blocks of the backbone, trainable."""
     import keras
 
-    backbone = next(
-        layer for layer in model._flatten_layers() if layer.name == "backbone"
-    )
+    from wlasl_tfrecord.network.layers import layers_within
+
+    backbone = next(layer for layer in layers_within(model) if layer.name == "backbone")
     if blocks is None:
         backbone.trainable = False
         return
