@@ -29,6 +29,9 @@ CHECKOUT = Path(sys.path[0])
 VENV = CHECKOUT / ".venv"
 # What .venv was last completed with; without it, an interrupted set-up starts again.
 STAMP = VENV / "installed-requirements.txt"
+# A condition on a version, and a requirement of setup.cfg: name, extra, conditions.
+_CONDITION = r"(>=|<|==|!=)\s*(\d+(?:\.\d+)*(?:\.\*)?)"
+_REQUIREMENT = rf"([\w.-]+)(\[[\w,-]+\])?\s*((?:{_CONDITION}(?:,\s*)?)*)"
 PYTHONS = ("python3.12", "python3.11", "python3.13", "python3.10")
 
 
@@ -48,8 +51,12 @@ def enter(*extras: str) -> None:
     # What was installed there is not checked a second time: the names of the CUDA
     # libraries, for example, change with TensorFlow's release.
     settled = inside and _stamped(wanted)
-    if not settled and not all(_is_met(line) for line in wanted):
+    missing = [] if settled else [line for line in wanted if not _is_met(line)]
+    if missing:
         if not _stamped(wanted):
+            if sys.prefix != sys.base_prefix and not inside:
+                names = ", ".join(missing)
+                _say(f"the active environment {sys.prefix} does not have {names}")
             _set_up(wanted)
         ctrl_c.hold_back()
         os.execv(python, [str(python), *sys.argv])
@@ -64,35 +71,48 @@ def _requirements(*extras: str) -> list[str]:
     gpu = ("gpu",) if shutil.which("nvidia-smi") else ()
     for extra in (*gpu, *extras):
         text += "\n" + config["options.extras_require"][extra]
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _is_met(requirement: str) -> bool:
-    """Returns whether the environment has a requirement, `name[extra] >= 1.0`."""
-    match = re.match(r"([\w.-]+)(\[[\w,-]+\])?\s*(?:(>=|==)\s*([\d.]+))?", requirement)
+    """Returns whether the environment has `name[extra] >= 1.0, != 1.1.*`."""
+    match = re.fullmatch(_REQUIREMENT, requirement)
     if match is None:
         sys.exit(f"setup.cfg: cannot read the requirement {requirement!r}")
-    name, extra, sign, wanted = match.groups()
+    name, extra, wanted = match[1], match[2], match[3]
     names = [name]
     if name == "opencv-python-headless":
         # Any of these will do; a machine with a screen often has the one with windows.
         names += ["opencv-python", "opencv-contrib-python-headless"]
     elif extra == "[and-cuda]":
-        names, wanted = ["nvidia-cudnn-cu12", "nvidia-cudnn-cu13"], None
+        names, wanted = ["nvidia-cudnn-cu12", "nvidia-cudnn-cu13"], ""
     for candidate in names:
         try:
             version = importlib.metadata.version(candidate)
         except importlib.metadata.PackageNotFoundError:
             continue
-        if wanted is None:
-            return True
-        found, least = _numbers(version), _numbers(wanted)
-        return found == least if sign == "==" else found >= least
+        conditions = re.findall(_CONDITION, wanted)
+        return all(_holds(version, sign, number) for sign, number in conditions)
     return False
 
 
+def _holds(version: str, sign: str, wanted: str) -> bool:
+    """Returns whether a version meets one condition, `>= 1.0` or `!= 1.1.*`."""
+    found, numbers = _numbers(version), _numbers(wanted)
+    if wanted.endswith(".*"):
+        found = found[: len(numbers)]
+    return {
+        ">=": found >= numbers,
+        "<": found < numbers,
+        "==": found == numbers,
+        "!=": found != numbers,
+    }[sign]
+
+
 def _numbers(version: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", version)[:3]]
+    numbers = [int(number) for number in re.findall(r"\d+", version)[:3]]
+    return numbers if version.endswith(".*") else [*numbers, 0, 0][:3]
 
 
 def _stamped(wanted: list[str]) -> bool:
@@ -107,11 +127,9 @@ def _set_up(wanted: list[str]) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if _stamped(wanted):  # another command did it while this one waited
             return
-        print(
-            f"bin/{command}: setting up {VENV} once (TensorFlow and what goes with it, "
-            "about 2 GB; a few minutes) ...",
-            file=sys.stderr,
-            flush=True,
+        _say(
+            f"setting up {VENV} once (TensorFlow and what goes with it, about 2 GB; a "
+            "few minutes) ..."
         )
         done = set(STAMP.read_text().splitlines()) if STAMP.is_file() else set()
         STAMP.unlink(missing_ok=True)
@@ -120,15 +138,12 @@ def _set_up(wanted: list[str]) -> None:
         ctrl_c.set_handler(signal.default_int_handler)
         try:
             if not python.exists():
-                subprocess.run(
-                    [_python(), "-m", "venv", "--clear", str(VENV)], check=True
-                )
-            install = [str(python), "-m", "pip", "install", "--quiet"]
-            quiet = ["--disable-pip-version-check", "--no-input"]
-            subprocess.run([*install, *quiet, *wanted], check=True)
+                _run_isolated(_python(), "venv", "--clear", str(VENV))
+            quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
+            _run_isolated(str(python), "pip", "install", *quiet, *wanted)
         except subprocess.CalledProcessError as error:
             sys.exit(
-                f"bin/{command}: the set-up failed at `{' '.join(error.cmd[1:4])}`; "
+                f"bin/{command}: the set-up failed at `{' '.join(error.cmd[2:5])}`; "
                 "see above. It needs Python 3.10 to 3.13 with the venv module "
                 "(Debian: apt install python3-venv) and access to a package index. "
                 "Run the command again to continue"
@@ -136,7 +151,20 @@ def _set_up(wanted: list[str]) -> None:
         except KeyboardInterrupt:
             _stop()
         STAMP.write_text("".join(f"{line}\n" for line in sorted({*done, *wanted})))
-        print(f"bin/{command}: {VENV} is ready", file=sys.stderr, flush=True)
+        _say(f"{VENV} is ready")
+
+
+def _run_isolated(python: str, module: str, *arguments: str) -> None:
+    """Runs a module of Python with nothing of the current folder on its path.
+
+    A `pip.py` among somebody's videos is not the one that is meant.
+    """
+    command = [python, "-I", "-m", module, *arguments]
+    subprocess.run(command, check=True, cwd=CHECKOUT)
+
+
+def _say(line: str) -> None:
+    print(f"bin/{Path(sys.argv[0]).name}: {line}", file=sys.stderr, flush=True)
 
 
 def _python() -> str:

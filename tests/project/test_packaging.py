@@ -4,12 +4,15 @@ import configparser
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
 
 import pytest
 from checkout import CHECKOUT, COMMANDS
+
+from wlasl_tfrecord.network import model_file
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +122,11 @@ def environment_module(monkeypatch):
     path = CHECKOUT / "bin" / "_environment.py"
     spec = importlib.util.spec_from_file_location("_environment", path)
     module = importlib.util.module_from_spec(spec)
+    # It handles Ctrl-C as a launcher does.
+    before, path = signal.getsignal(signal.SIGINT), sys.path.copy()
     spec.loader.exec_module(module)
+    signal.signal(signal.SIGINT, before)
+    sys.path[:] = path
     return module
 
 
@@ -131,6 +138,9 @@ def environment_module(monkeypatch):
         ("numpy >= 99.1", False),
         ("numpy == 1.0", False),
         ("tensorflow >= 2.16", True),
+        ("tensorflow >= 2.16, < 2.17.0", False),
+        ("tensorflow != 2.*", False),
+        ("numpy >= 1, != 1.0, != 0.*", True),
         ("opencv-python-headless", True),
         ("no-such-package-at-all", False),
     ],
@@ -139,6 +149,62 @@ def test_a_requirement_is_looked_up_with_its_version(
     environment_module, requirement, is_met
 ):
     assert environment_module._is_met(requirement) == is_met
+
+
+@pytest.mark.parametrize(
+    ("version", "is_met"),
+    [
+        ("3.11.3", False),
+        ("3.12.1", False),
+        ("3.12.2", True),
+        ("3.13.2", False),
+        ("3.14.0", False),
+        ("3.14.1", True),
+        ("3.15.0rc1", True),
+        ("4.0", True),
+    ],
+)
+def test_setup_cfg_asks_for_a_keras_without_known_holes(
+    environment_module, monkeypatch, version, is_met
+):
+    (wanted,) = (
+        line for line in environment_module._requirements() if line.startswith("keras")
+    )
+    monkeypatch.setattr("importlib.metadata.version", lambda _: version)
+    assert environment_module._is_met(wanted) == is_met
+    # Without the launchers, the commands themselves refuse the others.
+    assert model_file.is_safe_keras(version) == is_met
+
+
+def test_what_setup_cfg_says_wrongly_is_one_line(environment_module):
+    with pytest.raises(SystemExit, match="cannot read the requirement 'numpy ~= 2'"):
+        environment_module._is_met("numpy ~= 2")
+
+
+def test_the_set_up_runs_nothing_of_the_current_folder(checkout_copy, tmp_path):
+    clone = tmp_path / "clone"
+    shutil.copytree(checkout_copy, clone)
+    config = (clone / "setup.cfg").read_text()
+    (clone / "setup.cfg").write_text(
+        config.replace("    tqdm\n", "    no-such-package-at-all == 1\n")
+    )
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for module in ("venv", "pip", "ensurepip", "subprocess", "encodings", "argparse"):
+        (videos / f"{module}.py").write_text(f"open('{tmp_path}/{module}', 'w')")
+    done = subprocess.run(
+        [sys.executable, str(clone / "bin" / "shard"), "--help"],
+        cwd=videos,
+        env={**os.environ, "PIP_NO_INDEX": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "does not have no-such-package-at-all == 1" in done.stderr
+    assert f"bin/shard: setting up {clone}/.venv once" in done.stderr
+    assert "the set-up failed at `-m pip install`; see above" in done.stderr
+    assert (clone / ".venv" / "bin" / "python").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clone", "videos"]
 
 
 def test_every_requirement_of_setup_cfg_is_understood(environment_module):

@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -153,6 +155,22 @@ def test_an_interrupted_set_is_not_taken_for_a_whole_one(tmp_path):
     assert not (tmp_path / "videos").exists()
     write_videos(tmp_path, SMALL)
     assert sorted(os.listdir(tmp_path)) == ["WLASL_v0.3.json", "videos"]
+
+
+def test_drawing_runs_nothing_of_the_current_folder(tmp_path):
+    (tmp_path / "multiprocessing.py").write_text("open('canary', 'w')")
+    program = tmp_path / "programs" / "draw.py"
+    program.parent.mkdir()
+    program.write_text(
+        f"import sys; sys.path[:] = {[path for path in sys.path if path]}\n"
+        "from wlasl_tfrecord.synthetic.videos import SyntheticConfig, write_videos\n"
+        "if __name__ == '__main__':\n"
+        "    size = {'train_signers': 1, 'val_signers': 1, 'test_signers': 1}\n"
+        "    write_videos('out', SyntheticConfig(repeats=1, **size), workers=1)\n"
+    )
+    subprocess.run([sys.executable, str(program)], cwd=tmp_path, check=True)
+    assert len(os.listdir(tmp_path / "out" / "videos")) == 24
+    assert not (tmp_path / "canary").exists()
 
 
 def test_a_set_needs_signers_and_repeats():

@@ -240,7 +240,7 @@ def _command(name: str, *arguments: object) -> None:
     """Prints and runs one of our commands as a user would."""
     words = [str(argument) for argument in arguments]
     print(f"$ {_name(name)} {shlex.join(words)}", flush=True)
-    done = subprocess.run([sys.executable, *_program(name), *words])
+    done = subprocess.run([*_program(name), *words])
     if done.returncode:
         raise WlaslError(
             f"{_name(name)} failed with exit code {done.returncode}; see above"
@@ -248,17 +248,27 @@ def _command(name: str, *arguments: object) -> None:
 
 
 def _program(name: str) -> list[str]:
-    """Returns the launcher of a command in a checkout, else its module."""
-    launcher = Path(wlasl_tfrecord.__file__).parents[1] / "bin" / name
-    if launcher.is_file():
-        return [str(launcher)]
-    return ["-m", f"wlasl_tfrecord.cli.{name}"]
+    """Returns the command line that starts one of our commands."""
+    launcher = _launcher(name)
+    if launcher is not None:
+        return [sys.executable, str(launcher)]
+    # Not by `-m`, which would look for the library in the current folder first.
+    program = (
+        f"import sys; sys.path[:] = {sys.path!r}; "
+        f"from wlasl_tfrecord.cli.{name} import main; sys.exit(main())"
+    )
+    return [sys.executable, "-c", program]
 
 
 def _name(name: str) -> str:
     """Returns a command as the user types it."""
-    in_checkout = not _program(name)[0].startswith("-m")
-    return f"bin/{name}" if in_checkout else f"wlasl-{name}"
+    return f"wlasl-{name}" if _launcher(name) is None else f"bin/{name}"
+
+
+def _launcher(name: str) -> Path | None:
+    """Returns the launcher of a command in a checkout; None if this is no checkout."""
+    path = Path(wlasl_tfrecord.__file__).parents[1] / "bin" / name
+    return path if path.is_file() else None
 
 
 if __name__ == "__main__":

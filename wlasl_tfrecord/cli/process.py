@@ -13,6 +13,7 @@ from absl import logging
 
 from wlasl_tfrecord.cli import ctrl_c
 from wlasl_tfrecord.errors import WlaslError
+from wlasl_tfrecord.network.model_file import check_keras_version
 from wlasl_tfrecord.text import printable
 
 __all__ = [
@@ -135,7 +136,11 @@ def import_tensorflow() -> None:
     A command calls it after it has checked what can be checked without. The messages on
     oneDNN and CUDA are printed before any log level applies, so they are filtered here;
     all else that is printed during the import, and its error if it fails, is shown.
+
+    Raises:
+        WlaslError: If the installed Keras could run code of a crafted model file.
     """
+    check_keras_version()
     # Level 3 hides that cuInit failed, which is expected on a machine with no GPU.
     has_gpu = any(Path("/dev").glob("nvidia*"))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if has_gpu else "3")

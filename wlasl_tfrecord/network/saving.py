@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from wlasl_tfrecord.errors import RecipeError, TrainingError
 from wlasl_tfrecord.files import written_whole
 from wlasl_tfrecord.network import model_info
+from wlasl_tfrecord.network.model_file import check_keras_version, check_model_file
 from wlasl_tfrecord.network.recipes import Recipe
 from wlasl_tfrecord.network.variables import read_variable
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
@@ -68,8 +69,12 @@ def load_network(path: Path) -> Any:
     Raises:
         TrainingError: If it cannot be loaded.
     """
+    check_keras_version()
     try:
-        return keras.models.load_model(path, compile=False)
+        check_model_file(path)
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except TrainingError:
+        raise
     except Exception as error:  # a zip, HDF5 or JSON error, or one of a layer
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         way_out = _newer_keras(path) or "train again"

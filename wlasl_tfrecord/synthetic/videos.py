@@ -11,11 +11,12 @@ distance to the camera. No signer is in two splits, so that a model has to learn
 sign and not the signer.
 """
 
+import contextlib
 import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,7 @@ def write_videos(
     Raises:
         OutputError: If the folder has videos already, or cannot be written.
     """
-    root = Path(out_dir)
+    root = Path(out_dir).absolute()
     videos_dir = root / "videos"
     if videos_dir.exists():
         raise OutputError(f"{videos_dir} exists; remove it or choose another folder")
@@ -116,7 +117,10 @@ def write_videos(
         # may hang.
         context = multiprocessing.get_context("spawn")
         workers = max(1, min(workers or num_cores(), len(videos)))
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with (
+            _working_in(partial_dir),
+            ProcessPoolExecutor(workers, mp_context=context) as pool,
+        ):
             jobs = [pool.submit(write_video, partial_dir, video) for video in videos]
             try:
                 for job in as_completed(jobs):
@@ -135,6 +139,21 @@ def write_videos(
             f"cannot write videos to {root}: {error.strerror or error}"
         ) from error
     return videos
+
+
+@contextlib.contextmanager
+def _working_in(directory: Path) -> Iterator[None]:
+    """Changes the current folder for a while.
+
+    Python looks for `multiprocessing` there first when it starts a process, and would
+    run a file of that name among somebody's videos.
+    """
+    before = os.getcwd()
+    os.chdir(directory)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def plan_videos(config: SyntheticConfig) -> tuple[SyntheticVideo, ...]:

@@ -1,0 +1,252 @@
+"""A model file is data: what it may contain, checked before Keras reads it.
+
+A `.keras` or `.h5` file names the classes that Keras makes of it, and some of these run
+code or read files: a Lambda layer, a SavedModel as a layer, a function by its name, a
+class that a program has registered. Keras's `safe_mode` refuses some of them, in some
+releases and formats. Here only Keras's own layers, operations and their parts pass.
+
+Reference:
+    CVE-2025-1550, CVE-2025-9905, CVE-2025-9906, CVE-2025-12058, CVE-2026-0897,
+    CVE-2026-1462.
+"""
+
+import importlib.metadata
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from wlasl_tfrecord.errors import TrainingError, WlaslError
+from wlasl_tfrecord.text import shown, size_text
+
+__all__ = ["check_keras_version", "check_model_file", "is_safe_keras"]
+
+# Earlier releases run code of a crafted model file, or read other files for it. 3.13
+# and 3.14.0 lack fixes that are in 3.12.2. setup.cfg asks for the same.
+_KERAS_FLOOR = (3, 12, 2)
+_KERAS_LATER_FLOOR = (3, 14, 1)
+
+_WEIGHTS = "model.weights.h5"
+# Member of a .keras file -> how large it may be, expanded. Those of a large network
+# have 200 KB of config.json.
+_MEMBER_BYTES = {"metadata.json": 2**20, "config.json": 2**26, _WEIGHTS: 2**36}
+# Weights are noise to a compressor. What expands further was made to fill a memory.
+_MAX_EXPANSION = 20
+_SMALL_BYTES = 2**20
+
+# The parts of Keras whose classes only compute.
+_MODULES = (
+    "activations",
+    "constraints",
+    "dtype_policies",
+    "initializers",
+    "layers",
+    "models",
+    "ops",
+    "regularizers",
+)
+# Those at the top of Keras.
+_TOP_CLASSES = frozenset({"DTypePolicy", "Model", "Sequential"})
+# Those that run code that the file brings along, or that read other files.
+_UNSAFE_CLASSES = frozenset(
+    {
+        "FlaxLayer",
+        "IntegerLookup",
+        "JaxLayer",
+        "Lambda",
+        "StringLookup",
+        "TFSMLayer",
+        "TextVectorization",
+        "TorchModuleWrapper",
+    }
+)
+# Values that Keras writes as if they were objects.
+_VALUES = frozenset(
+    {
+        "__bytes__",
+        "__ellipsis__",
+        "__keras_tensor__",
+        "__numpy__",
+        "__slice__",
+        "__tensor__",
+        "__tuple__",
+    }
+)
+
+
+def check_keras_version() -> None:
+    """Refuses a Keras that cannot load a model of somebody else safely.
+
+    Raises:
+        WlaslError: If the installed one is too old, or there is none.
+    """
+    try:
+        version = importlib.metadata.version("keras")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise WlaslError("there is no keras; pip install wlasl-tfrecord") from error
+    if not is_safe_keras(version):
+        raise WlaslError(
+            f"keras {version} may run code of a crafted model file; update it: "
+            "pip install --upgrade keras"
+        )
+
+
+def is_safe_keras(version: str) -> bool:
+    """Returns whether a release of Keras has the known holes closed.
+
+    >>> [is_safe_keras(v) for v in ("3.11.3", "3.12.4", "3.13.2", "3.15.0")]
+    [False, True, False, True]
+    """
+    numbers = tuple(map(int, re.findall(r"\d+", version)[:3]))
+    if numbers[:2] == _KERAS_FLOOR[:2]:
+        return numbers >= _KERAS_FLOOR
+    return numbers >= _KERAS_LATER_FLOOR
+
+
+def check_model_file(path: Path) -> None:
+    """Checks that a model file holds nothing but layers, and expands to no bomb.
+
+    Args:
+        path: A `.keras` or `.h5` file.
+
+    Raises:
+        TrainingError: If it holds something else.
+        Exception: Whatever `zipfile`, `json` and `h5py` raise for a damaged file.
+    """
+    if path.suffix == ".h5":
+        with path.open("rb") as file:
+            config = _check_weights(path, file, path.stat().st_size)
+        if config is None:
+            raise TrainingError(f"{path} has weights, but no model; name a whole model")
+    else:
+        with zipfile.ZipFile(path) as archive:
+            _check_members(path, archive)
+            config = json.loads(archive.read("config.json"))
+            # Keras does not read it, as we do not compile.
+            config.pop("compile_config", None)
+            with archive.open(_WEIGHTS) as file:
+                _check_weights(path, file, path.stat().st_size)
+    for value in _mappings(config):
+        if "class_name" in value:
+            _check_class(path, value)
+
+
+def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
+    """Checks the names and the expanded sizes of the members of a `.keras` file."""
+    names = [member.filename for member in archive.infolist()]
+    if sorted(names) != sorted(_MEMBER_BYTES):
+        raise TrainingError(
+            f"{path} is no model file of Keras: it holds {shown(names)}, not "
+            f"{', '.join(_MEMBER_BYTES)}"
+        )
+    for member in archive.infolist():
+        most = min(
+            _MEMBER_BYTES[member.filename],
+            _SMALL_BYTES + _MAX_EXPANSION * member.compress_size,
+        )
+        if member.file_size > most:
+            raise TrainingError(
+                f"{path}: {member.filename} expands from "
+                f"{size_text(member.compress_size)} to {size_text(member.file_size)}; "
+                "no model file of Keras does"
+            )
+
+
+def _check_weights(path: Path, file: Any, num_bytes: int) -> Any:
+    """Checks the arrays of an HDF5 file by their descriptions, without reading them.
+
+    Args:
+        path: The model file, for messages.
+        file: The HDF5 file, open.
+        num_bytes: The size of the model file.
+
+    Returns:
+        The configuration of the model, if the file has one.
+    """
+    import h5py
+
+    with h5py.File(file, "r") as weights:
+        total = 0
+        for name, dataset in _datasets(path, weights):
+            if dataset.external or dataset.is_virtual or dataset.dtype.hasobject:
+                raise TrainingError(f"{path}: {shown(name)} is no array of numbers")
+            total += dataset.nbytes
+            if total > _SMALL_BYTES + _MAX_EXPANSION * num_bytes:
+                raise TrainingError(
+                    f"{path}: with {shown(name)} its arrays are at least "
+                    f"{size_text(total)}, in a file of {size_text(num_bytes)}"
+                )
+        config = weights.attrs.get("model_config")
+        return None if config is None else json.loads(config)
+
+
+def _datasets(path: Path, weights: Any) -> Iterator[tuple[str, Any]]:
+    """Yields the arrays of an HDF5 file; refuses links that lead elsewhere."""
+    import h5py
+
+    groups = [weights]
+    # A group that is linked to twice could lead in a circle.
+    seen = {hash(weights.id)}
+    while groups:
+        group = groups.pop()
+        for name in group:
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise TrainingError(f"{path}: {shown(name)} is a link, not an array")
+            value = group[name]
+            if not isinstance(value, h5py.Group):
+                yield f"{group.name}/{name}", value
+            elif hash(value.id) not in seen:
+                seen.add(hash(value.id))
+                groups.append(value)
+
+
+def _mappings(config: Any) -> Iterator[dict[str, Any]]:
+    """Yields all mappings in a configuration, at any depth."""
+    values = [config]
+    while values:
+        value = values.pop()
+        if isinstance(value, dict):
+            yield value
+            values.extend(value.values())
+        elif isinstance(value, list):
+            values.extend(value)
+
+
+def _check_class(path: Path, value: dict[str, Any]) -> None:
+    """Checks that a mapping of which Keras makes an object names a harmless class."""
+    name, module = value["class_name"], value.get("module")
+    registered = value.get("registered_name")
+    if not _is_harmless(name, module, registered) and not _is_registered(registered):
+        raise TrainingError(
+            f"{path} holds {shown(name)} of {shown(module)}, which could run code of "
+            "the file; only models of Keras's own layers are loaded"
+        )
+
+
+def _is_harmless(name: Any, module: Any, registered: Any) -> bool:
+    """Returns whether a class is one of Keras's that only compute."""
+    if not isinstance(name, str) or name in _UNSAFE_CLASSES:
+        return False
+    if name in _VALUES:
+        return True
+    # A name in lower case is a function, and could be any of Keras's tools.
+    if not name[:1].isupper():
+        return False
+    # Keras looks a registered name up first: as `package>class` it is somebody's own.
+    if registered not in (None, name):
+        return False
+    if module is None or (module == "keras" and name in _TOP_CLASSES):
+        return True
+    if not isinstance(module, str) or not module.startswith("keras."):
+        return False
+    parts = module.removeprefix("keras.").removeprefix("src.").split(".")
+    return parts[0] in _MODULES
+
+
+def _is_registered(registered: Any) -> bool:
+    """Returns whether the program itself has registered a class by that name."""
+    import keras
+
+    return registered in keras.saving.get_custom_objects()
