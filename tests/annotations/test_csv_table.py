@@ -306,3 +306,36 @@ def test_a_table_whose_videos_are_not_there_has_the_reason(
     (tmp_path / "labels.csv").write_text(f"path,gloss,split\n{path},hello,train\n")
     with pytest.raises(ManifestError, match="none of the 1 videos in .*: .*" + reason):
         read_manifest(tmp_path / "v")
+
+
+def test_zeros_that_a_spreadsheet_removed_are_put_back(tmp_path):
+    touch(tmp_path, "00335.mp4", "10004.mp4", "007.mov", "0007.mov")
+    rows = "335,book,train\n10004,book,val\n335.MP4,book,val\n7,book,test\n"
+    (tmp_path / "labels.csv").write_text(f"video_id,gloss,split\n{rows}")
+    manifest = read_manifest(tmp_path)
+    paths = [i.path and os.path.basename(i.path) for i in manifest.instances]
+    # Of two that it may be, none is taken.
+    assert paths == ["00335.mp4", "10004.mp4", "00335.mp4", None]
+    assert manifest.notes == (
+        "names found with zeros in front, which a spreadsheet removes: 2",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("120", 120), ("120.", 120), ("+120", 120), ("1.2E+02", 120), ("1,2e2", 120)],
+)
+def test_a_whole_number_in_any_form_is_one(tmp_path, text, number):
+    touch(tmp_path, "1.mp4")
+    rows = f"path;gloss;split;stop\n1.mp4;book;train;{text}\n"
+    (tmp_path / "labels.csv").write_text(rows)
+    assert read_manifest(tmp_path).instances[0].stop == number
+
+
+@pytest.mark.parametrize("text", ["1.25e1", "1.5", "12 0", "0x10", "1e99"])
+def test_any_other_number_is_none(tmp_path, text):
+    touch(tmp_path, "1.mp4")
+    rows = f"path,gloss,split,stop\n1.mp4,book,train,{text}\n"
+    (tmp_path / "labels.csv").write_text(rows)
+    with pytest.raises(ManifestError, match=r"line 2: stop must be a whole number"):
+        read_manifest(tmp_path)

@@ -300,3 +300,43 @@ def test_a_folder_of_annotations_names_what_it_does_not_understand(tmp_path):
         match=r"no annotation file in .*/a; name the file itself; .*x\.csv",
     ):
         read_manifest(tmp_path, annotations=tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels.json", '{"hello/1.mp4": "bye"}'),
+        ("labels.jsonl", '{"file_name": "hello\\\\1.mp4", "text": "bye"}'),
+        ("train_list.txt", "bye/2.mp4 0\nhello/1.mp4 1\n"),
+        ("ids.txt", "take_07 bye\n"),
+        ("labels.xml", "<video name='1.mp4'>bye</video>"),
+        ("labels.yaml", "- [1.mp4, bye]"),
+    ],
+)
+@pytest.mark.parametrize("place", [".", "..", "labels"])
+def test_a_text_that_names_the_videos_is_not_passed_over(tmp_path, name, text, place):
+    src = touch(tmp_path / "v", "hello/1.mp4", "bye/2.mp4", "bye/take_07.mp4")
+    (src / place).mkdir(exist_ok=True)
+    (src / place / name).write_text(text)
+    with pytest.raises(
+        ManifestError,
+        match=rf"{name} names videos of .*, such as .*, and is of no known",
+    ):
+        read_manifest(src)
+    assert read_manifest(src, annotations="none").glosses == ("bye", "hello")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("README.txt", "hello/1.mp4 was damaged\n"),
+        ("SHA256SUMS.txt", "ab12 hello/1.mp4\n"),
+        ("report.json", '{"hello/1.mp4": "written"}'),
+        ("package.json", '{"version": "1"}'),
+        ("notes.txt", "1 and 2 of hello are by anna\n"),
+    ],
+)
+def test_texts_without_labels_do_no_harm(tmp_path, name, text):
+    touch(tmp_path, "hello/1.mp4", "bye/2.mp4")
+    (tmp_path / name).write_text(text)
+    assert read_manifest(tmp_path).glosses == ("bye", "hello")

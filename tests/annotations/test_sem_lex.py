@@ -71,3 +71,12 @@ def test_a_damaged_table_names_the_line(tmp_path, row, message):
     sem_lex(tmp_path, row)
     with pytest.raises(ManifestError, match=message):
         read_manifest(tmp_path)
+
+
+def test_the_name_of_the_table_is_enough(tmp_path):
+    touch(tmp_path, "train/a.webm")
+    text = "video_id,label,split,signer_id\na,hello,train,3\n"
+    (tmp_path / "semlex_metadata.csv").write_text(text)
+    assert read_manifest(tmp_path).instances[0].path == str(
+        tmp_path / "train" / "a.webm"
+    )

@@ -1,12 +1,19 @@
 """Splits that nobody gave: by the hash of a name, and by signer."""
 
+import dataclasses
 from collections import Counter
 
 import pytest
 from annotations import by_id, touch, wlasl_json, wlasl_row
 
+from wlasl_tfrecord.annotations.manifest import Instance
 from wlasl_tfrecord.annotations.reader import read_manifest
-from wlasl_tfrecord.annotations.splits import SPLIT_SHARES, split_by_name
+from wlasl_tfrecord.annotations.splits import (
+    SPLIT_SHARES,
+    split_by_name,
+    with_made_splits,
+    with_made_val,
+)
 from wlasl_tfrecord.errors import ManifestError
 
 
@@ -99,4 +106,44 @@ def test_splits_by_signer_of_the_real_annotations_are_pinned(wlasl_data):
         "train": 14_413,
         "val": 3_707,
         "test": 2_963,
+    }
+
+
+def instances(gloss, num, **changes):
+    return [
+        Instance(video_id=f"{gloss}{k}", gloss=gloss, label=0, split="train", **changes)
+        for k in range(num)
+    ]
+
+
+@pytest.mark.parametrize("made", [with_made_splits, with_made_val])
+@pytest.mark.parametrize("num_there", [1, 2, 3])
+def test_a_gloss_keeps_a_train_clip_as_long_as_it_has_one(made, num_there):
+    # Whatever is missing or cannot be used, and however many that are.
+    for gloss in "abcdefghij":
+        rows = [
+            *instances(f"{gloss}there", num_there, path="x"),
+            *instances(f"{gloss}missing", 9),
+            *instances(f"{gloss}bad", 9, path="x", problem="it is a pipe"),
+        ]
+        rows = [dataclasses.replace(row, gloss=gloss) for row in rows]
+        shares = () if made is with_made_val else (SPLIT_SHARES,)
+        found = made(rows, *shares)
+        assert [row.video_id for row in found] == [row.video_id for row in rows]
+        usable = Counter(row.split for row in found[:num_there])
+        assert usable["train"] >= 1
+        assert usable["val"] == (num_there > 1)
+        assert Counter(row.split for row in found[num_there:])["val"] >= 3
+
+
+def test_a_made_val_leaves_test_alone():
+    rows = instances("a", 10, path="x")
+    rows += [
+        dataclasses.replace(row, video_id=f"t{row.video_id}", split="test")
+        for row in rows
+    ]
+    assert Counter(row.split for row in with_made_val(rows)) == {
+        "train": 8,
+        "val": 2,
+        "test": 10,
     }

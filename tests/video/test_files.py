@@ -49,7 +49,19 @@ def test_what_a_json_names_is_found_in_any_container(tmp_path, suffix):
     assert instance.problem is None
 
 
-@pytest.mark.parametrize("name", ["2.gif", "2.ts", "2.mp4.part", "2.MP4.crdownload"])
+@pytest.mark.parametrize("name", ["00001.mp4.webm", "00001.f137.mp4", "00001.MP4.mp4"])
+def test_names_of_downloads_lead_to_their_ids(tmp_path, name):
+    touch(tmp_path, name)
+    wlasl_json(tmp_path / "a.json", {"book": [wlasl_row("00001")]})
+    assert read_manifest(tmp_path).instances[0].path == str(tmp_path / name)
+    touch(tmp_path, "00001.swf")
+    assert read_manifest(tmp_path).instances[0].path == str(tmp_path / "00001.swf")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["2.gif", "2.ts", "2.mp4.part", "2.MP4.crdownload", "2.unknown_video", "2"],
+)
 def test_a_file_that_is_not_read_is_not_called_missing(tmp_path, name):
     touch(tmp_path, "1.mp4", name)
     wlasl_json(tmp_path / "a.json", {"book": [wlasl_row("1"), wlasl_row("2")]})

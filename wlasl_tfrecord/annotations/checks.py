@@ -1,5 +1,6 @@
 """Checks of the values of annotations, each with the place in its error."""
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,7 +26,8 @@ def checked_gloss(gloss: object, where: str) -> str:
         where: The place in the annotations, for errors.
 
     Returns:
-        The word without surrounding white space, in Unicode form NFC.
+        The word in Unicode form NFC, without white space around it and without what is
+        invisible.
 
     Raises:
         ManifestError: If it is no text, empty, of several lines, of more than 1,000
@@ -33,8 +35,10 @@ def checked_gloss(gloss: object, where: str) -> str:
     """
     if not isinstance(gloss, str):
         raise ManifestError(f"{where}: a gloss must be text, got {shown(gloss)}")
-    # A Mac writes é as two characters: the same word must be one class.
-    word = unicodedata.normalize("NFC", gloss.strip())
+    # A Mac writes é as two characters, and tables from the web have blanks of no width
+    # or that break no line: what looks alike must be one class.
+    word = unicodedata.normalize("NFC", gloss.translate(_INVISIBLE).strip())
+    word = re.sub(r"[ \u00a0\u2007\u202f]+", " ", word)
     if not word or not is_unicode(word) or any(map(is_control, word)):
         raise ManifestError(
             f"{where}: a gloss must be one line of text, got {shown(gloss)}"
@@ -62,6 +66,8 @@ def checked_id(video_id: object, place: str) -> str:
     return video_id
 
 
+# Not the joiners, which change words of Persian and of Indian languages.
+_INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200e\u200f\u2060\ufeff"))
 # A decoder gets both through a pipe, and has room for both beside the frames.
 _MAX_CHARACTERS = 1000
 

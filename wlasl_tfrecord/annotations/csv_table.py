@@ -13,7 +13,7 @@ from wlasl_tfrecord.annotations.splits import (
     MADE_BY_NAME,
     SPLIT_SHARES,
     SPLIT_WORDS,
-    split_by_gloss,
+    with_made_splits,
 )
 from wlasl_tfrecord.annotations.table import Header, Table, read_table
 from wlasl_tfrecord.annotations.video_paths import PathFinder, why_none_is_found
@@ -171,20 +171,20 @@ def csv_manifest(paths: Sequence[str], src: str, videos: str | None = None) -> M
     signers, note = signer_numbers(row.signer for row in rows)
     notes += [note] if note else []
     has_splits = any(row.split for row in rows)
-    made = {} if has_splits else {row.video_id: row.gloss for row in rows}
-    splits = split_by_gloss(made, SPLIT_SHARES)
     labels: dict[str, int] = {}
     instances = tuple(
         _instance(
             row,
             finder,
             label=labels.setdefault(row.gloss, len(labels)),
-            split=splits.get(row.video_id) or _checked_split(row),
+            split=_checked_split(row) if has_splits else "train",
             signer_id=signers[row.signer],
         )
         for row in rows
     )
     unique_ids(instances, where)
+    if not has_splits:
+        instances = with_made_splits(instances, SPLIT_SHARES)
     if not any(instance.path for instance in instances):
         reason = why_none_is_found([row.name for row in rows], videos or src)
         raise ManifestError(
@@ -192,6 +192,11 @@ def csv_manifest(paths: Sequence[str], src: str, videos: str | None = None) -> M
             f"{text_of(videos or src)}: {reason}"
         )
     notes += _case_notes(labels, where)
+    if finder.num_padded:
+        notes.append(
+            f"names found with zeros in front, which a spreadsheet removes: "
+            f"{finder.num_padded:,}"
+        )
     return Manifest(
         instances=instances,
         glosses=tuple(labels),
@@ -304,7 +309,12 @@ def _number(text: str, column: str, place: str) -> int | None:
     if text.lower() in _NO_NUMBER:
         return None
     # No more digits than an int64 of a record takes.
-    match = re.fullmatch(r"(-?[0-9]{1,18})([.,]0*)?", text)
+    match = re.fullmatch(r"([+-]?[0-9]{1,18})([.,]0*)?", text)
+    # Excel shows 1.2E+02 where a column is narrow.
+    if not match and re.fullmatch(r"[0-9]([.,][0-9]{1,9})?[eE]\+?0?[0-9]", text):
+        number = float(text.replace(",", "."))
+        if number.is_integer():
+            return int(number)
     if not match:
         raise ManifestError(
             f"{place}: {column} must be a whole number, got {shown(text)}; count "

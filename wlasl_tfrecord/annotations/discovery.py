@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,7 +16,13 @@ from wlasl_tfrecord.annotations.manifest import Manifest
 from wlasl_tfrecord.annotations.table import is_table_name, read_header
 from wlasl_tfrecord.annotations.wlasl_json import load_json, wlasl_manifest
 from wlasl_tfrecord.errors import ManifestError
-from wlasl_tfrecord.shard_format.layout import FAILURE_COLUMNS
+from wlasl_tfrecord.shard_format.layout import (
+    FAILURE_COLUMNS,
+    FEATURES_FILE,
+    INDEX_FILE,
+    INFO_FILE,
+    REPORT_FILE,
+)
 from wlasl_tfrecord.shard_format.record_table import RECORD_COLUMNS
 from wlasl_tfrecord.text import shown, text_of
 from wlasl_tfrecord.video.files import folders_beside, list_folder
@@ -28,6 +34,7 @@ __all__ = [
     "class_list_beside",
     "find_label_files",
     "format_of",
+    "names_of_videos",
     "wlasl_beside",
 ]
 
@@ -35,6 +42,15 @@ FileFormat = Literal["wlasl", "nslt", "csv"]
 
 # Labels, but in files that only an office program reads.
 _SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
+# Other text files, in which people keep labels too.
+_OTHER_SUFFIXES = (".jsonl", ".ndjson", ".xml", ".yaml", ".yml", ".lst", ".list")
+# Texts that name files and have no labels.
+_NO_LABELS = re.compile(r"readme|licen[cs]e|sha\d|md5|checksum|missing|requirements")
+# Enough to see whether a text names some of the videos.
+_HEAD_BYTES = 200_000
+# Where people put them, besides the folder of the videos itself.
+_LABEL_FOLDERS = ("annotations", "labels", "metadata", "splits")
+_OWN_FILES = (REPORT_FILE, INFO_FILE, FEATURES_FILE, INDEX_FILE)
 # How our own tables begin, which lie here if shards or runs are written here: the
 # failures, the tables of records, and the history of a training.
 _OWN_COLUMNS = (
@@ -54,15 +70,17 @@ class LabelFiles:
         partial: Tables of one place that have no splits, or ids for paths, or that are
             one for each split.
         unread: Reasons why tables and spreadsheets are not understood, a line each.
+        others: Text files of any other kind, which may have labels.
     """
 
     complete: str | None
     partial: tuple[str, ...]
     unread: tuple[str, ...]
+    others: tuple[str, ...]
 
 
 def find_label_files(src: str, subset: int | None) -> LabelFiles:
-    """Looks for labels in and beside a folder, and in `annotations/` of both.
+    """Looks for labels in and beside a folder, and in folders of labels in both.
 
     Args:
         src: The folder of videos.
@@ -74,15 +92,49 @@ def find_label_files(src: str, subset: int | None) -> LabelFiles:
     complete: str | None = None
     partial: tuple[str, ...] = ()
     unread: list[str] = []
+    others: list[str] = []
     for place in (src, *folders_beside(src)):
-        for directory in (place, os.path.join(place, "annotations")):
+        for directory in (place, *(os.path.join(place, f) for f in _LABEL_FOLDERS)):
             found = _label_files_of(directory)
             complete = complete or _only_complete(directory, found, subset)
             # Several complete ones are left only if they are one for each split.
             several = found.csv if len(found.csv) > 1 else []
             partial = partial or tuple(found.partial + several)
             unread += found.unread
-    return LabelFiles(complete=complete, partial=partial, unread=tuple(unread))
+            others += found.others
+    return LabelFiles(
+        complete=complete,
+        partial=partial,
+        unread=tuple(unread),
+        others=tuple(others),
+    )
+
+
+def names_of_videos(path: str, videos: Collection[str]) -> list[str]:
+    """Returns which videos a text file names at its beginning.
+
+    Args:
+        path: A file of any kind.
+        videos: The paths of the videos. Those count whose file names are in the text;
+            names without a suffix do, if they are no short words or numbers.
+
+    Raises:
+        ManifestError: If the file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            text = file.read(_HEAD_BYTES).decode("utf-8", "replace")
+    except OSError as error:
+        raise ManifestError(f"cannot read {text_of(path)}: {error.strerror}") from error
+    words = set(re.split(r"""[\s"',;|/\\<>:=()\[\]{}]+""", text))
+    named: list[str] = []
+    for video in videos:
+        name = os.path.basename(video)
+        stem = os.path.splitext(name)[0]
+        is_telling = len(stem) >= 5 and any(map(str.isdigit, stem))
+        if name in words or (is_telling and stem in words):
+            named.append(video)
+    return named
 
 
 def annotation_file(path: str, subset: int | None) -> str:
@@ -164,6 +216,7 @@ class _Found:
     csv: list[str] = field(default_factory=list)
     partial: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
 
 
 def _label_files_of(directory: str) -> _Found:
@@ -176,6 +229,8 @@ def _label_files_of(directory: str) -> _Found:
             # Most are notes. A table says so in its first line.
             if lacking_columns(read_header(path)) is None:
                 _add_table(path, found)
+            elif not _NO_LABELS.search(name):
+                found.others.append(path)
         elif name.endswith(_SPREADSHEETS):
             found.unread.append(
                 f"{text_of(path)} is a spreadsheet; save it as CSV (UTF-8)"
@@ -186,6 +241,10 @@ def _label_files_of(directory: str) -> _Found:
                 found.wlasl.append(path)
             elif kind == "nslt":
                 found.nslt.append(path)
+            elif name not in _OWN_FILES:
+                found.others.append(path)
+        elif name.endswith(_OTHER_SUFFIXES):
+            found.others.append(path)
     return found
 
 

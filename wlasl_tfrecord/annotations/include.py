@@ -28,8 +28,8 @@ from wlasl_tfrecord.annotations.manifest import Instance, Manifest
 from wlasl_tfrecord.annotations.splits import (
     MADE_BY_NAME,
     SPLIT_SHARES,
-    VAL_OF_TRAIN,
-    split_by_gloss,
+    with_made_splits,
+    with_made_val,
 )
 from wlasl_tfrecord.annotations.table import read_table
 from wlasl_tfrecord.annotations.video_paths import video_problem, videos_below
@@ -70,8 +70,7 @@ def include_manifest(src: str) -> Manifest | None:
     if not there:
         return None
     listed, splits_from = _listed_splits(src)
-    made = {} if listed else {key: _word(key) for key in there}
-    splits = listed or split_by_gloss(made, SPLIT_SHARES)
+    splits = listed or dict.fromkeys(there, "train")
     words = {key: checked_gloss(_word(key), key) for key in splits}
     letters = {words[key]: _letters(key.split("/")[1]) for key in sorted(splits)}
     glosses = sorted(letters, key=lambda word: (letters[word], word))
@@ -84,18 +83,23 @@ def include_manifest(src: str) -> Manifest | None:
             f"{text_of(others[0])}"
         )
     paths = {key: os.path.join(src, there[key]) for key in splits if key in there}
+    instances = tuple(
+        Instance(
+            video_id=text_of(key),
+            gloss=words[key],
+            label=labels[words[key]],
+            split=split,
+            path=paths.get(key),
+            problem=video_problem(paths[key], src) if key in paths else None,
+        )
+        for key, split in splits.items()
+    )
+    if not listed:
+        instances = with_made_splits(instances, SPLIT_SHARES)
+    elif "val" not in listed.values():
+        instances = with_made_val(instances)
     return Manifest(
-        instances=tuple(
-            Instance(
-                video_id=text_of(key),
-                gloss=words[key],
-                label=labels[words[key]],
-                split=split,
-                path=paths.get(key),
-                problem=video_problem(paths[key], src) if key in paths else None,
-            )
-            for key, split in splits.items()
-        ),
+        instances=instances,
         glosses=tuple(glosses),
         annotations=src,
         labels_from="letters of the names of folders",
@@ -158,8 +162,6 @@ def _read_lists(files: Mapping[str, str]) -> tuple[dict[str, str], str]:
                 )
     splits_from = f"{text_of(os.path.basename(files['train']))} and those beside it"
     if "val" not in files:
-        train = {key: _word(key) for key, split in splits.items() if split == "train"}
-        splits |= split_by_gloss(train, VAL_OF_TRAIN)
         splits_from += "; no val, so a fifth of train is val"
     return splits, splits_from
 

@@ -17,7 +17,7 @@ import os
 import re
 
 from wlasl_tfrecord.annotations.manifest import Instance, Manifest
-from wlasl_tfrecord.annotations.splits import SPLIT_WORDS, VAL_OF_TRAIN, split_by_gloss
+from wlasl_tfrecord.annotations.splits import SPLIT_WORDS, with_made_val
 from wlasl_tfrecord.annotations.video_paths import video_problem, videos_below
 from wlasl_tfrecord.text import text_of
 from wlasl_tfrecord.video.files import is_folder, list_folder
@@ -56,27 +56,25 @@ def karsl_manifest(src: str) -> Manifest | None:
     splits = {path: SPLIT_WORDS[match[2].lower()] for path, match in matches.items()}
     has_val = "val" in splits.values()
     glosses = sorted({match[3] for match in matches.values()})
-    if not has_val:
-        train = {p: match[3] for p, match in matches.items() if splits[p] == "train"}
-        splits |= split_by_gloss(train, VAL_OF_TRAIN)
     labels = {gloss: label for label, gloss in enumerate(glosses)}
     others = len(paths) - len(matches)
     notes: list[str] = []
     if others:
         notes.append(f"videos in other folders, which are left out: {others:,}")
+    instances = tuple(
+        Instance(
+            video_id=text_of(path).replace(os.sep, "/"),
+            gloss=match[3],
+            label=labels[match[3]],
+            split=splits[path],
+            path=os.path.join(src, path),
+            signer_id=int(match[1]),
+            problem=video_problem(os.path.join(src, path), src),
+        )
+        for path, match in matches.items()
+    )
     return Manifest(
-        instances=tuple(
-            Instance(
-                video_id=text_of(path).replace(os.sep, "/"),
-                gloss=match[3],
-                label=labels[match[3]],
-                split=splits[path],
-                path=os.path.join(src, path),
-                signer_id=int(match[1]),
-                problem=video_problem(os.path.join(src, path), src),
-            )
-            for path, match in matches.items()
-        ),
+        instances=instances if has_val else with_made_val(instances),
         glosses=tuple(glosses),
         annotations=src,
         labels_from="number of the sign",

@@ -15,7 +15,11 @@ import os
 import re
 
 from wlasl_tfrecord.annotations.manifest import Instance, Manifest
-from wlasl_tfrecord.annotations.splits import MADE_BY_NAME, SPLIT_SHARES, split_by_gloss
+from wlasl_tfrecord.annotations.splits import (
+    MADE_BY_NAME,
+    SPLIT_SHARES,
+    with_made_splits,
+)
 from wlasl_tfrecord.video.files import entry_problem, is_video_name, list_folder
 
 __all__ = ["lsa64_manifest"]
@@ -43,21 +47,21 @@ def lsa64_manifest(src: str) -> Manifest | None:
     if not names or not all(map(_NAME.fullmatch, names)):
         return None
     signs = {name: name[:3] for name in names}
-    splits = split_by_gloss(signs, SPLIT_SHARES)
     labels = {sign: label for label, sign in enumerate(dict.fromkeys(signs.values()))}
+    instances = (
+        Instance(
+            video_id=name,
+            gloss=signs[name],
+            label=labels[signs[name]],
+            split="train",
+            path=entries[name].path,
+            signer_id=int(name[4:7]),
+            problem=entry_problem(entries[name], src),
+        )
+        for name in names
+    )
     return Manifest(
-        instances=tuple(
-            Instance(
-                video_id=name,
-                gloss=signs[name],
-                label=labels[signs[name]],
-                split=splits[name],
-                path=entries[name].path,
-                signer_id=int(name[4:7]),
-                problem=entry_problem(entries[name], src),
-            )
-            for name in names
-        ),
+        instances=with_made_splits(instances, SPLIT_SHARES),
         glosses=tuple(labels),
         annotations=directory,
         labels_from="number of the sign in the names",

@@ -15,6 +15,7 @@ from wlasl_tfrecord.annotations.discovery import (
     class_list_beside,
     find_label_files,
     format_of,
+    names_of_videos,
     wlasl_beside,
 )
 from wlasl_tfrecord.annotations.layouts import LayoutName, find_layout, read_layout
@@ -24,7 +25,7 @@ from wlasl_tfrecord.annotations.nslt_json import nslt_manifest
 from wlasl_tfrecord.annotations.splits import split_by_signer
 from wlasl_tfrecord.annotations.stray_videos import stray_videos
 from wlasl_tfrecord.annotations.table import is_table_name
-from wlasl_tfrecord.annotations.video_paths import why_none_is_found
+from wlasl_tfrecord.annotations.video_paths import videos_below, why_none_is_found
 from wlasl_tfrecord.annotations.wlasl_json import load_json, wlasl_manifest
 from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.text import shown, text_of
@@ -145,7 +146,22 @@ def _from_folder(src: str, subset: int | None) -> Manifest:
             f"{files.unread[0]}. Rename its columns, move it away, or say "
             "--annotations none if folders name the glosses"
         )
+    _check_others(files.others, src)
     return _from_class_folders(src, manifest)
+
+
+def _check_others(paths: Sequence[str], src: str) -> None:
+    """Refuses text files that name the videos: they may have other labels."""
+    videos = videos_below(src) if paths else []
+    for path in paths:
+        named = names_of_videos(path, videos)
+        if named:
+            raise ManifestError(
+                f"{text_of(path)} names videos of {text_of(src)}, such as "
+                f"{text_of(os.path.basename(named[0]))}, and is of no known format. "
+                "Make a CSV with the columns path,gloss,split of it, move it away, or "
+                "say --annotations none if folders name the glosses"
+            )
 
 
 def _from_class_folders(src: str, annotations: Manifest | None = None) -> Manifest:

@@ -16,6 +16,7 @@ Reference:
 """
 
 import os
+import re
 import unicodedata
 
 from wlasl_tfrecord.annotations.checks import checked_gloss, checked_id, checked_split
@@ -27,7 +28,10 @@ from wlasl_tfrecord.video.files import folders_beside, list_folder
 
 __all__ = ["sem_lex_manifest"]
 
-_COLUMNS = ("video_id", "signer_id", "split", "label_type", "label")
+_FILE = re.compile(r"sem[_-]?lex.*\.csv", re.IGNORECASE)
+_COLUMNS = ("video_id", "signer_id", "split", "label")
+# No other table has it.
+_OWN_COLUMN = "label_type"
 _FIRST = ("test", "val", "train")
 
 
@@ -102,7 +106,9 @@ def _table_of(src: str) -> str | None:
         for entry in list_folder(place):
             if not is_table_name(entry.name) or not os.path.isfile(entry.path):
                 continue
-            if set(_COLUMNS) <= set(read_header(entry.path).columns):
+            columns = set(read_header(entry.path).columns)
+            is_own = _OWN_COLUMN in columns or _FILE.fullmatch(entry.name)
+            if is_own and set(_COLUMNS) <= columns:
                 return entry.path
     return None
 

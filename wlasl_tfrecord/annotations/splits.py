@@ -1,17 +1,21 @@
 """Splits made by us, where annotations have none: the same on every machine."""
 
+import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+
+from wlasl_tfrecord.annotations.manifest import Instance
 
 __all__ = [
     "MADE_BY_NAME",
     "SPLIT_SHARES",
     "SPLIT_WORDS",
     "VAL_OF_TRAIN",
-    "split_by_gloss",
     "split_by_name",
     "split_by_signer",
+    "with_made_splits",
+    "with_made_val",
 ]
 
 # As WLASL: 14,289 train, 3,916 val and 2,878 test of 21,083.
@@ -65,25 +69,37 @@ def split_by_name(names: Iterable[str], shares: Mapping[str, float]) -> dict[str
     return splits
 
 
-def split_by_gloss(
-    glosses: Mapping[str, str], shares: Mapping[str, float]
-) -> dict[str, str]:
-    """Assigns videos to splits, gloss by gloss, as `split_by_name` does.
+def with_made_splits(
+    instances: Iterable[Instance], shares: Mapping[str, float]
+) -> tuple[Instance, ...]:
+    """Returns instances with splits made gloss by gloss, by the hash of their ids.
+
+    What can be used is split first and by itself, so that every gloss that has a video
+    has one in the first split. The others, missing ones above all, are split too: they
+    are counted there.
 
     Args:
-        glosses: Name of each video -> its gloss.
+        instances: The instances; what their splits are does not matter.
         shares: The share of each split; the first takes what the others leave.
-
-    Returns:
-        Name -> split.
     """
-    by_gloss: dict[str, list[str]] = {}
-    for name, gloss in glosses.items():
-        by_gloss.setdefault(gloss, []).append(name)
+    rows = list(instances)
     splits: dict[str, str] = {}
-    for names in by_gloss.values():
-        splits |= split_by_name(names, shares)
-    return splits
+    for usable in (False, True):
+        ids: dict[str, list[str]] = {}
+        for row in rows:
+            if (row.path is not None and row.problem is None) == usable:
+                ids.setdefault(row.gloss, []).append(row.video_id)
+        for group in ids.values():
+            splits |= split_by_name(group, shares)
+    return tuple(dataclasses.replace(row, split=splits[row.video_id]) for row in rows)
+
+
+def with_made_val(instances: Iterable[Instance]) -> tuple[Instance, ...]:
+    """Returns instances of which a fifth of train, gloss by gloss, has become val."""
+    rows = list(instances)
+    train = [row for row in rows if row.split == "train"]
+    made = {row.video_id: row for row in with_made_splits(train, VAL_OF_TRAIN)}
+    return tuple(made.get(row.video_id, row) for row in rows)
 
 
 def split_by_signer(signer_ids: Sequence[int]) -> dict[int, str]:

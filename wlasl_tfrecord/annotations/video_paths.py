@@ -33,6 +33,8 @@ class PathFinder:
 
     def __init__(self, src: str) -> None:
         self._src = src
+        # How many names were found only with the zeros in front that they had lost.
+        self.num_padded = 0
         self._listings: dict[str, dict[str, str]] = {}
 
     def find(self, name: str) -> tuple[str | None, str | None]:
@@ -78,7 +80,25 @@ class PathFinder:
         # Without its suffix a video is named by its id.
         names = [last] if is_video_name(last) else [last, *_with_suffixes(last)]
         name = next((listing[_nfc(n)] for n in names if _nfc(n) in listing), None)
+        name = name or self._padded(last, listing)
         return name and os.path.join(found, name)
+
+    def _padded(self, name: str, listing: Mapping[str, str]) -> str | None:
+        """Looks for 335 as 00335.mp4: spreadsheets take an id for a number."""
+        match = re.fullmatch(r"([1-9][0-9]*)(\.[A-Za-z0-9]+)?", name)
+        if not match:
+            return None
+        suffixes = [match[2].lower()] if match[2] else VIDEO_SUFFIXES
+        padded = {
+            listing[key]
+            for zeros in ("0", "00", "000", "0000")
+            for suffix in suffixes
+            if (key := f"{zeros}{match[1]}{suffix}") in listing
+        }
+        if len(padded) != 1:
+            return None
+        self.num_padded += 1
+        return padded.pop()
 
     def _listing(self, directory: str) -> Mapping[str, str]:
         listing = self._listings.get(directory)

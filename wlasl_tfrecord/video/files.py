@@ -35,7 +35,7 @@ VIDEO_SUFFIXES = (
 # What people call videos besides those: other formats, and downloads cut short.
 UNREAD_SUFFIXES = (
     *(".gif", ".ts", ".vob", ".f4v", ".rm", ".rmvb"),
-    *(".part", ".crdownload", ".download"),
+    *(".part", ".crdownload", ".download", ".unknown_video"),
 )
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -48,7 +48,8 @@ _NUMBERED_IMAGE = re.compile(
 _SYSTEM_FOLDERS = {
     *("@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot"),
     *("__macosx", "$recycle.bin", "recycler", "system volume information"),
-    *("lost+found", "__pycache__"),
+    *("@sharebin", "@database", "@__thumb", "found.000", "network trash folder"),
+    *("temporary items", "lost+found", "__pycache__", "node_modules"),
 }
 
 
@@ -243,6 +244,10 @@ def _videos_by_id(directory: str) -> dict[str, os.DirEntry[str]]:
             stem, rank = entry.name, len(VIDEO_SUFFIXES)
         else:
             continue
+        bare = _without_suffixes(stem)
+        if bare != stem:
+            # After all that are named by the id alone.
+            stem, rank = bare, rank + len(VIDEO_SUFFIXES) + 1
         stem = unicodedata.normalize("NFC", stem)
         # Listed by name, so that of 1.MP4 and 1.mp4 it is always the first that stays.
         if stem not in ranked or rank < ranked[stem][0]:
@@ -255,9 +260,17 @@ def _unread_by_id(directory: str) -> dict[str, str]:
     unread: dict[str, str] = {}
     for entry in list_folder(directory):
         stem, suffix = os.path.splitext(entry.name)
-        if suffix.lower() in UNREAD_SUFFIXES:
-            # A download that was cut short is 00335.mp4.part.
-            while is_video_name(stem):
-                stem = os.path.splitext(stem)[0]
-            unread[unicodedata.normalize("NFC", stem)] = entry.name
+        # Without any suffix, too: a browser saves some downloads so.
+        if suffix.lower() in UNREAD_SUFFIXES or (not suffix and not is_folder(entry)):
+            unread[unicodedata.normalize("NFC", _without_suffixes(stem))] = entry.name
     return unread
+
+
+def _without_suffixes(stem: str) -> str:
+    """Removes the further suffixes of downloads: 00335.mp4.part, 00335.f137.mp4.
+
+    The latter is how yt-dlp names a video before it is joined with its sound.
+    """
+    while is_video_name(stem) or re.fullmatch(r".+\.f[0-9]{1,3}", stem):
+        stem = os.path.splitext(stem)[0]
+    return stem
