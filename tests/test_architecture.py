@@ -29,11 +29,12 @@ MAY_IMPORT = {
     "evaluation": "input_pipeline network shard_format",
     "training": "evaluation input_pipeline network shard_format",
     "inference": "network shard_format video",
+    "serving": "decoder_pool inference network shard_format video",
     "inspection": "input_pipeline shard_format video",
     "synthetic": "annotations decoder_pool evaluation inference input_pipeline "
-    "inspection network shard_format sharding training video",
+    "inspection network serving shard_format sharding training video",
     "cli": "annotations decoder_pool evaluation inference input_pipeline inspection "
-    "network shard_format sharding synthetic training video",
+    "network serving shard_format sharding synthetic training video",
 }
 # The rooms whose processes must stay small, and start at once.
 WITHOUT_TENSORFLOW = {"video", "annotations", "decoder_pool", "sharding"}

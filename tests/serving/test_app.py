@@ -1,0 +1,467 @@
+"""A real server with a real model, asked over HTTP as programs do."""
+
+import base64
+import contextlib
+import dataclasses
+import socket
+import struct
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import pytest
+from limits import largest_file
+from running_server import ask, form, serving
+
+from wlasl_tfrecord.inference import prediction, trained_model
+from wlasl_tfrecord.serving.app import running_app
+from wlasl_tfrecord.serving.options import ServeOptions
+
+GLOSSES = ("book", "drink", "computer", "before", "chair")
+OPTIONS = ServeOptions(
+    max_mib=1, max_frames=200, max_at_once=4, upload_seconds=2, decode_seconds=20
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, write_run):
+    return trained_model.load_model(write_run(tmp_path_factory.mktemp("runs") / "one"))
+
+
+@pytest.fixture(scope="module")
+def temp_dir(tmp_path_factory):
+    """Where the server puts its temporary folder."""
+    return tmp_path_factory.mktemp("temporary")
+
+
+@pytest.fixture(scope="module")
+def port(model, temp_dir):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(temp_dir))
+        with running_app(model, OPTIONS) as app:
+            assert len(list(temp_dir.iterdir())) == 1
+            with serving(app) as port:
+                yield port
+    assert list(temp_dir.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory, numbered_video):
+    return numbered_video(tmp_path_factory.mktemp("videos") / "sign.mp4", num_frames=20)
+
+
+@pytest.fixture(scope="module")
+def video(file):
+    return file.read_bytes()
+
+
+@pytest.fixture(autouse=True)
+def _leaves_no_file(request, temp_dir):
+    """After every request its temporary file is gone, whatever became of it."""
+    yield
+    if "port" in request.fixturenames:
+        deadline = time.monotonic() + 20
+        while kept_files(temp_dir):
+            assert time.monotonic() < deadline, kept_files(temp_dir)
+
+
+def kept_files(temp_dir):
+    return [file for folder in temp_dir.iterdir() for file in folder.iterdir()]
+
+
+def test_an_answer_is_what_predict_says_of_the_same_video(port, model, file, video):
+    answer = ask(port, "/predict?top=3", video)
+    assert answer.status == 200
+    [expected] = prediction.predict_videos(model, [file], top=3)
+    found = answer.json["predictions"]
+    assert tuple(p["gloss"] for p in found) == expected.glosses
+    assert [p["probability"] for p in found] == pytest.approx(
+        expected.probabilities, abs=1e-5
+    )
+    assert answer.json["num_distinct_frames"] == 4
+    assert answer.json["num_video_frames"] == 20
+    assert answer.json["frame_indices"] == [0, 6, 13, 19]
+    assert "frames" not in answer.json
+    seconds = answer.json["seconds"]
+    assert 0 < seconds["network"] < seconds["total"]
+    assert 0 < seconds["decode"] < seconds["total"]
+
+
+def test_a_form_is_answered_as_the_video_itself(port, video):
+    plain = ask(port, "/predict", video, {"Content-Type": "video/mp4"})
+    body, headers = form(video)
+    sent = ask(port, "/predict", body, headers)
+    assert sent.status == 200
+    assert sent.json["predictions"] == plain.json["predictions"]
+    assert len(sent.json["predictions"]) == 5
+
+
+def test_the_frames_are_those_that_the_model_saw(port, video, frame_number):
+    answer = ask(port, "/predict?frames=true", video)
+    jpegs = [base64.b64decode(text) for text in answer.json["frames"]]
+    images = [cv2.imdecode(np.frombuffer(j, np.uint8), 1)[..., ::-1] for j in jpegs]
+    assert [image.shape for image in images] == [(32, 32, 3)] * 4
+    # Red above and blue below, so the channels are right.
+    assert images[0][2, 16, 0] > 150 > 100 > images[0][2, 16, 2]
+    enlarged = [cv2.resize(image, (128, 128)) for image in images]
+    assert [frame_number(image) for image in enlarged] == [0, 6, 13, 19]
+
+
+def test_the_model_and_its_limits_are_told(port):
+    answer = ask(port, "/model").json
+    assert tuple(answer["glosses"]) == GLOSSES
+    assert answer["clip"] == {"num_frames": 4, "height": 32, "width": 32}
+    assert (answer["name"], answer["framing"]) == ("one", "center")
+    assert answer["limits"] == {
+        "max_mib": 1,
+        "max_frames": 200,
+        "max_at_once": 4,
+        "upload_seconds": 2,
+        "decode_seconds": 20,
+    }
+
+
+def test_it_tells_that_it_is_up(port):
+    answer = ask(port, "/healthz")
+    assert (answer.status, answer.json) == (200, {"ok": True, "num_at_work": 0})
+
+
+def test_every_address_and_every_answer_is_in_the_description(port, video):
+    described = ask(port, "/openapi.json").json
+    assert described["openapi"] == "3.1.0"
+    assert set(described["paths"]) == {"/predict", "/model", "/healthz"}
+    schemas = described["components"]["schemas"]
+    for name, path, body in (
+        ("Recognition", "/predict?frames=true", video),
+        ("Model", "/model", None),
+        ("Health", "/healthz", None),
+    ):
+        answer = ask(port, path, body).json
+        assert set(schemas[name]["properties"]) == set(answer)
+    assert set(schemas["Recognition"]["properties"]) - set(
+        schemas["Recognition"]["required"]
+    ) == {"frames"}
+    assert "429" in described["paths"]["/predict"]["post"]["responses"]
+
+
+@pytest.mark.parametrize("path", ["/", "/page.js", "/page.css"])
+def test_the_page_may_load_nothing_from_elsewhere(port, path):
+    answer = ask(port, path)
+    assert answer.status == 200
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "server" not in answer.headers
+    assert b"http" not in answer.body.replace(b"over https", b"")
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"<html>404</html>", "unreadable: not a video"),
+        (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", "unreadable: not a video"),
+        (b"ffconcat version 1.0\nfile 0\n", "unreadable: not a video"),
+        (b"\x00\x00\x00\x18ftypisom" + b"\xff" * 5000, "unreadable: not a video"),
+    ],
+)
+def test_what_is_no_video_is_refused_with_the_reason(port, content, error):
+    answer = ask(port, "/predict", content)
+    assert answer.status == 422
+    assert answer.json["error"].startswith(error)
+
+
+def test_a_file_that_is_cut_off_is_refused(port, video):
+    answer = ask(port, "/predict", video[: len(video) // 2])
+    assert (answer.status, list(answer.json)) == (422, ["error"])
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        ("/predict?top=0", "top must be a number from 1 to 999999, got '0'"),
+        ("/predict?top=x", "top must be a number from 1 to 999999, got 'x'"),
+        ("/predict?top=-3", "top must be a number from 1 to 999999, got '-3'"),
+        ("/predict?frames=yes", "frames must be true or false, got 'yes'"),
+    ],
+)
+def test_a_wrong_parameter_is_named(port, video, path, error):
+    answer = ask(port, path, video)
+    assert (answer.status, answer.json) == (400, {"error": error})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/predict", 405), ("POST", "/model", 405), ("GET", "/etc/passwd", 404)],
+)
+def test_other_addresses_are_answered_as_json(port, method, path, status):
+    answer = ask(port, path, method=method)
+    assert answer.status == status
+    assert list(answer.json) == ["error"]
+
+
+def test_two_gigabytes_are_refused_when_they_are_announced(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            b"Content-Length: 2147483648\r\n\r\n"
+        )
+        # Nothing of the body was sent.
+        answer = read_all(client)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"the video is larger than 1 MiB" in answer
+
+
+def read_all(client):
+    pieces = []
+    while piece := client.recv(2**16):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+@pytest.mark.parametrize("kind", ["plain", "form"])
+def test_a_size_that_nobody_announced_is_limited_as_well(port, kind):
+    content = b"\x00" * (2**20 + 2**17)
+    body, headers = form(content) if kind == "form" else (content, {})
+
+    def pieces():
+        for start in range(0, len(body), 2**14):
+            yield body[start : start + 2**14]
+
+    try:
+        answer = ask(port, "/predict", pieces(), headers, method="POST")
+    except (BrokenPipeError, ConnectionResetError):
+        # It answered and closed before all was sent.
+        return
+    assert answer.status == 413
+
+
+def test_a_form_may_not_hide_more_than_a_video_in_other_fields(port, video):
+    more, headers = form(b"\x00" * (2**20 + 2**17), name="other")
+    body, _ = form(video)
+    try:
+        answer = ask(port, "/predict", more[: -len(b"--edge--\r\n")] + body, headers)
+    except (BrokenPipeError, ConnectionResetError):
+        return
+    assert answer.status == 413
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "error"),
+    [
+        (b"", "video/mp4", 400, "the video is empty: 0 bytes were sent"),
+        (form(b"")[0], form(b"")[1]["Content-Type"], 400, "the video is empty"),
+        (
+            form(b"x", name="file")[0],
+            "multipart/form-data; boundary=edge",
+            400,
+            "the form has no whole field 'video' with a file",
+        ),
+        (
+            form(b"x" * 99)[0][:-20],
+            "multipart/form-data; boundary=edge",
+            400,
+            "the form has no whole field 'video' with a file",
+        ),
+        (b"no form", "multipart/form-data; boundary=edge", 400, "the form cannot be"),
+        (b"x", "multipart/form-data", 400, "the form names no boundary of 1 to 70"),
+        (
+            b"video=x",
+            "application/x-www-form-urlencoded",
+            415,
+            "send the video itself, or a multipart/form-data form with 'video'",
+        ),
+    ],
+)
+def test_a_body_without_a_video_is_refused(port, body, content_type, status, error):
+    answer = ask(port, "/predict", body, {"Content-Type": content_type})
+    assert answer.status == status
+    assert answer.json["error"].startswith(error)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../../../tmp/evil.mp4", "/etc/passwd", "a\\..\\b", "x" * 3000, "\0"]
+)
+def test_the_name_of_a_video_never_reaches_the_file_system(port, video, name, capfd):
+    body, headers = form(video, filename=name)
+    answer = ask(port, "/predict", body, headers)
+    assert answer.status == 200
+    assert capfd.readouterr().err == ""
+
+
+def test_a_slow_sender_is_sent_away(port, video):
+    started = time.monotonic()
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999\r\n\r\n"
+        )
+        stop = threading.Event()
+
+        def drip():
+            with contextlib.suppress(OSError):
+                while not stop.wait(0.1):
+                    client.sendall(b"\x00")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        answer = client.recv(2**16)
+        stop.set()
+        thread.join()
+        answer += client.recv(2**16)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"the upload took longer than 2 seconds" in answer
+    assert time.monotonic() - started > 1.5
+
+
+def test_a_sender_that_goes_away_costs_nothing(port, video):
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999\r\n\r\n"
+        )
+        client.sendall(video[:1000])
+    deadline = time.monotonic() + 10
+    while ask(port, "/healthz").json["num_at_work"]:
+        assert time.monotonic() < deadline
+    assert ask(port, "/predict", video).status == 200
+
+
+def test_of_fifty_at_once_some_are_recognised_and_the_others_told_to_wait(port, video):
+    barrier = threading.Barrier(50)
+
+    def send(_):
+        barrier.wait()
+        return ask(port, "/predict", video)
+
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(send, range(50)))
+    statuses = [answer.status for answer in answers]
+    assert set(statuses) == {200, 429}
+    assert statuses.count(200) >= 4
+    for answer in answers:
+        if answer.status == 429:
+            assert answer.headers["retry-after"] == "1"
+            assert "which is the limit" in answer.json["error"]
+    assert ask(port, "/predict", video).status == 200
+
+
+def announced(video, hours):
+    """A video whose header announces a duration of hours, in all its tables."""
+    changed = bytearray(video)
+    for box in (b"mvhd", b"mdhd"):
+        at = video.index(box) + 4
+        scale = struct.unpack(">I", video[at + 12 : at + 16])[0]
+        changed[at + 16 : at + 20] = struct.pack(">I", hours * 3600 * scale)
+    at = video.index(b"stts") + 12
+    changed[at : at + 4] = struct.pack(">I", hours * 3600 * 25)
+    return bytes(changed)
+
+
+def test_ten_hours_that_are_only_announced_cost_no_more_than_the_frames(port, video):
+    started = time.monotonic()
+    answer = ask(port, "/predict", announced(video, 10))
+    assert time.monotonic() - started < 15
+    assert answer.status in (200, 422)
+    if answer.status == 200:
+        assert answer.json["num_video_frames"] == 20
+
+
+def test_a_video_of_more_frames_than_the_limit_is_refused(
+    port, numbered_video, tmp_path
+):
+    long = numbered_video(tmp_path / "long.mp4", num_frames=201, height=32, width=32)
+    answer = ask(port, "/predict", long.read_bytes())
+    assert answer.status == 422
+    assert answer.json["error"] == (
+        "too long: it has 201 frames, the limit is 200; cut it to the sign"
+    )
+
+
+def test_waiting_videos_go_through_the_network_together(model, video):
+    options = dataclasses.replace(OPTIONS, max_at_once=32, batch_size=4)
+    with (
+        running_app(model, options) as app,
+        serving(app) as port,
+        ThreadPoolExecutor(24) as pool,
+    ):
+        answers = list(pool.map(lambda _: ask(port, "/predict", video), range(24)))
+    sizes = [answer.json["batch_size"] for answer in answers]
+    assert max(sizes) > 1
+    assert max(sizes) <= 4
+    first = [p["probability"] for p in answers[0].json["predictions"]]
+    for answer in answers:
+        shares = [p["probability"] for p in answer.json["predictions"]]
+        assert shares == pytest.approx(first, abs=1e-5)
+
+
+def test_a_page_of_another_site_is_refused(port, video):
+    headers = {"Origin": "http://evil.example"}
+    answer = ask(port, "/predict", video, headers)
+    assert answer.status == 403
+    assert answer.json["error"] == (
+        "pages of 'http://evil.example' may not use this server"
+    )
+    own = ask(port, "/predict", video, {"Origin": f"http://127.0.0.1:{port}"})
+    assert own.status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("localhost:8000", 200),
+        ("[::1]:8000", 200),
+        ("evil.example", 421),
+        ("evil.example:8000", 421),
+        ("127.0.0.1.evil.example", 421),
+    ],
+)
+def test_a_name_that_somebody_made_point_here_is_refused(port, host, status):
+    answer = ask(port, "/model", headers={"Host": host})
+    assert answer.status == status
+
+
+def test_with_a_token_only_its_holders_are_answered(model, video):
+    token = "correct-horse-battery"
+    options = dataclasses.replace(OPTIONS, host="0.0.0.0", token=token)
+    with running_app(model, options) as app, serving(app) as port:
+        for path, body in (("/predict", video), ("/model", None)):
+            for wrong in ({}, {"Authorization": "Bearer wrong"}):
+                answer = ask(port, path, body, wrong)
+                assert answer.status == 401
+                assert answer.headers["www-authenticate"] == "Bearer"
+                assert "send the token" in answer.json["error"]
+            right = {"Authorization": f"Bearer {token}", "Host": "my-machine:8000"}
+            assert ask(port, path, body, right).status == 200
+        described = ask(port, "/openapi.json").json
+        assert "401" in described["paths"]["/model"]["get"]["responses"]
+        # The page asks for the token, and a monitor needs none.
+        assert ask(port, "/").status == 200
+        assert ask(port, "/healthz").status == 200
+
+
+def test_a_failure_of_the_server_is_no_failure_of_the_video(
+    model, video, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with running_app(model, OPTIONS) as app, serving(app) as port:
+        # As when somebody clears /tmp.
+        for folder in tmp_path.iterdir():
+            folder.rmdir()
+        answer = ask(port, "/predict", video)
+        assert answer.status == 500
+        assert answer.json == {"error": "the server failed; its own output has more"}
+        assert "a request failed" in caplog.text
+        assert "FileNotFoundError" in caplog.text
+        assert ask(port, "/healthz").json == {"ok": True, "num_at_work": 0}
+
+
+def test_a_full_disk_is_told(model, video):
+    big = video + b"\x00" * 100_000
+    with running_app(model, OPTIONS) as app, serving(app) as port:
+        with largest_file(4096):
+            answer = ask(port, "/predict", big)
+        assert answer.status == 507
+        assert answer.json["error"].startswith("the server has no room for this video")
