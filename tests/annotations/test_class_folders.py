@@ -106,7 +106,7 @@ def test_classes_txt_fixes_the_labels(tmp_path):
     assert manifest.glosses == ("drink", "car", "book")
     assert {i.gloss: i.label for i in manifest.instances} == {"drink": 0, "book": 2}
     (tmp_path / "classes.txt").write_text("drink\n")
-    with pytest.raises(ManifestError, match=r"folder 'book' in .* is no class of"):
+    with pytest.raises(ManifestError, match=r"folder 'book' in .* is not a class of"):
         read_manifest(tmp_path)
 
 
@@ -146,7 +146,7 @@ def test_folders_that_mix_what_annotations_tell_apart_are_refused(
     with pytest.raises(ManifestError) as info:
         read_manifest(tmp_path / src)
     assert str(info.value) == (
-        f"{tmp_path / folder} is no folder of one sign: 1.mp4 is 'book' and 3.mp4 "
+        f"{tmp_path / folder} is not a folder of one sign: 1.mp4 is 'book' and 3.mp4 "
         f"'drink' in {tmp_path / annotations}; name the one folder that holds all "
         "videos with --src, or move the annotations away"
     )

@@ -73,7 +73,7 @@ def test_a_column_that_means_nothing_is_noted(tmp_path):
         ("path,gloss,split\na\0b,b,train\n", "line 2: no path|no table of values"),
         ("path,gloss,split\na.mp4,,train\n", "line 2: a gloss must be one line of"),
         ("path,gloss,split\na.mp4,b,x\n", "line 2: split must be train, val or test"),
-        ('path,gloss,split\n"a"b,b,x\n', "is no table of values"),
+        ('path,gloss,split\n"a"b,b,x\n', "is not a table of values"),
         (
             "path,gloss,split\na,b,train\na,b,test\n",
             "'a' occurs twice, as 'b' in train",

@@ -60,8 +60,8 @@ def test_a_value_may_have_several_lines(tmp_path):
             "a,b\nx,größe\n".encode("cp1252"),
             r"t\.csv is not text in UTF-8: line 2 has the byte 0xf6; save it as UTF-8",
         ),
-        (b'a,b\n"x"y,z\n', r"t\.csv is no table of values: "),
-        (b"a,b\n" + b"x" * 200_000 + b",y\n", "is no table of values: field larger"),
+        (b'a,b\n"x"y,z\n', r"t\.csv is not a table of values: "),
+        (b"a,b\n" + b"x" * 200_000 + b",y\n", "is not a table of values: field larger"),
     ],
 )
 def test_what_is_no_table_says_so(tmp_path, content, message):

@@ -127,7 +127,7 @@ def test_a_json_of_another_make_is_one_line(tmp_path, content, message):
         ({"split": ["train"]}, "split must be one of train, val, test, got"),
         ({"split": None}, "split must be one of"),
         ({"signer_id": "anna"}, "'1': signer_id must be a whole number, got 'anna'"),
-        ({"signer_id": 2**70}, "signer_id is no 64-bit number"),
+        ({"signer_id": 2**70}, "signer_id is not a 64-bit number"),
         ({"frame_start": 1.5}, "'1': frame_start must be a whole number, got 1.5"),
         ({"frame_end": True}, "frame_end must be a whole number, got True"),
         ({"frame_end": None}, "frame_end must be a whole number, got None"),
@@ -166,7 +166,9 @@ def test_an_id_that_occurs_twice_names_both(tmp_path):
 )
 def test_what_is_no_json_says_so(tmp_path, content):
     (tmp_path / "WLASL_v0.3.json").write_bytes(content)
-    with pytest.raises(ManifestError, match=r"WLASL_v0\.3\.json is no JSON: .") as info:
+    with pytest.raises(
+        ManifestError, match=r"WLASL_v0\.3\.json is not JSON: ."
+    ) as info:
         read_manifest(tmp_path)
     assert "\n" not in str(info.value)
 

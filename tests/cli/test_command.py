@@ -124,7 +124,7 @@ AT_ONCE = (
         "--quantize is for --format tflite, got --format saved_model",
     ),
     ("export", ["--run", "h"], "no trained model in h: it has no model.keras; run"),
-    ("export", ["--run", "r", "--out", "f/x"], "/f is no folder; choose another"),
+    ("export", ["--run", "r", "--out", "f/x"], "/f is not a folder; choose another"),
     ("inspect", ["s", "--contact-sheet", "a.png", "--clips", "0"], "--clips must be"),
     ("inspect", ["none", "--verify"], "cannot read the shard folder none"),
     ("inspect", ["s", "--verify", "--contact-sheet", "none/a.png"], "there is no"),
@@ -136,7 +136,7 @@ AT_ONCE = (
     ("train", ["--data", "none"], "cannot read the shard folder none"),
     ("train", ["--data", "s", "--weights", "no.h5"], "no.h5; give --weights imagenet"),
     ("train", ["--data", "s", "--model", "no.py"], "/no.py; known: mobilenetv2_lstm"),
-    ("train", ["--data", "s", "--out", "f"], "/f is no folder; choose another"),
+    ("train", ["--data", "s", "--out", "f"], "/f is not a folder; choose another"),
 )
 
 

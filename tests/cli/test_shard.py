@@ -131,5 +131,5 @@ class TestCommand:
         )
         assert (done.returncode, done.stderr) == (
             1,
-            "wlasl-shard: the current folder is gone; cd to one that exists\n",
+            "wlasl-shard: the current folder no longer exists; cd to one that does\n",
         )

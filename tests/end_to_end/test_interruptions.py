@@ -314,6 +314,6 @@ def check_stop(process, number, code):
     _, stderr = process.communicate(timeout=30)
     seconds = time.monotonic() - sent
     assert process.returncode == code
-    assert "the same command continues where it was" in stderr
+    assert "the same command resumes" in stderr
     assert "Traceback" not in stderr
     return seconds

@@ -17,8 +17,8 @@ def shown_commands():
     texts = [page.read_text(encoding="utf-8") for page in PAGES]
     found = [SHOWN.findall(text.replace("\\\n", " ")) for text in texts]
     commands = {" ".join(command.split()) for every in found for command in every}
-    # Its arguments are pytest's.
-    return sorted(command for command in commands if not command.startswith("test"))
+    # The arguments of bin/test are pytest's; bin/_environment.py is no command.
+    return sorted(one for one in commands if not one.startswith(("test", "_")))
 
 
 class ParserFoundError(Exception):

@@ -28,10 +28,10 @@ def tf_config(workers, kind="worker", index=0):
         (tf_config(["a:1"], index=-1), "its task is not one of its cluster"),
         (tf_config(["a:1"], index="x"), "its task is not one of its cluster"),
         (tf_config(["a:1"], kind="chief"), "its task is not one of its cluster"),
-        (tf_config("a:1"), "'worker' is no list of chief or worker"),
+        (tf_config("a:1"), "'worker' is not a list of chief or worker"),
         (
             '{"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}',
-            "'ps' is no list of chief or worker",
+            "'ps' is not a list of chief or worker",
         ),
         (tf_config(["nohost"]), "TF_CONFIG: a worker must be host:port, got 'nohost'"),
         (tf_config(["a:1", "a:1"]), "TF_CONFIG: two workers have one address in a:1"),

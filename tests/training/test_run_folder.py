@@ -26,7 +26,7 @@ def test_a_place_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match=r"cannot write .*; free some space, or"):
         files.write_json(tmp_path / "file" / "x.json", {})
-    with pytest.raises(OutputError, match=r"file/run: .*/file is no folder; choose"):
+    with pytest.raises(OutputError, match=r"file/run: .*/file is not a folder; choose"):
         run_folder.check_writable(tmp_path / "file" / "run")
     # Where not even root may write; elsewhere it may anywhere.
     monkeypatch.setattr(os, "access", lambda *_: False)

@@ -146,10 +146,10 @@ def check_sorted(folders: Manifest, annotations: Manifest) -> None:
         other_gloss, other_name = seen.setdefault(directory, (gloss, name))
         if gloss != other_gloss:
             raise ManifestError(
-                f"{text_of(directory)} is no folder of one sign: {text_of(other_name)} "
-                f"is {shown(other_gloss)} and {text_of(name)} {shown(gloss)} in "
-                f"{text_of(annotations.annotations)}; name the one folder that holds "
-                "all videos with --src, or move the annotations away"
+                f"{text_of(directory)} is not a folder of one sign: "
+                f"{text_of(other_name)} is {shown(other_gloss)} and {text_of(name)} "
+                f"{shown(gloss)} in {text_of(annotations.annotations)}; name the one "
+                "folder that holds all videos with --src, or move the annotations away"
             )
 
 
@@ -212,7 +212,7 @@ def _glosses(src: str, found: Collection[str]) -> tuple[tuple[str, ...], str]:
             unknown = sorted(set(found) - set(listed))
             if unknown:
                 raise ManifestError(
-                    f"folder {shown(unknown[0])} in {text_of(src)} is no class of "
+                    f"folder {shown(unknown[0])} in {text_of(src)} is not a class of "
                     f"{path}; add it there or move the folder away"
                 )
             return listed, text_of(path)

@@ -104,8 +104,8 @@ def read_manifest(
     root = os.fspath(src)
     if "://" in root:
         raise ManifestError(
-            f"{text_of(root)} is no local folder; copy the videos to one, and name it "
-            "with --src"
+            f"{text_of(root)} is not a local folder; copy the videos to one, and "
+            "name it with --src"
         )
     if not os.path.isdir(root):
         raise ManifestError(

@@ -138,7 +138,7 @@ def read_table(path: str) -> Table:
             # Only then: within a value in quotes this would be a change.
             lines = _lines(re.sub(r'" +(?=[,;\t|\r\n]|$)', '"', text), header)
         except csv.Error:
-            raise ManifestError(f"{name} is no table of values: {error}") from error
+            raise ManifestError(f"{name} is not a table of values: {error}") from error
     return Table(path=path, header=header, lines=lines)
 
 

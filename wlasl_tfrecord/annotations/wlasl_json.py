@@ -58,7 +58,7 @@ def load_json(path: str | os.PathLike[str]) -> Any:
     # Not UTF-8, no JSON, a number of thousands of digits, or nested too deep.
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise ManifestError(f"{path} is no JSON: {reason}") from error
+        raise ManifestError(f"{path} is not JSON: {reason}") from error
 
 
 def wlasl_manifest(annotations: Any, where: str) -> Manifest:
@@ -123,7 +123,7 @@ def _wlasl_instance(row: Any, gloss: str, label: int, where: str) -> Instance:
     split = checked_split(row, "split", place)
     signer_id = _integer(row, "signer_id", UNKNOWN_SIGNER, place)
     if signer_id > _MAX_SIGNER:
-        raise ManifestError(f"{place}: signer_id is no 64-bit number: {signer_id}")
+        raise ManifestError(f"{place}: signer_id is not a 64-bit number: {signer_id}")
     first = _integer(row, "frame_start", 1, place)
     last = _integer(row, "frame_end", -1, place)
     fps = row.get("fps", ANNOTATION_FPS)

@@ -33,7 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="run folder, or the .keras or .h5 file in it (default: the newest in "
         "runs/)",
     )
-    parser.add_argument("--top", type=int, default=5, help="glosses to print a video")
+    parser.add_argument(
+        "--top", type=int, default=5, help="glosses to print for each video"
+    )
     parser.add_argument(
         "--start",
         type=int,
@@ -48,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--batch-size", type=int, default=8, help="clips that are computed at once"
     )
     parser.add_argument(
-        "--json", action="store_true", help="print one JSON object a video and line"
+        "--json", action="store_true", help="print one line of JSON for each video"
     )
     return run("predict", parser, _predict, argv)
 

@@ -127,7 +127,9 @@ def check_current_folder() -> None:
     try:
         os.getcwd()
     except FileNotFoundError as error:
-        raise WlaslError("the current folder is gone; cd to one that exists") from error
+        raise WlaslError(
+            "the current folder no longer exists; cd to one that does"
+        ) from error
 
 
 def import_tensorflow() -> None:

@@ -112,7 +112,7 @@ def _shard(arguments: argparse.Namespace) -> int:
     try:
         return _write(arguments)
     except KeyboardInterrupt as stop:
-        print("\nstopped; the same command continues where it was", file=sys.stderr)
+        print("\nstopped; the same command resumes", file=sys.stderr)
         return 143 if isinstance(stop, _Terminated) else 130
     finally:
         signal.signal(signal.SIGTERM, before)

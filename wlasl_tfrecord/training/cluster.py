@@ -117,7 +117,7 @@ def _read_tf_config(text: str) -> tuple[str, list[str]]:
         raise _bad_tf_config("it names no cluster and task", text)
     for job, addresses in cluster.items():
         if job not in ("chief", "worker") or not isinstance(addresses, list):
-            raise _bad_tf_config(f"{job!r} is no list of chief or worker", text)
+            raise _bad_tf_config(f"{job!r} is not a list of chief or worker", text)
     every = [str(one) for addresses in cluster.values() for one in addresses]
     _check_addresses(every, "TF_CONFIG")
     own = _task_address(cluster, task)

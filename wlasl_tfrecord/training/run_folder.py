@@ -37,8 +37,8 @@ def check_writable(out: str | os.PathLike[str]) -> None:
     place = existing_place(out)
     if not os.path.isdir(place):
         raise OutputError(
-            f"cannot write to {os.fspath(out)}: {place} is no folder; choose another "
-            "--out"
+            f"cannot write to {os.fspath(out)}: {place} is not a folder; choose "
+            "another --out"
         )
     if not os.access(place, os.W_OK | os.X_OK):
         raise OutputError(
