@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "network": "shard_format",
     "evaluation": "input_pipeline network shard_format",
     "training": "evaluation input_pipeline network shard_format",
-    "inference": "network shard_format video",
+    # A video of a stranger is decoded in the pool there too, within its limits.
+    "inference": "annotations decoder_pool network shard_format video",
     "serving": "decoder_pool inference network shard_format video",
     "inspection": "input_pipeline shard_format video",
     "synthetic": "annotations decoder_pool evaluation inference input_pipeline "

@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from wlasl_tfrecord.decoder_pool.jobs import VideoLimits
 from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.inference import prediction, trained_model
 from wlasl_tfrecord.shard_format.clips import ClipSpec
@@ -118,3 +119,16 @@ def test_a_folder_without_videos_is_an_error(tmp_path):
 def test_equal_probabilities_keep_the_order_of_labels():
     row = np.array([0.25, 0.5, 0.25], np.float32)
     assert prediction.top_glosses(row, ("a", "b", "c"), 3)[0] == ("b", "a", "c")
+
+
+def test_a_video_of_huge_frames_is_its_failure(model, videos, tmp_path):
+    path = tmp_path / "huge.avi"
+    fourcc = cv2.VideoWriter.fourcc(*"MJPG")
+    writer = cv2.VideoWriter(str(path), fourcc, 25, (12000, 12000))
+    writer.write(np.zeros((12000, 12000, 3), np.uint8))
+    writer.release()
+    huge, other = prediction.predict_videos(
+        model, [path, videos / "0.mp4"], limits=VideoLimits(memory_mib=300)
+    )
+    assert huge.reason == "huge.avi: out of memory: its frames are too large"
+    assert other.glosses

@@ -22,6 +22,7 @@ def test_every_instance_has_one_outcome(tmp_path, manifest, videos):
         instance("broken", tmp_path / "broken.mp4"),
         instance("bad", videos / "00000.mp4", problem="its range is negative"),
         instance("range", videos / "00001.mp4", start=90, stop=95, annotation_fps=None),
+        instance("=1+1", None),
     )
     report = write_shards(
         everything, tmp_path / "s", options=OPTIONS, workers=2, src=tmp_path
@@ -34,6 +35,7 @@ def test_every_instance_has_one_outcome(tmp_path, manifest, videos):
         "broken": "unreadable",
         "bad": "unusable",
         "range": "range outside the video",
+        "=1+1": "missing",
     }
     rows = failures(tmp_path / "s")
     assert {k: row["stage"] for k, row in rows.items()} == {
@@ -42,6 +44,8 @@ def test_every_instance_has_one_outcome(tmp_path, manifest, videos):
         "broken": "decode",
         "bad": "check",
         "range": "decode",
+        # No formula for a spreadsheet.
+        "'=1+1": "find",
     }
     assert rows["broken"]["path"] == "broken.mp4"
     assert rows["broken"]["reason"].startswith("unreadable: not a video")
@@ -50,9 +54,9 @@ def test_every_instance_has_one_outcome(tmp_path, manifest, videos):
     assert (report.num_written, report.num_failed) == (24, 3)
     splits = json.loads((tmp_path / "s" / "report.json").read_text())["splits"]
     assert splits["train"] == {
-        "instances": 22,
+        "instances": 23,
         "written": 18,
-        "missing": 1,
+        "missing": 2,
         "failed": 3,
         "left_out": 0,
         "repeated_frames": 2,
@@ -62,7 +66,7 @@ def test_every_instance_has_one_outcome(tmp_path, manifest, videos):
     glosses = json.loads((tmp_path / "s" / "report.json").read_text())["glosses"]
     assert glosses == {
         "book": {
-            "train": {"failed": 3, "missing": 1, "written": 12},
+            "train": {"failed": 3, "missing": 2, "written": 12},
             "test": {"missing": 1},
         },
         "drink": {"train": {"written": 6}, "val": {"written": 6}},

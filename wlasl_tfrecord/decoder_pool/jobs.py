@@ -30,7 +30,7 @@ class Task:
 
     Attributes:
         instance: The instance; its path is not None.
-        sha256: Hex SHA-256 of its video's content.
+        sha256: Hex SHA-256 of its video's content; empty if any content will do.
     """
 
     instance: Instance

@@ -88,10 +88,11 @@ def _answer(
             frames, source.frame_indices, options.codec, options.jpeg_quality
         )
     except VideoError as error:
-        return _change(instance.path, task.sha256) or Undecoded.of(error)
+        change = _change(instance.path, task.sha256) if task.sha256 else None
+        return change or Undecoded.of(error)
     except MemoryError:
         return _failure("out of memory", "it needs more than a decoder may take")
-    if source.sha256 != task.sha256:
+    if task.sha256 not in ("", source.sha256):
         return _replaced()
     info = ClipInfo(
         video_id=instance.video_id,

@@ -1,12 +1,11 @@
 """Videos in, ranked glosses out.
 
-A video is decoded as `bin/shard` decodes it, with the clip and the framing that the
-model was trained on, so that the model gets the frames that a shard would hold.
+A video is decoded as `bin/shard` decodes it, in a process with limits, with the clip
+and the framing that the model was trained on: the model gets what a shard would hold.
 """
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,8 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from wlasl_tfrecord.errors import ManifestError, VideoError
-from wlasl_tfrecord.video import decode
+from wlasl_tfrecord.decoder_pool.frames import Clip, decode_clips
+from wlasl_tfrecord.decoder_pool.jobs import Undecoded, VideoLimits
+from wlasl_tfrecord.errors import ManifestError
+from wlasl_tfrecord.text import text_of
 from wlasl_tfrecord.video.files import (
     VIDEO_SUFFIXES,
     is_image_folder,
@@ -141,6 +142,7 @@ def predict_videos(
     batch_size: int = 8,
     start: int | None = None,
     stop: int | None = None,
+    limits: VideoLimits | None = None,
 ) -> Iterator[Prediction | Failure]:
     """Ranks the glosses for each video.
 
@@ -151,45 +153,28 @@ def predict_videos(
         batch_size: Clips in one call of the network.
         start: First frame of the sign in each video, from 0; None for the first frame.
         stop: One past its last frame; None for the end of the video.
+        limits: What decoding one video may cost; by default what `bin/shard` allows.
 
     Yields:
         One result per video, in the order of `videos`.
 
     Raises:
         ValueError: If `check_options` refuses one.
+        WlaslError: If no process can be started to decode in.
     """
     check_options(top=top, batch_size=batch_size, start=start, stop=stop)
-
-    def read(path: Path) -> tuple[NDArray[np.uint8], int] | Failure:
-        try:
-            frames, source = decode.decode_clip(
-                path,
-                clip=model.info.clip,
-                framing=model.info.framing,
-                start=start,
-                stop=stop,
-                # The user counts the frames of this very file.
-                annotation_fps=None,
-            )
-        except VideoError as error:
-            return Failure(path=path, reason=str(error))
-        return frames, source.num_distinct_frames
-
-    with ThreadPoolExecutor() as pool:
-        # Decoding is one batch ahead, and no more: clips are megabytes.
-        waiting = iter(videos)
-        ahead = [
-            (path, pool.submit(read, path)) for path in islice(waiting, batch_size)
-        ]
-        while ahead:
-            batch, ahead = (
-                ahead,
-                [
-                    (path, pool.submit(read, path))
-                    for path in islice(waiting, batch_size)
-                ],
-            )
-            yield from _predict_batch(model, batch, top)
+    results = decode_clips(
+        videos,
+        clip=model.info.clip,
+        framing=model.info.framing,
+        start=start,
+        stop=stop,
+        limits=limits,
+    )
+    decoded = zip(videos, results)
+    # The decoders run ahead by a few clips while the network computes a batch.
+    while batch := list(islice(decoded, batch_size)):
+        yield from _predict_batch(model, batch, top)
 
 
 def _missing(path: Path) -> Failure | None:
@@ -197,32 +182,31 @@ def _missing(path: Path) -> Failure | None:
     try:
         os.stat(path)
     except OSError as error:
-        return Failure(path=path, reason=f"{path.name}: unreadable: {error.strerror}")
+        reason = f"{text_of(path.name)}: unreadable: {error.strerror}"
+        return Failure(path=path, reason=reason)
     return None
 
 
 def _predict_batch(
-    model: "TrainedModel",
-    batch: Sequence[tuple[Path, Future[tuple[NDArray[np.uint8], int] | Failure]]],
-    top: int,
+    model: "TrainedModel", batch: Sequence[tuple[Path, Clip | Undecoded]], top: int
 ) -> Iterator[Prediction | Failure]:
     """Runs the network once for all videos of a batch that were decoded."""
     # Not at the top: `find_videos` is used before Keras is imported.
     from wlasl_tfrecord.inference import trained_model
 
-    decoded = [(path, job.result()) for path, job in batch]
-    clips = [result[0] for _, result in decoded if not isinstance(result, Failure)]
+    clips = [result.frames for _, result in batch if isinstance(result, Clip)]
     rows = iter(trained_model.probabilities(model, np.stack(clips)) if clips else ())
-    for path, result in decoded:
-        if isinstance(result, Failure):
-            yield result
+    for path, result in batch:
+        if isinstance(result, Undecoded):
+            reason = f"{text_of(path.name)}: {result.reason}"
+            yield Failure(path=path, reason=reason)
             continue
         glosses, shares = top_glosses(next(rows), model.info.glosses, top)
         yield Prediction(
             path=path,
             glosses=glosses,
             probabilities=shares,
-            num_distinct_frames=result[1],
+            num_distinct_frames=result.num_distinct_frames,
         )
 
 

@@ -9,10 +9,16 @@ Reference:
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ["Pieces", "Value", "encode_example", "encode_sequence_example"]
+__all__ = [
+    "Pieces",
+    "Value",
+    "bytes_feature",
+    "encode_example",
+    "encode_sequence_example",
+]
 
 # Bytes that come one behind the other. A proto holds its frames as a piece of their
 # own, so that nobody copies 4.5 MB to put a length before them.
@@ -53,6 +59,53 @@ def encode_sequence_example(
         *_field(1, _map({key: _feature(value) for key, value in context.items()})),
         *_field(2, _map(feature_lists)),
     ]
+
+
+def bytes_feature(example: memoryview, key: str) -> memoryview:
+    """Finds one value of bytes in what `encode_example` made, and copies nothing.
+
+    Args:
+        example: A `tf.train.Example`.
+        key: The key of a feature with one value of bytes.
+
+    Raises:
+        KeyError: If there is no such feature.
+        ValueError: If this is no such proto.
+    """
+    for _, features in _fields(example):
+        for _, entry in _fields(features):
+            name, feature = (value for _, value in _fields(entry))
+            if name == key.encode():
+                ((kind, values),) = _fields(feature)
+                ((_, value),) = _fields(values)
+                if kind == 1:
+                    return value
+    raise KeyError(key)
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Yields the fields of a message, all of which are of wire type 2, by number."""
+    at = 0
+    while at < len(message):
+        tag, at = _read_varint(message, at)
+        length, at = _read_varint(message, at)
+        if tag & 7 != 2 or at + length > len(message):
+            raise ValueError(f"no message of tf.train at byte {at}")
+        yield tag >> 3, message[at : at + length]
+        at += length
+
+
+def _read_varint(message: memoryview, at: int) -> tuple[int, int]:
+    """Reads a number, and returns it with the place after it."""
+    value = shift = 0
+    while at < len(message):
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return value, at
+    raise ValueError(f"no message of tf.train: a number goes beyond byte {at}")
 
 
 def _map(messages: Mapping[str, Pieces]) -> Pieces:

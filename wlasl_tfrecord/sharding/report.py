@@ -25,7 +25,7 @@ from wlasl_tfrecord.sharding.coverage import (
     lost_clips_lines,
 )
 from wlasl_tfrecord.sharding.outcomes import Outcome
-from wlasl_tfrecord.text import text_of
+from wlasl_tfrecord.text import cell_text, text_of
 
 __all__ = [
     "ShardReport",
@@ -262,5 +262,6 @@ def _failures(report: ShardReport) -> bytes:
             names = (instance.video_id, instance.gloss, instance.split, path)
             # One line each, also where a file's name has several.
             cells = [" ".join(str(c).splitlines()) for c in names]
-            writer.writerow((*cells, outcome.stage, outcome.reason))
+            cells += [outcome.stage, outcome.reason]
+            writer.writerow(map(cell_text, cells))
     return text.getvalue().encode()

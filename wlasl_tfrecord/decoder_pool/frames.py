@@ -1,0 +1,100 @@
+"""Frames from the pool: clips as arrays, for programs that write no shards."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wlasl_tfrecord.annotations.manifest import Instance
+from wlasl_tfrecord.decoder_pool.jobs import Decoded, Task, Undecoded, VideoLimits
+from wlasl_tfrecord.decoder_pool.pool import decode_in_order
+from wlasl_tfrecord.files import num_cores
+from wlasl_tfrecord.shard_format import tfrecord
+from wlasl_tfrecord.shard_format.clip_proto import FRAMES_KEY
+from wlasl_tfrecord.shard_format.clips import ClipSpec, Framing
+from wlasl_tfrecord.shard_format.codecs import PLAIN_CODEC
+from wlasl_tfrecord.shard_format.protobuf import bytes_feature
+from wlasl_tfrecord.shard_format.shard_options import ShardOptions
+
+__all__ = ["Clip", "decode_clips"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """The frames of one video.
+
+    Attributes:
+        frames: uint8 [T, H, W, 3], RGB.
+        num_distinct_frames: How many of them differ; fewer than T for a short video.
+    """
+
+    frames: NDArray[np.uint8]
+    num_distinct_frames: int
+
+
+def decode_clips(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    clip: ClipSpec,
+    framing: Framing,
+    start: int | None = None,
+    stop: int | None = None,
+    limits: VideoLimits | None = None,
+) -> Iterator[Clip | Undecoded]:
+    """Decodes videos in processes with limits, in order.
+
+    Args:
+        paths: Video files, or folders of numbered images.
+        clip: The shape of the clips.
+        framing: How frames are made to fit.
+        start: First frame of the sign in each video, from 0; None for the first frame.
+        stop: One past its last frame; None for the end of the video.
+        limits: What one video may cost; by default what `bin/shard` allows.
+
+    Yields:
+        One clip per path, or why there is none.
+
+    Raises:
+        WlaslError: If no process can be started.
+    """
+    tasks = [
+        Task(instance=_instance(number, path, start, stop), sha256="")
+        for number, path in enumerate(paths)
+    ]
+    results = decode_in_order(
+        tasks,
+        options=ShardOptions(clip=clip, framing=framing, codec=PLAIN_CODEC),
+        limits=limits or VideoLimits(),
+        num_workers=max(1, min(num_cores(), len(tasks))),
+    )
+    for _, result in results:
+        yield _clip(result, clip) if isinstance(result, Decoded) else result
+
+
+def _instance(
+    number: int, path: str | os.PathLike[str], start: int | None, stop: int | None
+) -> Instance:
+    """Returns an instance of a video of which only the path is known."""
+    return Instance(
+        video_id=str(number),
+        gloss="",
+        label=0,
+        split="test",
+        path=os.fspath(path),
+        start=start,
+        stop=stop,
+        # The user counts the frames of this very file.
+        annotation_fps=None,
+    )
+
+
+def _clip(decoded: Decoded, clip: ClipSpec) -> Clip:
+    """Copies the frames out of a record, whose memory is the worker's."""
+    proto = decoded.record[tfrecord.HEADER_BYTES : -tfrecord.CRC_BYTES]
+    frames = np.frombuffer(bytes_feature(proto, FRAMES_KEY), np.uint8)
+    return Clip(
+        frames=frames.reshape(clip.shape).copy(),
+        num_distinct_frames=decoded.facts.num_distinct_frames,
+    )
