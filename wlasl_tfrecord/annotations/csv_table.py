@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wlasl_tfrecord.annotations.checks import checked_gloss, unique_ids
+from wlasl_tfrecord.annotations.gloss_order import order_glosses
 from wlasl_tfrecord.annotations.manifest import Instance, Manifest
 from wlasl_tfrecord.annotations.signers import signer_numbers
 from wlasl_tfrecord.annotations.splits import (
@@ -52,6 +53,11 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
         *("speakerid", "speaker", "performer"),
     ),
 }
+# A second column of classes beside the glosses: their numbers.
+_CLASS_NUMBERS = (
+    *("labelid", "labelindex", "classid", "classindex", "classnumber", "glossid"),
+    *("glossindex", "label", "labels", "class", "classes", "target"),
+)
 # These say which video it is, but not where it lies.
 _ONLY_IDS = ("videoid", "clipid", "fileid")
 # Columns of other tables that cut a sign out of a video. Whether they count from 0 or
@@ -71,6 +77,7 @@ class _Row:
     place: str
     name: str
     gloss: str
+    class_number: str
     split: str
     signer: str
     start: int | None
@@ -89,8 +96,8 @@ def columns_of(header: Header) -> dict[str, int]:
     """Finds the columns that mean something, by their usual names in any case.
 
     Returns:
-        Meaning -> column, from 0: of path, gloss, split, start, stop and signer_id
-        those that the table has.
+        Meaning -> column, from 0: of path, gloss, class_number, split, start, stop and
+        signer_id those that the table has.
 
     >>> columns_of(read_header("labels.csv"))  # doctest: +SKIP
     {'path': 1, 'gloss': 0}
@@ -101,6 +108,11 @@ def columns_of(header: Header) -> dict[str, int]:
         column = next((names.index(name) for name in known if name in names), None)
         if column is not None:
             found[meaning] = column
+    others = [name for name in _CLASS_NUMBERS if name in names]
+    numbers = [names.index(name) for name in others]
+    column = next((c for c in numbers if c != found.get("gloss")), None)
+    if column is not None and "gloss" in found:
+        found["class_number"] = column
     return found
 
 
@@ -143,8 +155,9 @@ def csv_manifest(paths: Sequence[str], src: str, videos: str | None = None) -> M
     Line 1 names the columns. One has the path of the video, one the gloss; a split, a
     signer and the range `start` to `stop` may follow. Paths are relative to `src` and
     stay inside it. `start` and `stop` count frames of that very file from 0, `stop` not
-    included. Labels follow the first appearance of each gloss. An id is the path, with
-    `#start-stop` where the row has a range. Without a column of splits the name of the
+    included. Labels follow the first appearance of each gloss, or numbers (see
+    `order_glosses`). An id is the path, with `#start-stop` where the row has a range.
+    Without a column of splits the name of the
     file is taken, as in `train.csv`; else splits are made by a hash of the ids.
 
     Args:
@@ -171,18 +184,21 @@ def csv_manifest(paths: Sequence[str], src: str, videos: str | None = None) -> M
     signers, note = signer_numbers(row.signer for row in rows)
     notes += [note] if note else []
     has_splits = any(row.split for row in rows)
-    labels: dict[str, int] = {}
+    order = order_glosses(((row.gloss, row.class_number) for row in rows), src)
+    labels = {gloss: label for label, gloss in enumerate(order.glosses)}
     instances = tuple(
         _instance(
             row,
             finder,
-            label=labels.setdefault(row.gloss, len(labels)),
+            gloss=order.words[row.gloss],
+            label=labels[order.words[row.gloss]],
             split=_checked_split(row) if has_splits else "train",
             signer_id=signers[row.signer],
         )
         for row in rows
     )
     unique_ids(instances, where)
+    _check_files(instances, where)
     if not has_splits:
         instances = with_made_splits(instances, SPLIT_SHARES)
     if not any(instance.path for instance in instances):
@@ -191,17 +207,14 @@ def csv_manifest(paths: Sequence[str], src: str, videos: str | None = None) -> M
             f"none of the {len(rows):,} videos in {text_of(where)} is in "
             f"{text_of(videos or src)}: {reason}"
         )
+    notes += [order.note] if order.note else []
     notes += _case_notes(labels, where)
-    if finder.num_padded:
-        notes.append(
-            f"names found with zeros in front, which a spreadsheet removes: "
-            f"{finder.num_padded:,}"
-        )
+    notes += _spelling_notes(finder)
     return Manifest(
         instances=instances,
-        glosses=tuple(labels),
+        glosses=order.glosses,
         annotations=where,
-        labels_from="first appearance in the table",
+        labels_from=order.labels_from,
         splits_from="the table" if has_splits else MADE_BY_NAME,
         notes=tuple(notes),
     )
@@ -249,6 +262,7 @@ def _rows_of(table: Table, split: str, notes: list[str]) -> list[_Row]:
             place=place,
             name=_checked_name(value(values, "path"), place),
             gloss=checked_gloss(value(values, "gloss"), place),
+            class_number=value(values, "class_number"),
             split=value(values, "split") if "split" in columns else split,
             signer=_signer(value(values, "signer_id")),
             start=_number(value(values, "start"), "start", place),
@@ -259,7 +273,13 @@ def _rows_of(table: Table, split: str, notes: list[str]) -> list[_Row]:
 
 
 def _instance(
-    row: _Row, finder: PathFinder, *, label: int, split: str, signer_id: int
+    row: _Row,
+    finder: PathFinder,
+    *,
+    gloss: str,
+    label: int,
+    split: str,
+    signer_id: int,
 ) -> Instance:
     """Looks for the video of a row, and checks its range."""
     path, problem = finder.find(row.name)
@@ -273,7 +293,7 @@ def _instance(
         start = stop = None
     return Instance(
         video_id=row.video_id,
-        gloss=row.gloss,
+        gloss=gloss,
         label=label,
         split=split,
         path=path,
@@ -283,6 +303,36 @@ def _instance(
         annotation_fps=None,
         problem=problem,
     )
+
+
+def _check_files(instances: Iterable[Instance], where: str) -> None:
+    """Refuses two spellings of one path: its video would have two labels."""
+    seen: dict[tuple[str, int | None, int | None], Instance] = {}
+    for instance in instances:
+        if instance.path is None or instance.problem:
+            continue
+        key = (instance.path, instance.start, instance.stop)
+        other = seen.setdefault(key, instance)
+        if other is not instance:
+            raise ManifestError(
+                f"{text_of(where)}: {shown(other.video_id)} and "
+                f"{shown(instance.video_id)} are one file, as {other.gloss!r} in "
+                f"{other.split} and as {instance.gloss!r} in {instance.split}; remove "
+                "one of the two"
+            )
+
+
+def _spelling_notes(finder: PathFinder) -> list[str]:
+    """Names how many files were found under other names than the table has."""
+    notes: list[str] = []
+    if finder.num_padded:
+        notes.append(
+            "names found with zeros in front, which a spreadsheet removes: "
+            f"{finder.num_padded:,}"
+        )
+    if finder.num_recased:
+        notes.append(f"names found in other capitals: {finder.num_recased:,}")
+    return notes
 
 
 def _checked_name(name: str, place: str) -> str:

@@ -156,14 +156,15 @@ def _lines(text: str, header: Header) -> tuple[tuple[int, tuple[str, ...]], ...]
         skipinitialspace=True,
         strict=True,
     )
-    rows = (
-        (
-            reader.line_num,
-            tuple(unicodedata.normalize("NFC", v.strip()) for v in values),
-        )
-        for values in reader
-    )
+    rows = ((reader.line_num, tuple(map(_plain_value, values))) for values in reader)
     return tuple(row for row in rows if row[0] > header.line and any(row[1]))
+
+
+def _plain_value(value: str) -> str:
+    value = unicodedata.normalize("NFC", value.strip())
+    # How people keep Excel from taking 00335 for a number.
+    formula = re.fullmatch(r'="(.*)"', value)
+    return formula[1].strip() if formula else value
 
 
 def _encoding(head: bytes) -> str:

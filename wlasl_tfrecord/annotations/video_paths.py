@@ -4,6 +4,7 @@ import os
 import re
 import stat
 import unicodedata
+import urllib.parse
 from collections.abc import Mapping, Sequence
 
 from wlasl_tfrecord.text import shown, text_of
@@ -27,14 +28,16 @@ class PathFinder:
     """Finds the files that a table names by their paths inside a folder.
 
     Tables travel: their paths may have the separators of Windows, another Unicode form
-    than the names on this disk, or no suffix. A path that exists as it is written goes
-    before all of that.
+    or other capitals than the names on this disk, the escapes of an address, or no
+    suffix. A path that exists as it is written goes before all of that.
     """
 
     def __init__(self, src: str) -> None:
         self._src = src
         # How many names were found only with the zeros in front that they had lost.
         self.num_padded = 0
+        # How many were found in other capitals.
+        self.num_recased = 0
         self._listings: dict[str, dict[str, str]] = {}
 
     def find(self, name: str) -> tuple[str | None, str | None]:
@@ -64,6 +67,8 @@ class PathFinder:
         names = [name]
         if "\\" in name and os.sep != "\\":
             names.append(name.replace("\\", "/"))
+        if "%" in name:
+            names.append(urllib.parse.unquote(name))
         return [os.path.normpath(os.path.join(self._src, each)) for each in names]
 
     def _listed(self, path: str) -> str | None:
@@ -71,17 +76,23 @@ class PathFinder:
         found = self._src
         relative = os.path.relpath(path, self._src)
         *folders, last = relative.split(os.sep)
-        for folder in folders:
-            name = self._listing(found).get(_nfc(folder))
+        # Without its suffix a video is named by its id.
+        names = [last] if is_video_name(last) else [last, *_with_suffixes(last)]
+        is_recased = False
+        for candidates in (*([folder] for folder in folders), names):
+            listing = self._listing(found)
+            keys = [_nfc(name) for name in candidates]
+            name = next((listing[key] for key in keys if key in listing), None)
+            if name is None and candidates is names:
+                name = self._padded(last, listing)
+            if name is None:
+                name = _in_other_capitals(keys, listing)
+                is_recased = True
             if name is None:
                 return None
             found = os.path.join(found, name)
-        listing = self._listing(found)
-        # Without its suffix a video is named by its id.
-        names = [last] if is_video_name(last) else [last, *_with_suffixes(last)]
-        name = next((listing[_nfc(n)] for n in names if _nfc(n) in listing), None)
-        name = name or self._padded(last, listing)
-        return name and os.path.join(found, name)
+        self.num_recased += is_recased
+        return found
 
     def _padded(self, name: str, listing: Mapping[str, str]) -> str | None:
         """Looks for 335 as 00335.mp4: spreadsheets take an id for a number."""
@@ -103,10 +114,10 @@ class PathFinder:
     def _listing(self, directory: str) -> Mapping[str, str]:
         listing = self._listings.get(directory)
         if listing is None:
-            try:
+            names: list[str] = []
+            # What lies outside must not show by a link, either.
+            if is_inside(directory, self._src) and os.path.isdir(directory):
                 names = sorted(os.listdir(directory))
-            except OSError:
-                names = []
             listing = {_nfc(name): name for name in reversed(names)}
             # Suffixes count in any case: 00335.MP4 is 00335.
             for name in reversed(names):
@@ -198,6 +209,13 @@ def _folders_differ(name: str, there: str, src: str) -> str:
             "which they start"
         )
     return f"{shown(name)} lies there as {text_of(there)}; change the table or --src"
+
+
+def _in_other_capitals(keys: Sequence[str], listing: Mapping[str, str]) -> str | None:
+    """Returns the one name that is a key in other capitals, as it is on Windows."""
+    lower = {key.lower() for key in keys}
+    names = {name for key, name in listing.items() if key.lower() in lower}
+    return names.pop() if len(names) == 1 else None
 
 
 def _with_suffixes(stem: str) -> list[str]:
