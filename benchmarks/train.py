@@ -153,7 +153,7 @@ def memory_of_step(
     import tensorflow as tf
 
     from wlasl_tfrecord.input_pipeline import elements
-    from wlasl_tfrecord.network import backbone as network_backbone
+    from wlasl_tfrecord.network.outputs import logits_model
     from wlasl_tfrecord.network.rematerialisation import rematerialised
     from wlasl_tfrecord.training import step as training_step
 
@@ -165,7 +165,7 @@ def memory_of_step(
     for block in blocks[: -arguments.blocks]:
         for layer in block:
             layer.trainable = False
-    trained = network_backbone.logits_model(model)
+    trained = logits_model(model)
     if remat:
         trained = rematerialised(trained, blocks)
     step = training_step.TrainingStep(

@@ -1,7 +1,9 @@
 """What several test files share: drawn videos, shard folders, the real clips."""
 
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,9 +34,17 @@ def pytest_sessionstart() -> None:
     process.import_tensorflow()
     import tensorflow as tf
 
+    # What a user has trained with is remembered there; a test's recipes are nobody's.
+    os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="wlasl-state-")
+
     (cpu,) = tf.config.list_physical_devices("CPU")
     half = tf.config.LogicalDeviceConfiguration()
     tf.config.set_logical_device_configuration(cpu, [half, half])
+
+
+def pytest_sessionfinish() -> None:
+    """Removes what `pytest_sessionstart` made."""
+    shutil.rmtree(os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -67,8 +67,8 @@ def test_an_edited_recipe_does_not_resume(shards, finished):
     for before, after in (("units=8", "units=9"), ("momentum=0.9", "momentum=0.8")):
         Path(mine).write_text(RECIPE.replace(before, after))
         with pytest.raises(
-            TrainingError,
-            match=r"mine.py has changed since .*run was started with it; put",
+            RecipeError,
+            match=r"mine.py is not the recipe that was trained with: it has changed",
         ):
             run(shards, folder, config(mine, **FINISHED))
     Path(mine).write_text(RECIPE)

@@ -1,5 +1,6 @@
 """config.json: damage is named, and the commit is that of the package."""
 
+import json
 import subprocess
 
 import pytest
@@ -7,21 +8,27 @@ import pytest
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.training import run_config
 
+STORED = {"data": "x", "recipe_sha256": "", "index_sha256": {}, "training": {}}
+
 
 @pytest.mark.parametrize(
-    ("text", "what"),
+    ("changes", "what"),
     [
-        ("[]", "TypeError"),
-        ('{"data": 7, "index_sha256": {}, "training": {}}', "data is 7"),
-        ('{"data": "x", "index_sha256": 1, "training": {}}', "index_sha256 is 1"),
-        ('{"data": "x", "index_sha256": {}}', "KeyError: 'training'"),
-        ('{"data": "x", "index_sha256": {}, "training": {"x": 1}}', "argument 'x'"),
-        ('{"data": "x", "index_sha256": {}, "training": {"epochs": 0}}', "got 0"),
-        ('{"data": "x", "index_sha256": {}, "training": {"epochs": "0"}}', "got '0'"),
+        (None, "TypeError"),
+        ({"data": 7}, "data is 7"),
+        ({"index_sha256": 1}, "index_sha256 is 1"),
+        ({"recipe_sha256": None}, "recipe_sha256 is None"),
+        *(({name: ...}, f"KeyError: '{name}'") for name in STORED),
+        ({"training": {"x": 1}}, "argument 'x'"),
+        ({"training": {"epochs": 0}}, "got 0"),
+        ({"training": {"epochs": "0"}}, "got '0'"),
     ],
 )
-def test_a_damaged_config_is_named(text, what, tmp_path):
-    (tmp_path / "config.json").write_text(text)
+def test_a_damaged_config_is_named(changes, what, tmp_path):
+    value: object = []
+    if changes is not None:
+        value = {k: v for k, v in {**STORED, **changes}.items() if v is not ...}
+    (tmp_path / "config.json").write_text(json.dumps(value))
     with pytest.raises(TrainingError, match=r"config.json is damaged or of .*") as why:
         run_config.read_run_config(tmp_path)
     assert what in str(why.value)

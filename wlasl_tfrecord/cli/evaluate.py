@@ -25,6 +25,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "runs/)",
     )
     parser.add_argument(
+        "--model",
+        metavar="RECIPE",
+        help="recipe to execute, if the model has layers of its own and was not "
+        "trained by you on this machine",
+    )
+    parser.add_argument(
         "--split", choices=SPLITS, help="by default test, or val if there is no test"
     )
     parser.add_argument(
@@ -69,6 +75,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         arguments.batch_size,
         strategies.make_strategy(arguments.strategy),
         arguments.max_bad_records,
+        arguments.model,
     )
     if arguments.json:
         print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))

@@ -18,7 +18,7 @@ from wlasl_tfrecord.network import recipes
 from wlasl_tfrecord.shard_format.shard_folder import load_folder
 from wlasl_tfrecord.training import run_folder
 from wlasl_tfrecord.training.config import TrainConfig, changed_options
-from wlasl_tfrecord.training.run_config import read_run_config
+from wlasl_tfrecord.training.run_config import read_run_config, trusted_recipe
 
 __all__ = ["main"]
 
@@ -159,6 +159,8 @@ def _resumed(run_dir: str, typed: argparse.Namespace) -> tuple[str, str, TrainCo
     }
     if typed.model is not None:
         values["recipe"] = _recipe(typed.model)
+    else:
+        values["recipe"] = trusted_recipe(run_dir, stored)
     if typed.weights is not None:
         values["weights"] = _weights(typed.weights)
     values["recipe_options"] = {**old.recipe_options, **_recipe_options(typed)}

@@ -15,7 +15,7 @@ from wlasl_tfrecord.input_pipeline import dataset, distribution
 from wlasl_tfrecord.input_pipeline.damaged_records import damaged_records_by_name
 from wlasl_tfrecord.input_pipeline.elements import batches_of_clips
 from wlasl_tfrecord.network import model_info, saving
-from wlasl_tfrecord.network.backbone import logits_model
+from wlasl_tfrecord.network.outputs import logits_model
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.shard_format.shard_folder import (
     ShardFolder,
@@ -128,6 +128,7 @@ def evaluate(
     batch_size: int = 16,
     strategy: tf.distribute.Strategy | None = None,
     max_bad_records: int = 0,
+    recipe: str | os.PathLike[str] | None = None,
 ) -> EvaluationReport:
     """Evaluates the model of a run on a split of a shard folder.
 
@@ -138,6 +139,7 @@ def evaluate(
         batch_size: Clips in a global batch.
         strategy: Strategy to run in; by default one device.
         max_bad_records: Damaged records to skip; they are not counted.
+        recipe: Recipe to execute for layers of its own; see `saving.load_network`.
 
     Raises:
         ShardFolderError: If the folder or the split cannot be used, or a record is
@@ -161,7 +163,8 @@ def evaluate(
                 "the run with --run"
             )
     with strategy.scope():
-        model = saving.load_network(model_info.model_path(run))
+        path = model_info.model_path(run)
+        model = saving.load_network(path, recipe=recipe)
         score = make_scorer(strategy, logits_model(model))
 
     def batches(context: tf.distribute.InputContext | None) -> tf.data.Dataset:

@@ -15,33 +15,12 @@ __all__ = [
     "backbone_model",
     "find_blocks",
     "freeze_backbone",
-    "logits_model",
     "unfreeze_blocks",
 ]
 
 
 # Their statistics stay those of the pretraining: a batch holds few different scenes.
 _KEPT = (keras.layers.BatchNormalization, keras.layers.Normalization)
-
-
-def logits_model(model: keras.Model, layer: str | None = None) -> keras.Model:
-    """Returns the part of a model that ends in its logits.
-
-    Args:
-        model: Ends in probabilities.
-        layer: Layer to begin after; by default the input.
-
-    Returns:
-        A model on the same weights. Without a layer `logits`, the logarithm of the
-        probabilities, which softmax turns back into them.
-    """
-    names = {one.name for one in model.layers}
-    start = model.input if layer is None else model.get_layer(layer).output
-    if "logits" in names:
-        return keras.Model(start, model.get_layer("logits").output)
-    floor = keras.config.epsilon()
-    output = keras.ops.log(keras.ops.maximum(model.output, floor))
-    return keras.Model(start, output)
 
 
 def backbone_model(model: keras.Model) -> keras.Model:

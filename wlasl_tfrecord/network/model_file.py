@@ -21,7 +21,12 @@ from typing import Any
 from wlasl_tfrecord.errors import TrainingError, WlaslError
 from wlasl_tfrecord.text import shown, size_text
 
-__all__ = ["check_keras_version", "check_model_file", "is_safe_keras"]
+__all__ = [
+    "ForeignClassError",
+    "check_keras_version",
+    "check_model_file",
+    "is_safe_keras",
+]
 
 # Earlier releases run code of a crafted model file, or read other files for it. 3.13
 # and 3.14.0 lack fixes that are in 3.12.2. setup.cfg asks for the same.
@@ -76,6 +81,10 @@ _VALUES = frozenset(
 )
 
 
+class ForeignClassError(TrainingError):
+    """A model file whose size is right names a class that Keras does not have."""
+
+
 def check_keras_version() -> None:
     """Refuses a Keras that cannot load a model of somebody else safely.
 
@@ -112,6 +121,7 @@ def check_model_file(path: Path) -> None:
         path: A `.keras` or `.h5` file.
 
     Raises:
+        ForeignClassError: If all is well but a class that is not known.
         TrainingError: If it holds something else.
         Exception: Whatever `zipfile`, `json` and `h5py` raise for a damaged file.
     """
@@ -218,8 +228,10 @@ def _check_class(path: Path, value: dict[str, Any]) -> None:
     """Checks that a mapping of which Keras makes an object names a harmless class."""
     name, module = value["class_name"], value.get("module")
     registered = value.get("registered_name")
-    if not _is_harmless(name, module, registered) and not _is_registered(registered):
-        raise TrainingError(
+    # Keras looks these up first, a function by its own name.
+    own = value.get("config") if name == "function" else registered
+    if not _is_harmless(name, module, registered) and not _is_registered(own):
+        raise ForeignClassError(
             f"{path} holds {shown(name)} of {shown(module)}, which could run code of "
             "the file; only models of Keras's own layers are loaded"
         )
@@ -245,8 +257,9 @@ def _is_harmless(name: Any, module: Any, registered: Any) -> bool:
     return parts[0] in _MODULES
 
 
-def _is_registered(registered: Any) -> bool:
+def _is_registered(name: Any) -> bool:
     """Returns whether the program itself has registered a class by that name."""
     import keras
 
-    return registered in keras.saving.get_custom_objects()
+    known = keras.saving.get_custom_objects()
+    return isinstance(name, str) and name in known

@@ -19,6 +19,7 @@ __all__ = [
     "MODEL_FILE",
     "MODEL_FORMAT_VERSION",
     "MODEL_INFO_FILE",
+    "RECIPE_FILE",
     "ModelInfo",
     "find_run",
     "model_path",
@@ -29,6 +30,8 @@ __all__ = [
 
 MODEL_FILE = "model.keras"
 MODEL_INFO_FILE = "model.json"
+# The copy of the recipe in a run folder.
+RECIPE_FILE = "recipe.py"
 MODEL_FORMAT_VERSION = 1
 
 
@@ -41,12 +44,14 @@ class ModelInfo:
         clip: Shape of the input clips.
         framing: Framing of the clips it was trained on.
         recipe: Name of the recipe that built it, and the options it was given.
+        recipe_sha256: Hash of the recipe's file, which lies beside it as `recipe.py`.
     """
 
     glosses: tuple[str, ...]
     clip: ClipSpec
     framing: Framing
     recipe: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    recipe_sha256: str | None = None
 
 
 def write_model_info(run_dir: str | os.PathLike[str], info: ModelInfo) -> None:
@@ -95,6 +100,7 @@ def read_model_info(run_dir: str | os.PathLike[str]) -> ModelInfo:
             clip=ClipSpec(**raw["clip"]),
             framing=raw["framing"],
             recipe=raw.get("recipe", {}),
+            recipe_sha256=raw.get("recipe_sha256"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise TrainingError(

@@ -10,6 +10,7 @@ Optional: a layer `features` [B, T, D] where the pretrained part ends, a layer `
 the pretrained part, first to last.
 """
 
+import hashlib
 import inspect
 import os
 from collections.abc import Callable, Mapping
@@ -36,14 +37,23 @@ class Recipe:
     Attributes:
         name: The file's name without its suffix.
         path: The file.
+        content: The file's bytes, as they were executed.
+        definitions: Classes and functions that the file defines, by name.
         build_model: Function of that name in it.
         backbone_blocks: Function of that name in it, if there is one.
     """
 
     name: str
     path: Path
+    content: bytes
+    definitions: Mapping[str, Any]
     build_model: Callable[..., Any]
     backbone_blocks: Callable[[Any], list[list[Any]]] | None
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the file, in hexadecimal."""
+        return hashlib.sha256(self.content).hexdigest()
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -134,19 +144,37 @@ def find_recipe(name_or_path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def load_recipe(name_or_path: str | os.PathLike[str] = DEFAULT_RECIPE) -> Recipe:
-    """Loads a recipe by its name, or by the path of any Python file.
+def load_recipe(
+    name_or_path: str | os.PathLike[str] = DEFAULT_RECIPE, sha256: str | None = None
+) -> Recipe:
+    """Loads a recipe by its name, or by the path of any Python file: it is executed.
+
+    Args:
+        name_or_path: Name of a recipe of the library, or path of a file.
+        sha256: Hash that the file must have, or it is not executed.
 
     Raises:
-        RecipeError: If there is no such recipe, or the file has no `build_model`.
+        RecipeError: If there is no such recipe, the file is another than `sha256` says,
+            or has no `build_model`.
     """
     path = find_recipe(name_or_path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RecipeError(
+            f"cannot read the recipe {path} ({error.strerror})"
+        ) from error
+    if sha256 not in (None, hashlib.sha256(content).hexdigest()):
+        raise RecipeError(
+            f"{path} is not the recipe that was trained with: it has changed since; "
+            "put that file back, or train again with another --out"
+        )
     module = ModuleType(f"_recipe_{path.stem}")
     module.__file__ = str(path)
     try:
         # Not by an import: of a file that was edited within the second, to the same
         # length, Python would take the bytecode that it compiled before.
-        exec(compile(path.read_bytes(), path, "exec"), module.__dict__)
+        exec(compile(content, path, "exec"), module.__dict__)
     except Exception as error:
         raise RecipeError(
             f"cannot load the recipe {path} ({type(error).__name__}: {error})"
@@ -157,6 +185,12 @@ def load_recipe(name_or_path: str | os.PathLike[str] = DEFAULT_RECIPE) -> Recipe
     return Recipe(
         name=path.stem,
         path=path,
+        content=content,
+        definitions={
+            name: value
+            for name, value in vars(module).items()
+            if getattr(value, "__module__", None) == module.__name__
+        },
         build_model=build_model,
         backbone_blocks=getattr(module, "backbone_blocks", None),
     )

@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from wlasl_tfrecord.errors import RecipeError, TrainingError
 from wlasl_tfrecord.files import written_whole
 from wlasl_tfrecord.network import model_info
-from wlasl_tfrecord.network.model_file import check_keras_version, check_model_file
+from wlasl_tfrecord.network.custom_layers import custom_layers, define_custom_layers
+from wlasl_tfrecord.network.model_file import (
+    ForeignClassError,
+    check_keras_version,
+    check_model_file,
+)
+from wlasl_tfrecord.network.outputs import output_kind, probability_model
 from wlasl_tfrecord.network.recipes import Recipe
 from wlasl_tfrecord.network.variables import read_variable
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
@@ -35,11 +41,19 @@ def build_model(
     options: Mapping[str, Any],
     policy: str,
 ) -> keras.Model:
-    """Builds the network in a precision, and leaves Keras's own setting alone."""
+    """Builds the network in a precision, and leaves Keras's own setting alone.
+
+    Returns:
+        A network that ends in float32 probabilities, whatever the recipe returns.
+
+    Raises:
+        RecipeError: If the recipe builds no network for these clips.
+    """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        return recipe.build(folder.clip, folder.num_classes, options)
+        model = recipe.build(folder.clip, folder.num_classes, options)
+        return probability_model(model, output_kind(model))
     finally:
         keras.config.set_dtype_policy(before)
 
@@ -63,13 +77,35 @@ def save_model(
     model_info.write_model_info(run_dir, info)
 
 
-def load_network(path: Path) -> Any:
+def load_network(path: Path, *, recipe: str | os.PathLike[str] | None = None) -> Any:
     """Loads a model that was saved, as a Keras model.
 
+    A model of Keras's own layers is data: nothing is executed. One with layers of its
+    recipe's own needs the recipe, which is code. That is executed if `recipe` names it,
+    or if it is the `recipe.py` beside the model and this user has trained with exactly
+    this file on this machine. Its classes and functions are then known to Keras in this
+    process, so the model can be copied and saved too.
+
+    Args:
+        path: A `.keras` or `.h5` file, with its `model.json` beside it.
+        recipe: Recipe that the user names and so trusts, as with `--model`.
+
     Raises:
-        TrainingError: If it cannot be loaded.
+        TrainingError: If it cannot be loaded, or needs code that is not trusted.
     """
     check_keras_version()
+    try:
+        return _load(path)
+    except ForeignClassError:
+        layers = custom_layers(path)
+        if not layers or not path.with_name(model_info.MODEL_INFO_FILE).is_file():
+            raise
+    define_custom_layers(path, layers, recipe)
+    return _load(path)
+
+
+def _load(path: Path) -> Any:
+    """Loads a model whose classes are all known."""
     try:
         check_model_file(path)
         return keras.models.load_model(path, compile=False, safe_mode=True)
@@ -77,8 +113,12 @@ def load_network(path: Path) -> Any:
         raise
     except Exception as error:  # a zip, HDF5 or JSON error, or one of a layer
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        layers = custom_layers(path)
+        what = f" with {', '.join(layers)}" if layers else ""
         way_out = _newer_keras(path) or "train again"
-        raise TrainingError(f"cannot load {path} ({reason}); {way_out}") from error
+        raise TrainingError(
+            f"cannot load {path}{what} ({reason}); {way_out}"
+        ) from error
 
 
 def _newer_keras(path: Path) -> str | None:

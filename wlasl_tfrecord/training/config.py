@@ -23,8 +23,9 @@ __all__ = [
 ]
 
 Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
-# A run that a damaged record stopped is resumed with more of them skipped.
-_MAY_CHANGE = ("max_bad_records",)
+# A run that a damaged record stopped is resumed with more of them skipped. A recipe may
+# have moved: its content is compared, not its path.
+_MAY_CHANGE = ("max_bad_records", "recipe")
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 Crop = Literal["auto", "input", "device"]
 CROPS: tuple[Crop, ...] = get_args(Crop)

@@ -23,9 +23,9 @@ from wlasl_tfrecord.network.backbone import (
     backbone_model,
     find_blocks,
     freeze_backbone,
-    logits_model,
     unfreeze_blocks,
 )
+from wlasl_tfrecord.network.outputs import logits_model
 from wlasl_tfrecord.network.recipes import Recipe
 from wlasl_tfrecord.network.rematerialisation import rematerialised
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records

@@ -1,5 +1,6 @@
 """The choices that a run was started with: `config.json`, written once."""
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -13,13 +14,20 @@ from typing import Any
 import wlasl_tfrecord
 from wlasl_tfrecord import files
 from wlasl_tfrecord.errors import TrainingError
-from wlasl_tfrecord.network import model_info
+from wlasl_tfrecord.network import model_info, recipes
+from wlasl_tfrecord.network.own_recipes import is_own_recipe
 from wlasl_tfrecord.network.recipes import Recipe
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 from wlasl_tfrecord.training import run_folder
 from wlasl_tfrecord.training.config import TrainConfig, changed_options
 
-__all__ = ["RunConfig", "check_same_run", "read_run_config", "write_run_config"]
+__all__ = [
+    "RunConfig",
+    "check_same_run",
+    "read_run_config",
+    "trusted_recipe",
+    "write_run_config",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +38,13 @@ class RunConfig:
         training: Choices that decide the weights.
         data: Path of the shard folder; it may have moved since.
         index_sha256: Split -> checksum of its index, which covers every record.
-        recipe_sha256: Checksum of the recipe's file; None in runs of older releases.
+        recipe_sha256: Hash of the recipe's file.
     """
 
     training: TrainConfig
     data: str
     index_sha256: Mapping[str, str]
-    recipe_sha256: str | None
+    recipe_sha256: str
 
 
 def read_run_config(run_dir: str | os.PathLike[str]) -> RunConfig:
@@ -54,15 +62,18 @@ def read_run_config(run_dir: str | os.PathLike[str]) -> RunConfig:
     stored = model_info.read_json(path)
     try:
         data, sha256 = stored["data"], stored["index_sha256"]
+        recipe_sha256 = stored["recipe_sha256"]
         if not isinstance(data, str):
             raise TypeError(f"data is {data!r}")
+        if not isinstance(recipe_sha256, str):
+            raise TypeError(f"recipe_sha256 is {recipe_sha256!r}")
         if not isinstance(sha256, dict):
             raise TypeError(f"index_sha256 is {sha256!r}")
         return RunConfig(
             training=TrainConfig(**stored["training"]),
             data=data,
             index_sha256=sha256,
-            recipe_sha256=stored.get("recipe_sha256"),
+            recipe_sha256=recipe_sha256,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TrainingError(
@@ -71,14 +82,44 @@ def read_run_config(run_dir: str | os.PathLike[str]) -> RunConfig:
         ) from error
 
 
+def trusted_recipe(run_dir: str | os.PathLike[str], stored: RunConfig) -> str:
+    """Returns the recipe to resume a run with, if it may be executed unasked.
+
+    A recipe of the library may. A file may if this user has trained with exactly this
+    file on this machine: at its old place, or else as the copy in the run folder.
+
+    Raises:
+        TrainingError: If the user has to name the file with --model.
+    """
+    recipe = stored.training.recipe
+    if recipe in recipes.recipe_paths():
+        return recipe
+    copy = Path(run_dir) / model_info.RECIPE_FILE
+    if not is_own_recipe(stored.recipe_sha256):
+        raise TrainingError(
+            f"{os.fspath(run_dir)} was trained with the recipe {recipe}, which is "
+            "code, and no recipe that you have trained with on this machine; if you "
+            f"trust it, name it with --model {copy}"
+        )
+    for path in (Path(recipe), copy):
+        with contextlib.suppress(OSError):
+            if hashlib.sha256(path.read_bytes()).hexdigest() == stored.recipe_sha256:
+                return str(path)
+    raise TrainingError(
+        f"{recipe} and {copy} have changed since {os.fspath(run_dir)} was started; put "
+        "the file back, or train again with another --out"
+    )
+
+
 def check_same_run(
     run_dir: Path,
     stored: RunConfig,
     config: TrainConfig,
     folder: ShardFolder,
-    recipe: Recipe,
 ) -> None:
-    """Refuses to resume a run with other choices, shards or another network.
+    """Refuses to resume a run with other choices or other shards.
+
+    That the recipe is the same is checked before it is executed.
 
     Raises:
         TrainingError: If anything differs; it names what.
@@ -95,11 +136,6 @@ def check_same_run(
         raise TrainingError(
             f"{run_dir} holds a run with other options ({'; '.join(changed)}); "
             "give the same ones to resume it, or another --out"
-        )
-    if stored.recipe_sha256 not in (None, _recipe_sha256(recipe)):
-        raise TrainingError(
-            f"{recipe.path} has changed since {run_dir} was started with it; put it "
-            "back to resume, or train again with another --out"
         )
 
 
@@ -123,7 +159,7 @@ def write_run_config(
         "training": dataclasses.asdict(config),
         "data": _place(folder),
         "index_sha256": dict(folder.index_sha256),
-        "recipe_sha256": _recipe_sha256(recipe),
+        "recipe_sha256": recipe.sha256,
         "command_line": sys.argv,
         "num_replicas": num_replicas,
         "versions": {
@@ -135,6 +171,7 @@ def write_run_config(
         },
         "git_revision": _git_revision(Path(__file__)),
     }
+    files.write_whole(run_dir / model_info.RECIPE_FILE, recipe.content)
     files.write_json(run_dir / run_folder.CONFIG_FILE, value)
 
 
@@ -143,10 +180,6 @@ def _place(folder: ShardFolder) -> str:
     if "://" in folder.directory:
         return folder.directory
     return os.path.abspath(folder.directory)
-
-
-def _recipe_sha256(recipe: Recipe) -> str:
-    return hashlib.sha256(recipe.path.read_bytes()).hexdigest()
 
 
 def _git_revision(file: Path) -> str | None:

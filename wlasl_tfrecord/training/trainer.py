@@ -16,6 +16,7 @@ from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.input_pipeline import dataset, distribution
 from wlasl_tfrecord.input_pipeline.damaged_records import damaged_records_by_name
 from wlasl_tfrecord.network import model_info, recipes, saving
+from wlasl_tfrecord.network.own_recipes import remember_recipe
 from wlasl_tfrecord.network.recipes import Recipe
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_folder
 from wlasl_tfrecord.training import checkpoints, run_folder, strategies, tensorboard
@@ -129,16 +130,20 @@ def train(
         )
     # Raises at once if the split is missing, or smaller than a batch.
     dataset.steps_per_epoch(folder, "train", config.batch_size)
-    recipe = recipes.load_recipe(config.recipe)
+    run_dir = Path(out)
+    # The chief's: of several workers it alone need see the folder.
+    expected = None
+    if chief and (run_dir / run_folder.CONFIG_FILE).exists():
+        expected = read_run_config(run_dir).recipe_sha256
+    recipe = recipes.load_recipe(config.recipe, expected)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    run_dir = Path(out)
     with (
         run_folder.own_folder(run_dir) if chief else contextlib.nullcontext(),
         stop_signals() as stopped,
         _lost_workers_by_name(strategy),
     ):
-        resumed = _resume(run_dir, folder, recipe, config, strategy, say)
+        resumed = _resume(run_dir, folder, config, strategy, say)
         run = _begin(
             run_dir,
             folder,
@@ -182,7 +187,6 @@ def _best(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 def _resume(
     run_dir: Path,
     folder: ShardFolder,
-    recipe: Recipe,
     config: TrainConfig,
     strategy: tf.distribute.Strategy,
     say: Callable[[str], None],
@@ -197,7 +201,7 @@ def _resume(
     if (run_dir / run_folder.CONFIG_FILE).exists():
         if strategies.is_chief(strategy):
             stored = read_run_config(run_dir)
-            check_same_run(run_dir, stored, config, folder, recipe)
+            check_same_run(run_dir, stored, config, folder)
         resumed = checkpoints.load_newest(run_dir / "checkpoints", say)
     step = -1 if resumed is None else resumed.step
     if differs(strategy, step):
@@ -234,6 +238,8 @@ def _begin(
     saved_model = model
     if policy != "float32":
         saved_model = saving.build_model(recipe, folder, options, "float32")
+    # The caller has named it: from now on a run folder's copy of it may be executed.
+    remember_recipe(recipe.sha256)
     num_replicas = strategy.num_replicas_in_sync
     if chief and not (run_dir / run_folder.CONFIG_FILE).exists():
         # Only now: a network that cannot be built, for want of its weights, must leave
@@ -244,6 +250,7 @@ def _begin(
         clip=folder.clip,
         framing=folder.framing,
         recipe={"name": recipe.name, **options},
+        recipe_sha256=recipe.sha256,
     )
     say(
         f"training {recipe.name} ({model.count_params():,} weights, {policy}) on "

@@ -1,0 +1,105 @@
+"""Layers of a recipe's own in a saved model, and the code that they need.
+
+A model of Keras's own layers is data. One with other layers cannot be loaded without
+the file that defines them, and that file is code. It is executed only if the user names
+it, or if it is the copy in the model's folder and the user has trained with exactly
+this file before (see `own_recipes`). Its hash is compared before anything is executed.
+"""
+
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from wlasl_tfrecord.errors import TrainingError, WlaslError
+from wlasl_tfrecord.network import model_info, recipes
+from wlasl_tfrecord.network.own_recipes import is_own_recipe, remember_recipe
+
+__all__ = ["custom_layers", "define_custom_layers"]
+
+
+def custom_layers(path: Path) -> list[str]:
+    """Lists what is not Keras's own in a saved model, without executing anything.
+
+    Args:
+        path: A `.keras` or `.h5` file, whose size has been checked.
+
+    Returns:
+        Class and name of each layer, and names of functions; empty if there is none,
+        or the file cannot be read.
+    """
+    try:
+        config = json.loads(_config_text(path))
+        return list(dict.fromkeys(_custom(config)))
+    except (OSError, ValueError, KeyError, RecursionError, zipfile.BadZipFile):
+        return []
+
+
+def define_custom_layers(
+    path: Path, layers: list[str], recipe: str | os.PathLike[str] | None
+) -> None:
+    """Executes the recipe of a model, so that Keras knows its layers.
+
+    Args:
+        path: The saved model.
+        layers: From `custom_layers`, for messages.
+        recipe: Recipe that the user names; None for the copy beside the model.
+
+    Raises:
+        TrainingError: If the recipe is not named and not the user's own, or another
+            file than the model was trained with.
+        RecipeError: If it cannot be loaded.
+    """
+    what = f"{path} has layers of its recipe's own ({', '.join(layers)})"
+    expected = model_info.read_model_info(path).recipe_sha256
+    if expected is None:
+        raise TrainingError(
+            f"{what}, and its {model_info.MODEL_INFO_FILE} has no hash of the recipe; "
+            "train again"
+        )
+    copy = path.with_name(model_info.RECIPE_FILE)
+    if recipe is None and not is_own_recipe(expected):
+        raise TrainingError(
+            f"{what}. They are code, and no recipe that you have trained with on this "
+            f"machine; if you trust {copy}, name it with --model {copy}"
+        )
+    try:
+        loaded = recipes.load_recipe(copy if recipe is None else recipe, expected)
+    except WlaslError as error:
+        raise TrainingError(f"{what}: {error}") from error
+    remember_recipe(expected)
+    keras.saving.get_custom_objects().update(loaded.definitions)
+
+
+def _config_text(path: Path) -> str | bytes:
+    if path.suffix == ".h5":
+        import h5py
+
+        with h5py.File(path) as file:
+            return str(file.attrs["model_config"])
+    with zipfile.ZipFile(path) as file:
+        return file.read("config.json")
+
+
+def _custom(value: Any) -> Iterator[str]:
+    """Yields what a serialized network holds that no module of Keras defines."""
+    if isinstance(value, list):
+        for one in value:
+            yield from _custom(one)
+    if not isinstance(value, dict):
+        return
+    kind, module = value.get("class_name"), value.get("module")
+    if isinstance(kind, str) and ("module" in value or "registered_name" in value):
+        name = value["config"]
+        if kind == "function":
+            if isinstance(name, str) and not hasattr(keras.activations, name):
+                yield name
+        elif not str(module).startswith("keras"):
+            name = name.get("name") if isinstance(name, dict) else None
+            yield f"{kind} {name!r}" if name else kind
+    for one in value.values():
+        yield from _custom(one)
