@@ -77,22 +77,6 @@ def test_an_nslt_file_of_another_make_is_one_line(tmp_path, content, message):
         read_manifest(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"0\tbook\n2\tcar\n", "line 2 must start with index 1, got '2'"),
-        (b"0\tbook\n1\tbook\n", "'book' occurs twice"),
-        (b"0\t\n", "line 1: a gloss must be one line of text"),
-        (b"\xff\xfe", "is not text in UTF-8"),
-    ],
-)
-def test_a_damaged_class_list_is_one_line(tmp_path, content, message):
-    nslt_json(tmp_path / "nslt_100.json", {"1": ("train", 0)})
-    (tmp_path / "wlasl_class_list.txt").write_bytes(content)
-    with pytest.raises(ManifestError, match=message):
-        read_manifest(tmp_path)
-
-
 def test_the_nslt_route_gives_the_same_manifest(wlasl_data):
     src = wlasl_data / "wlasl100-mini" / "videos"
     annotations = wlasl_data / "annotations"
