@@ -37,6 +37,11 @@ MAY_IMPORT = {
     "cli": "annotations decoder_pool evaluation inference input_pipeline inspection "
     "network serving shard_format sharding synthetic training video",
 }
+# Tests that are to be named after their module or moved to tests/end_to_end/.
+TO_BE_MOVED = {
+    "annotations/test_untrusted_annotations.py",
+    "sharding/test_work_folder.py",
+}
 # The rooms whose processes must stay small, and start at once.
 WITHOUT_TENSORFLOW = {"video", "annotations", "decoder_pool", "sharding"}
 HEAVY = {"tensorflow", "keras", "cv2", "matplotlib"}
@@ -193,3 +198,50 @@ def test_every_module_lists_its_public_names():
         ]
         names = [target.id for target in targets if isinstance(target, ast.Name)]
         assert "__all__" in names, f"{path} has no __all__"
+
+
+def test_every_test_file_of_a_room_is_named_after_a_module():
+    # Whole ways through several rooms are in tests/end_to_end/, and what is about the
+    # project rather than the library in tests/project/.
+    tests = CHECKOUT / "tests"
+    named = {
+        path: path.relative_to(tests).with_name(path.name.removeprefix("test_"))
+        for path in tests.rglob("test_*.py")
+        if path.parent.name in {*ROOMS, "ground"}
+    }
+    strays = {
+        str(path.relative_to(tests))
+        for path, module in named.items()
+        if not (LIBRARY / str(module).removeprefix("ground/")).is_file()
+    }
+    assert strays <= TO_BE_MOVED
+    assert {path.name for path in tests.glob("test_*.py")} == {Path(__file__).name}
+
+
+# A body of more lines is two functions.
+MOST_LINES = 60
+
+
+def body_lines(function):
+    """Counts the lines of a function's body without its docstring."""
+    has_docstring = ast.get_docstring(function) is not None
+    body = function.body[1:] if has_docstring else function.body
+    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+def test_no_function_is_longer_than_a_page_but_parsers():
+    long = {
+        f"{module}.{node.name}"
+        for module, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and body_lines(node) > MOST_LINES
+    }
+    # One line an option: to read it is to read --help.
+    parsers = ("parser", "main")
+    others = {
+        name
+        for name in long
+        if not name.startswith("wlasl_tfrecord.cli.") or not name.endswith(parsers)
+    }
+    assert others == set()

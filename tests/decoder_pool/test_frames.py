@@ -2,8 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
-from wlasl_tfrecord.decoder_pool.frames import Clip, decode_clips
+from wlasl_tfrecord.decoder_pool.frames import decode_clips
 from wlasl_tfrecord.decoder_pool.jobs import Undecoded, VideoLimits
+from wlasl_tfrecord.decoder_pool.on_demand import DecodedFrames
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.video.decode import decode_clip
 
@@ -45,7 +46,7 @@ def test_what_cannot_be_decoded_costs_itself(tmp_path, numbered_video):
     assert isinstance(broken, Undecoded)
     assert broken.kind == "unreadable"
     assert missing.reason == "unreadable: No such file or directory"
-    assert isinstance(last, Clip)
+    assert isinstance(last, DecodedFrames)
 
 
 def test_a_video_of_huge_frames_does_not_take_the_memory(tmp_path, numbered_video):
@@ -61,7 +62,7 @@ def test_a_video_of_huge_frames_does_not_take_the_memory(tmp_path, numbered_vide
     assert huge == Undecoded(
         kind="out of memory", reason="out of memory: its frames are too large"
     )
-    assert isinstance(other, Clip)
+    assert isinstance(other, DecodedFrames)
 
 
 def test_no_videos_start_no_process(monkeypatch):
@@ -74,4 +75,4 @@ def test_odd_names_are_names(tmp_path, numbered_video, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     numbered_video(tmp_path / "plain.mp4").rename(tmp_path / name)
     (clip,) = decode([name])
-    assert isinstance(clip, Clip)
+    assert isinstance(clip, DecodedFrames)

@@ -2,13 +2,12 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wlasl_tfrecord.annotations.manifest import Instance
 from wlasl_tfrecord.decoder_pool.jobs import Decoded, Task, Undecoded, VideoLimits
+from wlasl_tfrecord.decoder_pool.on_demand import DecodedFrames
 from wlasl_tfrecord.decoder_pool.pool import decode_in_order
 from wlasl_tfrecord.files import num_cores
 from wlasl_tfrecord.shard_format import tfrecord
@@ -18,20 +17,7 @@ from wlasl_tfrecord.shard_format.codecs import PLAIN_CODEC
 from wlasl_tfrecord.shard_format.protobuf import bytes_feature
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 
-__all__ = ["Clip", "decode_clips"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Clip:
-    """The frames of one video.
-
-    Attributes:
-        frames: uint8 [T, H, W, 3], RGB.
-        num_distinct_frames: How many of them differ; fewer than T for a short video.
-    """
-
-    frames: NDArray[np.uint8]
-    num_distinct_frames: int
+__all__ = ["decode_clips"]
 
 
 def decode_clips(
@@ -42,7 +28,7 @@ def decode_clips(
     start: int | None = None,
     stop: int | None = None,
     limits: VideoLimits | None = None,
-) -> Iterator[Clip | Undecoded]:
+) -> Iterator[DecodedFrames | Undecoded]:
     """Decodes videos in processes with limits, in order.
 
     Args:
@@ -90,11 +76,12 @@ def _instance(
     )
 
 
-def _clip(decoded: Decoded, clip: ClipSpec) -> Clip:
+def _clip(decoded: Decoded, clip: ClipSpec) -> DecodedFrames:
     """Copies the frames out of a record, whose memory is the worker's."""
     proto = decoded.record[tfrecord.HEADER_BYTES : -tfrecord.CRC_BYTES]
     frames = np.frombuffer(bytes_feature(proto, FRAMES_KEY), np.uint8)
-    return Clip(
+    return DecodedFrames(
         frames=frames.reshape(clip.shape).copy(),
         num_distinct_frames=decoded.facts.num_distinct_frames,
+        num_video_frames=decoded.facts.num_video_frames,
     )

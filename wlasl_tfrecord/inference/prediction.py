@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from wlasl_tfrecord.decoder_pool.frames import Clip, decode_clips
+from wlasl_tfrecord.decoder_pool.frames import decode_clips
 from wlasl_tfrecord.decoder_pool.jobs import Undecoded, VideoLimits
+from wlasl_tfrecord.decoder_pool.on_demand import DecodedFrames
 from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.text import text_of
 from wlasl_tfrecord.video.files import (
@@ -188,13 +189,15 @@ def _missing(path: Path) -> Failure | None:
 
 
 def _predict_batch(
-    model: "TrainedModel", batch: Sequence[tuple[Path, Clip | Undecoded]], top: int
+    model: "TrainedModel",
+    batch: Sequence[tuple[Path, DecodedFrames | Undecoded]],
+    top: int,
 ) -> Iterator[Prediction | Failure]:
     """Runs the network once for all videos of a batch that were decoded."""
     # Not at the top: `find_videos` is used before Keras is imported.
     from wlasl_tfrecord.inference import trained_model
 
-    clips = [result.frames for _, result in batch if isinstance(result, Clip)]
+    clips = [result.frames for _, result in batch if isinstance(result, DecodedFrames)]
     rows = iter(trained_model.probabilities(model, np.stack(clips)) if clips else ())
     for path, result in batch:
         if isinstance(result, Undecoded):
