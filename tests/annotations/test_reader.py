@@ -97,6 +97,19 @@ def test_the_format_may_be_named(tmp_path):
         read_manifest(tmp_path, annotation_format="x")  # pyright: ignore[reportArgumentType]
 
 
+def test_a_table_without_splits_may_be_named_by_its_format(tmp_path):
+    touch(tmp_path, "1.mp4", "2.mp4")
+    wlasl_json(tmp_path / "WLASL_v0.3.json", {"book": [wlasl_row("1")]})
+    (tmp_path / "t.csv").write_text("path,gloss\n2.mp4,drink\n")
+    (tmp_path / "u.csv").write_text("a,b\n")
+    manifest = read_manifest(tmp_path)
+    assert manifest.glosses == ("book",)
+    note = next(note for note in manifest.notes if "not used" in note)
+    assert "not used: 2; " in note
+    assert "u.csv is not understood" in note
+    assert read_manifest(tmp_path, annotation_format="csv").glosses == ("drink",)
+
+
 def test_the_summary_of_the_real_annotations(wlasl_data):
     manifest = read_manifest(wlasl_data / "wlasl100-mini", subset=100)
     instances, glosses, splits = manifest.summary()

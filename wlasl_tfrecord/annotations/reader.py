@@ -71,9 +71,9 @@ def read_manifest(
         src: The folder of videos. No path leaves it, links followed.
         annotations: WLASL_v0.3.json, nslt_K.json or a table (CSV); or a folder that
             holds one; or "none" if the folders of `src` name the glosses. By default it
-            is looked for in `src`, in its parent, and in `annotations/` of both. Then
-            `src` may have the layout of a published data set. Else its folders name the
-            glosses, unless there is a table that is not understood.
+            is looked for in `src`, in its parent, and in folders of labels in both.
+            Then `src` may have the layout of a published data set. Else its folders
+            name the glosses, unless there is a file of labels that is not understood.
         annotation_format: The format of the annotations, or the data set whose layout
             `src` has; by default it is recognised.
         subset: Keep the first K glosses: 100, 300, 1000 and 2000 are WLASL's subsets.
@@ -186,7 +186,14 @@ def _from_format(path: str | None, src: str, form: AnnotationFormat) -> Manifest
         return _from_class_folders(src)
     if form in ("wlasl", "nslt", "csv"):
         if path is None:
-            path = find_label_files(src, None).complete
+            files = find_label_files(src, None)
+            path = files.complete
+            if (
+                form == "csv"
+                and files.partial
+                and (path is None or format_of(path) != form)
+            ):
+                return csv_manifest(_tables_of_splits(files.partial), src)
             if path is None or format_of(path) != form:
                 raise ManifestError(
                     f"no label file of the format {form} in or beside {text_of(src)}; "
@@ -236,9 +243,9 @@ def _not_used(files: LabelFiles) -> list[str]:
     others = [*files.partial, *files.unread]
     if not others:
         return []
-    reason = (
-        others[0] if files.unread else f"{text_of(others[0])} lacks splits or paths"
-    )
+    reason = f"{text_of(others[0])} lacks splits or paths"
+    if files.unread:
+        reason = files.unread[0]
     return [f"label files that are not used: {len(others)}; {reason}"]
 
 

@@ -39,6 +39,7 @@ class PathFinder:
         # How many were found in other capitals.
         self.num_recased = 0
         self._listings: dict[str, dict[str, str]] = {}
+        self._lower: dict[str, dict[str, set[str]]] = {}
 
     def find(self, name: str) -> tuple[str | None, str | None]:
         """Looks for a video.
@@ -86,13 +87,24 @@ class PathFinder:
             if name is None and candidates is names:
                 name = self._padded(last, listing)
             if name is None:
-                name = _in_other_capitals(keys, listing)
+                name = self._in_other_capitals(keys, found)
                 is_recased = True
             if name is None:
                 return None
             found = os.path.join(found, name)
         self.num_recased += is_recased
         return found
+
+    def _in_other_capitals(self, keys: Sequence[str], directory: str) -> str | None:
+        """Returns the one name that is a key in other capitals, as it is on Windows."""
+        lower = self._lower.get(directory)
+        if lower is None:
+            # Once for each folder: tables have thousands of rows, half of them missing.
+            lower = self._lower[directory] = {}
+            for key, name in self._listing(directory).items():
+                lower.setdefault(key.lower(), set()).add(name)
+        names = set().union(*(lower.get(key.lower(), ()) for key in keys))
+        return names.pop() if len(names) == 1 else None
 
     def _padded(self, name: str, listing: Mapping[str, str]) -> str | None:
         """Looks for 335 as 00335.mp4: spreadsheets take an id for a number."""
@@ -209,13 +221,6 @@ def _folders_differ(name: str, there: str, src: str) -> str:
             "which they start"
         )
     return f"{shown(name)} lies there as {text_of(there)}; change the table or --src"
-
-
-def _in_other_capitals(keys: Sequence[str], listing: Mapping[str, str]) -> str | None:
-    """Returns the one name that is a key in other capitals, as it is on Windows."""
-    lower = {key.lower() for key in keys}
-    names = {name for key, name in listing.items() if key.lower() in lower}
-    return names.pop() if len(names) == 1 else None
 
 
 def _with_suffixes(stem: str) -> list[str]:
