@@ -157,7 +157,7 @@ def test_what_is_left_out_for_a_video_that_fails_fails_too(tmp_path, manifest):
     assert report.num_failed == 3
     found = failures(tmp_path / "s")
     assert found["t"]["stage"] == found["v"]["stage"] == "decode"
-    assert found["t"]["reason"].endswith("damaged (as u, of the same content)")
+    assert found["t"]["reason"].endswith("again (as u, of the same content)")
     assert outcomes(tmp_path / "s")["t"]["outcome"] == "unreadable"
     before = folder_bytes(tmp_path / "s")
     again = write_shards(three, tmp_path / "s", options=dropped, workers=2)

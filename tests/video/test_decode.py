@@ -7,8 +7,10 @@ import shutil
 import struct
 
 import cv2
+import drawn_videos
 import numpy as np
 import pytest
+from encoded_videos import encode_video
 
 from wlasl_tfrecord.errors import VideoError
 from wlasl_tfrecord.shard_format.clips import ClipSpec
@@ -155,7 +157,7 @@ def test_an_absurd_length_is_no_promise(tmp_path, numbered_video, frame_number):
     data[at : at + 8] = struct.pack(">d", 1e12)
     path.write_bytes(data)
     frames, source = decode(path)
-    assert (source.num_video_frames, source.num_promised_frames) == (40, 0)
+    assert (source.num_video_frames, source.num_promised_frames) == (40, 40)
     assert numbers(frames, frame_number) == evenly_spaced(40, 8).tolist()
 
 
@@ -168,6 +170,79 @@ def test_a_rate_that_no_camera_has_is_that_of_wlasl(tmp_path, numbered_video):
     data[at + 4 : at + 8] = struct.pack(">I", 1)
     path.write_bytes(data)
     assert decode(path)[1].video_fps == 25.0
+
+
+def vfr_video(path):
+    """300 frames, 150 at 15 a second and 150 at 30; each shows its number."""
+    frames = [drawn_videos.draw_numbered_frame(n) for n in range(300)]
+    times = [round(n * 1000 / 15) for n in range(150)]
+    times += [10_000 + round(n * 1000 / 30) for n in range(150)]
+    return encode_video(path, frames, times_ms=times)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov"])
+def test_where_the_rate_varies_a_range_is_found_by_time(tmp_path, frame_number, suffix):
+    path = vfr_video(tmp_path / f"a.{suffix}")
+    # From 12 to 13 seconds.
+    frames, source = decode(path, start=300, stop=325)
+    assert source.sign == (210, 240, "cut")
+    read = numbers(frames, frame_number)
+    assert (read[0], read[-1]) == (210, 239)
+    assert read == list(source.frame_indices)
+    assert source.start_us == pytest.approx(12e6, abs=2e3)
+    assert source.stop_us == pytest.approx(13e6, abs=5e4)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "webm"])
+def test_where_the_rate_varies_a_clip_is_spread_over_time(
+    tmp_path, frame_number, suffix
+):
+    path = tmp_path / f"a.{suffix}"
+    codec = "libvpx-vp9" if suffix == "webm" else "libx264"
+    # The first half of the time has ten frames, the second 30.
+    drawn = [drawn_videos.draw_numbered_frame(n) for n in range(40)]
+    times = [100 * n for n in range(10)] + [1000 + 33 * n for n in range(30)]
+    encode_video(path, drawn, times_ms=times, codec=codec)
+    frames, source = decode(path)
+    read = numbers(frames, frame_number)
+    # Every 280 ms.
+    assert read == [0, 3, 6, 8, 14, 22, 31, 39]
+    assert read == list(source.frame_indices)
+    steps = np.diff(source.frame_times_us)
+    assert steps.max() - steps.min() <= 1
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "rule"),
+    [
+        (100, 150, "cut"),
+        (1350, 1400, "trimmed"),
+        (None, None, "whole"),
+        (380, 430, None),
+    ],
+)
+def test_a_file_that_was_cut_off_is_one_that_shows_its_sign(
+    tmp_path, start, stop, rule
+):
+    path = encode_video(
+        tmp_path / "a.mp4",
+        [drawn_videos.draw_numbered_frame(n, 60, 80) for n in range(431)],
+        container_options={"movflags": "faststart"},
+        options={"g": "25"},
+    )
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * 0.7)])
+    if rule is None:
+        message = (
+            r"range outside the video: frames 380 to 430 are wanted, decoded \d+ of"
+        )
+        with pytest.raises(VideoError, match=f"^a.mp4: {message} the 431"):
+            decode(path, start=start, stop=stop)
+    else:
+        _, source = decode(path, start=start, stop=stop)
+        assert 150 < source.num_video_frames < 350
+        assert source.num_promised_frames == 431
+        assert source.sign.rule == rule
 
 
 def test_a_rotated_video_stands_upright(tmp_path, numbered_video):
@@ -231,7 +306,7 @@ def test_a_codec_that_cannot_be_decoded_is_named(tmp_path, numbered_video):
     # Many videos of the web are AV1, which not every OpenCV decodes.
     renamed = path.read_bytes().replace(b"mp4v", b"av01").replace(b"esds", b"free")
     path.write_bytes(renamed)
-    with pytest.raises(VideoError, match=r"^a.mp4: too short: .* \(codec 'AV01'\)"):
+    with pytest.raises(VideoError, match=r"^a.mp4: too short: .* \(codec 'av1'\)"):
         decode(path)
 
 

@@ -7,12 +7,14 @@ import sys
 
 import pytest
 from checkout import CHECKOUT
+from encoded_videos import draw_corners, encode_video
 
 from wlasl_tfrecord.annotations.manifest import Instance, Manifest
+from wlasl_tfrecord.errors import VideoError
 from wlasl_tfrecord.shard_format.clips import ClipSource, ClipSpec, SignRange
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 from wlasl_tfrecord.sharding.sharder import write_shards
-from wlasl_tfrecord.video.ffmpeg_log import damage_notes
+from wlasl_tfrecord.video.ffmpeg_log import check_remarks, damage_notes
 
 OPTIONS = ShardOptions(clip=ClipSpec(num_frames=6, height=64, width=64))
 
@@ -141,6 +143,57 @@ def test_remarks_are_taken_once_and_are_no_more_than_a_page():
         cwd=CHECKOUT,
     )
     assert done.stdout == "[['one', 'two words'], [], True, ['more']]"
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        "Cannot convert interlaced to progressive frames or vice versa.",
+        "swscaler: bad dst image pointers",
+        "Failed initializing scaling graph (Not implemented): fmt:yuv420p -> fmt:bgr24",
+    ],
+)
+def test_a_frame_that_was_not_converted_is_a_failure(remark):
+    with pytest.raises(VideoError, match="FFmpeg did not convert its frames") as caught:
+        check_remarks(["error while decoding MB 3 4", remark])
+    assert caught.value.kind == "unreadable"
+    check_remarks(["error while decoding MB 3 4"])
+
+
+def test_harmless_remarks_are_not_told():
+    source = ClipSource(
+        video_fps=25.0,
+        num_video_frames=60,
+        sign=SignRange(0, 60, "whole"),
+        frame_indices=(0,),
+        sha256="",
+    )
+    harmless = [
+        "st: 0 edit list: 1 Missing key frame while searching for timestamp: 1000",
+        "Your platform doesn't support hardware accelerated AV1 decoding.",
+        "Get current frame error",
+    ]
+    assert damage_notes(source, harmless) == []
+    (note,) = damage_notes(source, [*harmless, "error while decoding MB 3 4"])
+    assert note == "1 errors while decoding, the first: error while decoding MB 3 4"
+
+
+def test_videos_of_every_kind_are_written_without_a_remark(tmp_path):
+    frames = [draw_corners(number) for number in range(12)]
+    interlaced = {"flags": "+ildct+ilme", "x264-params": "interlaced=1:tff=1"}
+    times = [40 * number for number in range(12)]
+    paths = [
+        encode_video(
+            tmp_path / "interlaced.mp4", frames, interlaced=True, options=interlaced
+        ),
+        encode_video(tmp_path / "av1.mp4", frames, codec="libsvtav1"),
+        encode_video(tmp_path / "mirrored.mov", frames, matrix=(-1, 0, 0, 1)),
+        encode_video(tmp_path / "dated.mkv", frames, times_ms=times),
+        encode_video(tmp_path / "stream.ts", frames),
+    ]
+    report = write_shards(manifest_of(*paths), tmp_path / "s", options=OPTIONS)
+    assert report.num_written == len(paths)
+    assert [o.facts.notes for o in report.outcomes if o.facts] == [()] * len(paths)
 
 
 def test_no_real_clip_is_noted(tmp_path, wlasl_data):

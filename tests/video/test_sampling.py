@@ -10,7 +10,12 @@ from wlasl_tfrecord.shard_format.clips import (
     SignRange,
     frame_times_us,
 )
-from wlasl_tfrecord.video.sampling import evenly_spaced, sign_range
+from wlasl_tfrecord.video.sampling import (
+    evenly_spaced,
+    evenly_timed,
+    sign_range,
+    varying_times,
+)
 
 
 def test_spec_gives_the_shape_and_the_bytes_of_a_clip():
@@ -144,6 +149,19 @@ def test_times_are_those_of_the_video():
     assert times == (0, 33_367, 66_733)
 
 
+def test_times_of_a_varying_rate_are_those_of_its_frames():
+    source = ClipSource(
+        video_fps=20.0,
+        num_video_frames=300,
+        sign=SignRange(210, 240, "cut"),
+        frame_indices=(210, 225, 239),
+        sha256="",
+        sign_seconds=(12.0, 13.0),
+    )
+    assert source.frame_times_us == (12_000_000, 12_500_000, 13_000_000)
+    assert (source.start_us, source.stop_us) == (12_000_000, 13_050_000)
+
+
 def test_a_source_counts_its_distinct_frames():
     source = ClipSource(
         video_fps=25.0,
@@ -154,3 +172,109 @@ def test_a_source_counts_its_distinct_frames():
     )
     assert source.num_distinct_frames == 2
     assert source.frame_times_us == (0, 20_000, 40_000)
+
+
+class TestVaryingRate:
+    # 150 frames at 15 a second, then 150 at 30.
+    times = np.concatenate([np.arange(150) / 15, 10 + np.arange(150) / 30])
+
+    @pytest.mark.parametrize(
+        ("start", "stop", "expected"),
+        [
+            (0, 25, (0, 15)),
+            (125, 250, (75, 150)),
+            (300, 325, (210, 240)),
+            # As far as the end, and a little behind it.
+            (300, 375, (210, 300)),
+            (300, 378, (210, 300)),
+            (300, None, (210, 300)),
+        ],
+    )
+    def test_a_range_is_found_by_its_seconds(self, start, stop, expected):
+        found = sign_range(300, 19.9, start, stop, frame_times=self.times)
+        assert found == SignRange(*expected, "cut")
+
+    def test_a_range_behind_the_end_is_that_of_a_trimmed_file(self):
+        for start, stop in ((500, 600), (500, None), (0, 375)):
+            found = sign_range(300, 20.0, start, stop, frame_times=self.times)
+            assert found == SignRange(0, 300, "trimmed")
+
+    def test_frames_of_the_file_itself_are_counted_all_the_same(self):
+        found = sign_range(300, 20.0, 10, 20, None, frame_times=self.times)
+        assert found == SignRange(10, 20, "cut")
+
+    def test_a_clip_is_spread_over_the_time(self):
+        # 15 seconds: two thirds of the time are half of the frames.
+        assert evenly_timed(self.times, 4).tolist() == [0, 75, 150, 299]
+        assert evenly_timed(self.times, 1).tolist() == [112]
+
+    def test_at_a_constant_rate_it_is_spread_over_the_frames(self):
+        for count, num_frames in itertools.product(range(1, 60), range(1, 40)):
+            times = np.arange(count) * 0.04
+            by_time = evenly_timed(times, num_frames)
+            # Halfway between two frames, either is right.
+            away = by_time - evenly_spaced(count, num_frames)
+            assert np.abs(away).max() <= 1
+            assert (np.diff(by_time) >= 0).all()
+            if num_frames > 1:
+                assert (by_time[0], by_time[-1]) == (0, count - 1)
+
+    @pytest.mark.parametrize(
+        ("times", "varies"),
+        [
+            (times, True),
+            (None, False),
+            (np.zeros(1), False),
+            (np.zeros(5), False),
+            (np.arange(100) / 29.97, False),
+            # A clock of milliseconds; a frame that was left out; a long last frame.
+            (np.round(np.arange(100) / 30, 3), False),
+            (np.delete(np.arange(100) / 30, 40), False),
+            (np.append(np.arange(99) / 30, 99 / 30 + 0.03), False),
+            # Half of the frames left out for a second; a picture that stands still.
+            (np.concatenate([np.arange(30) / 30, 1 + np.arange(15) / 15]), True),
+            (np.concatenate([np.arange(30) / 30, 3 + np.arange(30) / 30]), True),
+        ],
+    )
+    def test_a_rate_varies_if_a_frame_is_a_frame_away(self, times, varies):
+        found = varying_times(times)
+        assert (found is not None) is varies
+
+
+@pytest.mark.parametrize(
+    ("num_frames", "promised", "start", "stop", "message"),
+    [
+        (300, 431, 350, 400, "frames 350 to 400 are wanted, decoded 300 of the 431"),
+        (300, 431, 290, 400, "frames 290 to 400 are wanted, decoded 300 of the 431"),
+        (300, 431, 350, None, "frames 350 to the end are wanted, decoded 300 of the"),
+        # The range ends a little behind what the file promises.
+        (300, 431, 350, 434, "frames 350 to 434 are wanted"),
+    ],
+)
+def test_a_file_that_was_cut_off_before_its_sign_is_refused(
+    num_frames, promised, start, stop, message
+):
+    with pytest.raises(VideoError, match=f"range outside the video: {message}"):
+        sign_range(num_frames, 25.0, start, stop, num_promised_frames=promised)
+
+
+@pytest.mark.parametrize(
+    ("num_frames", "promised", "start", "stop", "expected"),
+    [
+        # It fits neither: trimmed by whoever downloaded it, and cut off since.
+        (300, 431, 1350, 1400, (0, 300, "trimmed")),
+        (300, 431, 500, None, (0, 300, "trimmed")),
+        # It lies in what is left.
+        (300, 431, 100, 150, (100, 150, "cut")),
+        (300, 431, 100, None, (100, 300, "cut")),
+        # Headers promise up to 3 frames too many.
+        (120, 123, 551, 672, (0, 120, "trimmed")),
+        (57, 60, 0, 58, (0, 57, "trimmed")),
+        (57, 0, 100, 160, (0, 57, "trimmed")),
+    ],
+)
+def test_other_files_are_understood_as_before(
+    num_frames, promised, start, stop, expected
+):
+    found = sign_range(num_frames, 25.0, start, stop, num_promised_frames=promised)
+    assert found == SignRange(*expected)

@@ -32,7 +32,12 @@ from wlasl_tfrecord.shard_format.encode_frames import encode_frames
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 from wlasl_tfrecord.video.content_hash import sha256_of
 from wlasl_tfrecord.video.decode import decode_clip
-from wlasl_tfrecord.video.ffmpeg_log import damage_notes, listen, take_remarks
+from wlasl_tfrecord.video.ffmpeg_log import (
+    check_remarks,
+    damage_notes,
+    listen,
+    take_remarks,
+)
 
 __all__ = ["main"]
 
@@ -84,6 +89,8 @@ def _answer(
             annotation_fps=instance.annotation_fps,
             out=frames_in(buffer, clip),
         )
+        remarks = take_remarks(log)
+        check_remarks(remarks)
         stored = encode_frames(
             frames, source.frame_indices, options.codec, options.jpeg_quality
         )
@@ -104,7 +111,7 @@ def _answer(
     start, stop, crc = put_record(
         buffer, clip_pieces(info, stored, clip, options.codec)
     )
-    notes = damage_notes(source, take_remarks(log))
+    notes = damage_notes(source, remarks)
     return Answer(start=start, stop=stop, crc=crc, facts=ClipFacts.of(source, notes))
 
 
@@ -122,6 +129,9 @@ def _change(path: str, sha256: str) -> Undecoded | None:
         return _failure(
             "changed", f"it could not be read again: {error.strerror or error}"
         )
+    except MemoryError:
+        # What took all memory is the video's own failure.
+        return None
     return None if is_same else _replaced()
 
 

@@ -187,12 +187,12 @@ def _context(info: ClipInfo, clip: ClipSpec, codec: Codec) -> dict[str, Value]:
     span_us = times[-1] - times[0]
     rate = (len(times) - 1) * 1e6 / span_us if span_us else source.video_fps
     return {
-        "clip/end/timestamp": round(source.sign.stop / source.video_fps * 1e6),
+        "clip/end/timestamp": source.stop_us,
         "clip/label/index": info.label,
         "clip/label/string": info.gloss,
         "clip/label/text": info.gloss,
         "clip/media_id": info.video_id,
-        "clip/start/timestamp": round(source.sign.start / source.video_fps * 1e6),
+        "clip/start/timestamp": source.start_us,
         "example/dataset_name": DATASET_NAME,
         ID_KEY: info.video_id,
         "image/channels": 3,

@@ -86,6 +86,8 @@ class ClipSource:
         sha256: Hex digest of the file's bytes (of a folder of images: of all its
             files).
         num_promised_frames: How many frames the file says it has; 0 if it does not.
+        sign_seconds: When the first and the last frame of the sign are shown, seconds
+            from the start of the video, if its rate varies; None if it is constant.
     """
 
     video_fps: float
@@ -94,6 +96,7 @@ class ClipSource:
     frame_indices: tuple[int, ...]
     sha256: str
     num_promised_frames: int = 0
+    sign_seconds: tuple[float, float] | None = None
 
     @property
     def num_distinct_frames(self) -> int:
@@ -103,7 +106,23 @@ class ClipSource:
     @property
     def frame_times_us(self) -> tuple[int, ...]:
         """T instants, microseconds from the start of the video, strictly growing."""
-        return frame_times_us(self.sign, len(self.frame_indices), self.video_fps)
+        return frame_times_us(
+            self.sign, len(self.frame_indices), self.video_fps, self.sign_seconds
+        )
+
+    @property
+    def start_us(self) -> int:
+        """When the sign starts, microseconds from the start of the video."""
+        if self.sign_seconds is not None:
+            return round(self.sign_seconds[0] * 1e6)
+        return round(self.sign.start / self.video_fps * 1e6)
+
+    @property
+    def stop_us(self) -> int:
+        """When the sign is over, a frame's time after its last frame."""
+        if self.sign_seconds is not None:
+            return round((self.sign_seconds[1] + 1 / self.video_fps) * 1e6)
+        return round(self.sign.stop / self.video_fps * 1e6)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +204,10 @@ class ClipFacts:
 
 
 def frame_times_us(
-    sign: SignRange, num_frames: int, video_fps: float
+    sign: SignRange,
+    num_frames: int,
+    video_fps: float,
+    sign_seconds: tuple[float, float] | None = None,
 ) -> tuple[int, ...]:
     """Returns the instants at which a clip samples its sign.
 
@@ -196,19 +218,22 @@ def frame_times_us(
         sign: The frames that hold the sign.
         num_frames: Frames in the clip, T.
         video_fps: Frames per second of the video.
+        sign_seconds: When the first and the last frame of the sign are shown, if the
+            rate varies.
 
     Returns:
         T times in microseconds from the start of the video, strictly increasing.
     """
-    last = sign.stop - 1
+    first, last = sign_seconds or (sign.start, sign.stop - 1)
+    unit = 1.0 if sign_seconds else video_fps
     if num_frames == 1:
-        positions: Sequence[float] = [(sign.start + last) / 2]
+        positions: Sequence[float] = [(first + last) / 2]
     else:
-        step = (last - sign.start) / (num_frames - 1)
-        positions = [sign.start + k * step for k in range(num_frames)]
+        step = (last - first) / (num_frames - 1)
+        positions = [first + k * step for k in range(num_frames)]
     times: list[int] = []
     for position in positions:
-        time_us = round(position / video_fps * 1e6)
+        time_us = round(position / unit * 1e6)
         # One frame alone gives the same instant T times: then a microsecond each.
         times.append(max(time_us, times[-1] + 1) if times else time_us)
     return tuple(times)

@@ -1,4 +1,7 @@
-"""A capture: one open video file, whose frames are decoded in order."""
+"""The first decoder: OpenCV, for every video that it decodes right.
+
+What it does not decode right, `open_video` finds before the first frame.
+"""
 
 import math
 import os
@@ -10,63 +13,126 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.errors import VideoError
-from wlasl_tfrecord.video.sampling import ANNOTATION_FPS
+from wlasl_tfrecord.text import text_of
+from wlasl_tfrecord.video.file_kind import FFMPEG_FORMATS, NO_VIDEO
 
-__all__ = [
-    "check_room",
-    "count_packets",
-    "frames_per_second",
-    "grab_frames",
-    "open_capture",
-]
-
-# What FFmpeg may take a file for. Without the list a text named .mp4 can be a playlist
-# that opens other files, and a picture a video of one frame.
-_CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg"
-)
-
-# The same by the first bytes of the file, for OpenCV 4, which ignores the list. ISO
-# media (mov, mp4) starts with the size of a box and its name.
-_ISO_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid")
-_SIGNATURES = (
-    b"\x1aE\xdf\xa3",  # Matroska, WebM
-    b"RIFF",  # AVI
-    b"FLV",
-    b"0&\xb2u",  # ASF
-    b"OggS",
-    b"\x00\x00\x01\xba",  # MPEG program stream
-    b"\x00\x00\x01\xb3",  # MPEG video
-)
-# An MPEG transport stream is packets of this size, each with this first byte.
-_TS_PACKET_BYTES, _TS_SYNC = 188, b"G"
+__all__ = ["MAX_FPS", "MAX_FRAMES", "OpenCVCapture", "count_packets"]
 
 # Above this it is no camera's rate but the time base of a container that names none
 # (1000 in WebM, 90000 in MPEG).
-_MAX_FPS = 960.0
+MAX_FPS = 960.0
 
-_NO_VIDEO = "not a video, or one that is cut off or damaged"
+# More is a damaged header: this is a year of video.
+MAX_FRAMES = 1e9
 
 
-def open_capture(location: str, *, packets_only: bool = False) -> cv2.VideoCapture:
-    """Opens a video file for one thread.
+class OpenCVCapture:
+    """A video that OpenCV decodes.
+
+    Attributes:
+        fps: Frames per second, as the file says; 0 if it does not, or nonsense.
+        num_promised_frames: How many frames the file says it has; 0 if it does not.
+        frame_times: None: OpenCV does not know them before it has decoded.
+        codec_name: Four characters for the codec.
+        extradata: The decoder's configuration, as the container stores it.
+        pixel_format: Four characters for the pixel format that is decoded.
+        pixel_aspect: Width over height of a pixel; 1 if the file does not say.
+    """
+
+    def __init__(self, location: str) -> None:
+        """Opens a container of video, and decodes nothing.
+
+        Raises:
+            VideoError: If it is no video that FFmpeg knows, or holds none.
+        """
+        self._location = location
+        self._capture: cv2.VideoCapture | None = _open(location)
+        get = self._capture.get
+        fps = get(cv2.CAP_PROP_FPS)
+        self.fps = fps if math.isfinite(fps) and 0 < fps <= MAX_FPS else 0.0
+        promised = get(cv2.CAP_PROP_FRAME_COUNT)
+        self.num_promised_frames = int(promised) if 0 < promised < MAX_FRAMES else 0
+        self.frame_times: NDArray[np.float64] | None = None
+        self.codec_name = _four_characters(get(cv2.CAP_PROP_FOURCC))
+        self.pixel_format = _four_characters(get(cv2.CAP_PROP_CODEC_PIXEL_FORMAT))
+        width, height = get(cv2.CAP_PROP_SAR_NUM), get(cv2.CAP_PROP_SAR_DEN)
+        self.pixel_aspect = width / height if width > 0 and height > 0 else 1.0
+        self.extradata = _extradata(self._capture)
+
+    def grab_frames(
+        self,
+        wanted: set[int],
+        stop: int | None,
+        keep: Callable[[int, NDArray[np.uint8]], None],
+    ) -> int:
+        """Decodes the video from its first frame on, and converts the wanted frames.
+
+        Args:
+            wanted: Numbers of the frames to convert, from 0.
+            stop: Where to stop decoding; None for the end of the file.
+            keep: Called with each wanted number and its frame, uint8 [height, width,
+                3], BGR, which is valid only during the call.
+
+        Returns:
+            How many frames were decoded.
+
+        Raises:
+            VideoError: If a frame cannot be converted.
+            MemoryError: If the frames do not fit into memory.
+        """
+        capture = self._capture or _open(self._location)
+        # The next call starts at the first frame again.
+        self._capture = None
+        number = 0
+        # One buffer for all frames: a new one for each would cost its page faults.
+        frame: NDArray[np.uint8] | None = None
+        while (stop is None or number < stop) and capture.grab():
+            if number in wanted:
+                converted, image = capture.retrieve(frame)
+                if not converted:
+                    _check_room(capture)
+                    raise VideoError(
+                        "unreadable", f"frame {number} cannot be converted"
+                    )
+                frame = image.astype(np.uint8, copy=False)
+                keep(number, frame)
+            number += 1
+        if not number:
+            _check_room(capture)
+        return number
+
+
+def count_packets(location: str) -> int:
+    """Counts the compressed frames of a video: 20 times cheaper than decoding it.
+
+    Some of them may never be shown, so that this is a better guess than the header's
+    count, not the truth.
+
+    Raises:
+        VideoError: If it is no video that FFmpeg knows, or holds none.
+    """
+    capture = _open(location, packets_only=True)
+    count = 0
+    while capture.grab():
+        count += 1
+    return count
+
+
+def _open(location: str, *, packets_only: bool = False) -> cv2.VideoCapture:
+    """Opens a container of video for one thread.
 
     Args:
         location: The file's path.
         packets_only: Whether to read the compressed packets instead of frames.
 
     Raises:
-        OSError: If the file cannot be read.
         VideoError: If it is no video that FFmpeg knows, or holds none.
     """
-    with open(location, "rb") as file:
-        if not _is_container(file.read(_TS_PACKET_BYTES + 1)):
-            raise VideoError("unreadable", _NO_VIDEO)
     # OpenCV has no argument for these two and asks the environment at each opening.
     # A user's own value stays.
     os.environ.setdefault(
         "OPENCV_FFMPEG_CAPTURE_OPTIONS",
-        f"format_whitelist;{_CONTAINERS}|protocol_whitelist;file",
+        f"format_whitelist;{FFMPEG_FORMATS}|protocol_whitelist;file",
     )
     # FFmpeg's remarks on each damaged macroblock are no use without the file's name.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -85,21 +151,14 @@ def open_capture(location: str, *, packets_only: bool = False) -> cv2.VideoCaptu
         try:
             capture = cv2.VideoCapture(location, cv2.CAP_FFMPEG, parameters)
         except cv2.error as error:
-            raise VideoError("unreadable", " ".join(str(error).split())) from error
+            raise VideoError("unreadable", f"{' '.join(str(error).split())}") from error
         finally:
             _set_log_level(log_level)
     if not capture.isOpened():
-        raise VideoError("unreadable", _NO_VIDEO)
+        raise VideoError("unreadable", NO_VIDEO)
     # Phones store how they were held: apply it, whatever this build's default is.
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
     return capture
-
-
-def _is_container(start: bytes) -> bool:
-    """Returns whether a file with these first bytes can hold a video."""
-    if start[4:8] in _ISO_BOXES or start.startswith(_SIGNATURES):
-        return True
-    return start[:1] == start[_TS_PACKET_BYTES:] == _TS_SYNC
 
 
 # cv2.utils.logging.LOG_LEVEL_SILENT, which OpenCV 4 does not name.
@@ -114,13 +173,21 @@ def _set_log_level(level: int) -> int:
     return (in_opencv_4 or cv2.utils.logging.setLogLevel)(level)
 
 
-def frames_per_second(capture: cv2.VideoCapture) -> float:
-    """Returns the rate of a video; that of WLASL if it names none that can be right."""
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    return fps if math.isfinite(fps) and 0 < fps <= _MAX_FPS else ANNOTATION_FPS
+def _four_characters(code: float) -> str:
+    return text_of((int(code) % 2**32).to_bytes(4, "little").decode("latin-1"))
 
 
-def check_room(capture: cv2.VideoCapture) -> None:
+def _extradata(capture: cv2.VideoCapture) -> bytes:
+    """Reads the decoder's configuration; nothing if there is none."""
+    # OpenCV would turn it like a frame.
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
+    place = int(capture.get(cv2.CAP_PROP_CODEC_EXTRADATA_INDEX))
+    found, data = capture.retrieve(flag=place)
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+    return data.tobytes() if found and data is not None else b""
+
+
+def _check_room(capture: cv2.VideoCapture) -> None:
     """Checks that some frames of a video fit into memory.
 
     FFmpeg says the same of a frame that is damaged and of one that found no memory.
@@ -132,53 +199,3 @@ def check_room(capture: cv2.VideoCapture) -> None:
     height = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
     # What it decodes into, what it refers to, and the converted frame.
     np.empty((6, max(height, 0), max(width, 0), 3), np.uint8)
-
-
-def count_packets(location: str) -> int:
-    """Counts the compressed frames of a video: 20 times cheaper than decoding it.
-
-    Some of them may never be shown, so that this is a better guess than the header's
-    count, not the truth.
-
-    Raises:
-        OSError: If the file cannot be read.
-        VideoError: If it is no video that FFmpeg knows, or holds none.
-    """
-    capture = open_capture(location, packets_only=True)
-    count = 0
-    while capture.grab():
-        count += 1
-    return count
-
-
-def grab_frames(
-    capture: cv2.VideoCapture,
-    wanted: set[int],
-    stop: int | None,
-    keep: Callable[[int, NDArray[np.uint8]], None],
-) -> int:
-    """Decodes a video, and converts only the frames that are wanted.
-
-    Args:
-        capture: A capture at its first frame.
-        wanted: Numbers of the frames to convert, from 0.
-        stop: Where to stop decoding; None for the end of the file.
-        keep: Called with each wanted number and its frame, uint8 [height, width, 3],
-            BGR, which is valid only during the call.
-
-    Returns:
-        How many frames were decoded.
-    """
-    number = 0
-    # One buffer for all frames: a new one for each would cost its page faults.
-    frame: NDArray[np.uint8] | None = None
-    while (stop is None or number < stop) and capture.grab():
-        if number in wanted:
-            converted, image = capture.retrieve(frame)
-            if not converted:
-                check_room(capture)
-                raise VideoError("unreadable", f"frame {number} cannot be converted")
-            frame = image.astype(np.uint8, copy=False)
-            keep(number, frame)
-        number += 1
-    return number

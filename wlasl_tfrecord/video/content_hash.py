@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import stat
 import threading
 from collections.abc import Iterator
@@ -10,9 +9,9 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 
 from wlasl_tfrecord.errors import VideoError
-from wlasl_tfrecord.video.files import IMAGE_SUFFIXES
+from wlasl_tfrecord.video.image_folder import image_files
 
-__all__ = ["image_files", "open_file", "sha256_of", "sha256_of_file"]
+__all__ = ["open_file", "sha256_of", "sha256_of_file"]
 
 _READ_BYTES = 1 << 20
 
@@ -68,32 +67,3 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def image_files(directory: str | os.PathLike[str]) -> list[str]:
-    """Lists the numbered images of a folder, in the order of their numbers.
-
-    The number is the last one in the name: `cam2_0010.jpg` is image 10.
-
-    Raises:
-        VideoError: If there are none, or two of the same number.
-        OSError: If the folder cannot be read.
-    """
-    numbered: dict[int, str] = {}
-    for name in sorted(os.listdir(directory)):
-        stem, suffix = os.path.splitext(name)
-        numbers = re.findall(r"[0-9]+", stem)
-        if name.startswith(".") or suffix.lower() not in IMAGE_SUFFIXES or not numbers:
-            continue
-        # The ten last digits: nobody's folder holds more, and int() refuses 4,300.
-        number = int(numbers[-1][-10:])
-        if number in numbered:
-            raise VideoError(
-                "unreadable",
-                f"two images have the number {number}, "
-                f"{os.path.basename(numbered[number])} and {name}",
-            )
-        numbered[number] = os.path.join(directory, name)
-    if not numbered:
-        raise VideoError("too short", "the folder holds no numbered images")
-    return [numbered[number] for number in sorted(numbered)]

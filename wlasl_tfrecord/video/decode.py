@@ -9,27 +9,20 @@ from numpy.typing import NDArray
 from wlasl_tfrecord.errors import VideoError
 from wlasl_tfrecord.shard_format.clips import ClipSource, ClipSpec, Framing, SignRange
 from wlasl_tfrecord.text import text_of
-from wlasl_tfrecord.video.capture import (
-    check_room,
-    count_packets,
-    frames_per_second,
-    grab_frames,
-    open_capture,
-)
-from wlasl_tfrecord.video.content_hash import (
-    image_files,
-    open_file,
-    sha256_of,
-    sha256_of_file,
-)
+from wlasl_tfrecord.video.capture import count_packets
+from wlasl_tfrecord.video.content_hash import open_file, sha256_of, sha256_of_file
 from wlasl_tfrecord.video.framing import fit_frame
-from wlasl_tfrecord.video.mp4_boxes import count_shown_frames
-from wlasl_tfrecord.video.sampling import ANNOTATION_FPS, evenly_spaced, sign_range
+from wlasl_tfrecord.video.image_folder import image_files
+from wlasl_tfrecord.video.open_video import OpenVideo, open_video
+from wlasl_tfrecord.video.sampling import (
+    ANNOTATION_FPS,
+    evenly_spaced,
+    evenly_timed,
+    sign_range,
+    varying_times,
+)
 
 __all__ = ["decode_clip"]
-
-# A year of video; more is a damaged header.
-_MAX_FRAMES = 1e9
 
 _TOO_LARGE = "its frames are too large"
 
@@ -71,7 +64,7 @@ def decode_clip(
     """
     name = text_of(os.path.basename(os.path.normpath(os.fspath(path))))
     annotation = (start, stop, annotation_fps)
-    frames = np.empty(clip.shape, np.uint8) if out is None else out
+    frames = np.zeros(clip.shape, np.uint8) if out is None else out
     try:
         if os.path.isdir(path):
             return frames, _decode_images(path, frames, framing, annotation)
@@ -114,45 +107,54 @@ def _decode_video(
     more: for the others once is enough, and only the frames of the clip are converted
     and resized.
     """
-    capture = open_capture(location)
-    fps = frames_per_second(capture)
-    shown = count_shown_frames(location)
-    promised = _promised_frames(capture) if shown is None else shown
+    video = open_video(location)
+    promised = video.num_promised_frames
+    fps = video.fps or ANNOTATION_FPS
     num_frames = promised or count_packets(location)
     seen_to_end = False
+
+    def sign_of(num_frames: int) -> tuple[SignRange, NDArray[np.float64] | None]:
+        times = _times_of(video, num_frames)
+        sign = sign_range(
+            num_frames,
+            fps,
+            *annotation,
+            frame_times=times,
+            num_promised_frames=promised,
+        )
+        return sign, times
+
     while num_frames > 0:
-        sign = sign_range(num_frames, fps, *annotation)
+        sign, times = sign_of(num_frames)
         if sign.stop < num_frames and not seen_to_end:
             # The end will not be seen, so the packets stand in for it, but for those
             # that the edit list hides.
             packets = count_packets(location)
-            num_frames = max(1, packets if shown is None else min(packets, shown))
-            sign = sign_range(num_frames, fps, *annotation)
-        wanted = _wanted(sign, len(frames))
+            num_frames = max(1, min(packets, promised or packets))
+            sign, times = sign_of(num_frames)
+        wanted = _wanted(sign, len(frames), times)
         # Once the end is known, not beyond it: so each turn has fewer frames than the
         # one before, also if the file is being changed.
         is_bounded = seen_to_end or sign.stop < num_frames
         stop = sign.stop if is_bounded else None
-        decoded = _grab_clip(capture, wanted, stop, frames, framing)
+        decoded = _grab_clip(video, wanted, stop, frames, framing)
         if decoded == sign.stop:
-            return _source(digest, fps, num_frames, sign, wanted, promised)
+            return _source(digest, fps, num_frames, sign, wanted, promised, times)
         num_frames, seen_to_end = decoded, True
-        capture = open_capture(location)
-    check_room(capture)
-    code = int(capture.get(cv2.CAP_PROP_FOURCC)) % 2**32
-    codec = text_of(code.to_bytes(4, "little").decode("latin-1"))
-    # Some builds of OpenCV lack one: AV1, for example.
-    raise VideoError("too short", f"no frame of it can be decoded (codec {codec!r})")
+    raise VideoError(
+        "too short", f"no frame of it can be decoded (codec {video.codec_name!r})"
+    )
 
 
-def _promised_frames(capture: cv2.VideoCapture) -> int:
-    """Returns the number of frames in the header; 0 if it is absent or absurd."""
-    promised = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    return int(promised) if 0 < promised < _MAX_FRAMES else 0
+def _times_of(video: OpenVideo, num_frames: int) -> NDArray[np.float64] | None:
+    """Returns the times of the first `num_frames` frames, if the rate varies."""
+    times = varying_times(video.frame_times)
+    # More frames than times: the times are those of something else.
+    return None if times is None or len(times) < num_frames else times[:num_frames]
 
 
 def _grab_clip(
-    capture: cv2.VideoCapture,
+    video: OpenVideo,
     wanted: list[int],
     stop: int | None,
     frames: Frames,
@@ -163,7 +165,7 @@ def _grab_clip(
     def keep(number: int, frame: Frames) -> None:
         _keep(frame, number, wanted, framing, frames)
 
-    return grab_frames(capture, set(wanted), stop, keep)
+    return video.grab_frames(set(wanted), stop, keep)
 
 
 def _decode_images(
@@ -193,9 +195,14 @@ def _decode_images(
     return _source(sha256_of(directory), fps, len(paths), sign, wanted)
 
 
-def _wanted(sign: SignRange, num_frames: int) -> list[int]:
+def _wanted(
+    sign: SignRange, num_frames: int, times: NDArray[np.float64] | None = None
+) -> list[int]:
     """Returns the T frame numbers of a clip, repeats included."""
-    inside = evenly_spaced(sign.stop - sign.start, num_frames)
+    if times is None:
+        inside = evenly_spaced(sign.stop - sign.start, num_frames)
+    else:
+        inside = evenly_timed(times[sign.start : sign.stop], num_frames)
     return (sign.start + inside).tolist()
 
 
@@ -215,6 +222,7 @@ def _source(
     sign: SignRange,
     wanted: list[int],
     promised: int = 0,
+    times: NDArray[np.float64] | None = None,
 ) -> ClipSource:
     return ClipSource(
         video_fps=fps,
@@ -223,6 +231,9 @@ def _source(
         frame_indices=tuple(wanted),
         sha256=digest,
         num_promised_frames=promised,
+        sign_seconds=None
+        if times is None
+        else (float(times[sign.start]), float(times[sign.stop - 1])),
     )
 
 

@@ -11,13 +11,25 @@ import os
 import re
 import resource
 
+from wlasl_tfrecord.errors import VideoError
 from wlasl_tfrecord.files import nameless_file
 from wlasl_tfrecord.shard_format.clips import ClipSource
 
-__all__ = ["LOG_LEVEL", "damage_notes", "listen", "take_remarks"]
+__all__ = ["LOG_LEVEL", "check_remarks", "damage_notes", "listen", "take_remarks"]
 
 # FFmpeg's AV_LOG_ERROR, as OpenCV takes it from OPENCV_FFMPEG_LOGLEVEL at its start.
 LOG_LEVEL = "16"
+
+# FFmpeg did not convert a frame: whatever is in its place was never in the video.
+_WRONG_PIXELS = re.compile(r"Cannot convert|swscaler|scaling graph|-> fmt:")
+# Remarks on files that are whole and decoded right: on parts of an edit list that start
+# between key frames, on what OpenCV tries before PyAV decodes, and on sound.
+_HARMLESS = re.compile(
+    r"edit list|Missing key frame while searching for timestamp|"
+    r"Cannot find an index entry before timestamp|hardware accelerated|"
+    r"Failed to get pixel format|Get current frame error|timescale not set|"
+    r"QT chapter track|co located POCs unavailable|Unsupported codec with id"
+)
 
 # More of them say nothing more.
 _MAX_BYTES = 1 << 16
@@ -55,6 +67,28 @@ def take_remarks(log: int) -> list[str]:
     return [" ".join(line.split()) for line in lines if line.strip()]
 
 
+def check_remarks(remarks: list[str]) -> None:
+    """Checks that FFmpeg converted all frames.
+
+    OpenCV reports success for a frame that was not converted, and what it returns is
+    memory that nobody wrote, or the frame before.
+
+    Args:
+        remarks: The lines that FFmpeg logged while a video was decoded.
+
+    Raises:
+        VideoError: If a frame was not converted.
+    """
+    for remark in remarks:
+        if _WRONG_PIXELS.search(remark):
+            raise VideoError(
+                "unreadable",
+                f"FFmpeg did not convert its frames: {remark[:100]}; convert it with "
+                "ffmpeg -i IN -vf bwdif=deint=interlaced -c:v libx264 -crf 17 -pix_fmt "
+                "yuv420p OUT.mp4",
+            )
+
+
 def damage_notes(source: ClipSource, remarks: list[str]) -> list[str]:
     """Returns the signs of damage in a video that became a clip.
 
@@ -69,7 +103,8 @@ def damage_notes(source: ClipSource, remarks: list[str]) -> list[str]:
     decoded, promised = source.num_video_frames, source.num_promised_frames
     if promised - decoded > max(_MAX_EXTRA_FRAMES, promised // 10):
         notes.append(f"decoded {decoded:,} of {promised:,} promised frames")
-    if remarks:
-        first = remarks[0][:100]
-        notes.append(f"{len(remarks):,} errors while decoding, the first: {first}")
+    errors = [remark for remark in remarks if not _HARMLESS.search(remark)]
+    if errors:
+        first = errors[0][:100]
+        notes.append(f"{len(errors):,} errors while decoding, the first: {first}")
     return notes

@@ -37,7 +37,7 @@ UNREAD_SUFFIXES = (
     *(".gif", ".ts", ".vob", ".f4v", ".rm", ".rmvb"),
     *(".part", ".crdownload", ".download", ".unknown_video"),
 )
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 _NUMBERED_IMAGE = re.compile(
     r"(?!\.).*\d(" + "|".join(map(re.escape, IMAGE_SUFFIXES)) + r")",

@@ -1,36 +1,58 @@
-"""An edit list: what part of an MP4's frames its players show.
+"""MP4 boxes: what the tables of an MP4 or QuickTime file say of its video.
 
-The header counts all frames, but a track may say that it shows only those from one
-instant to another, and FFmpeg gives no others. So where the header promises frames too
-many, this tells how many there will be, without decoding one of them.
+When each frame is shown, how the picture is turned, and what the first frame begins
+with: read in a fraction of a millisecond, without decoding anything. The header counts
+all frames, but a track may have an edit list, which shows only parts of them, and
+FFmpeg decodes no others; so the times here are those of the frames that are shown.
 
 Reference:
-    ISO/IEC 14496-12, sections 8.6.1 (instants of samples) and 8.6.6 (edit list).
+    ISO/IEC 14496-12, sections 8.3.2 (matrix), 8.6.1 (times of samples), 8.6.6 (edit
+    list), 8.7 (places of samples).
 """
 
 import os
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["count_shown_frames"]
+__all__ = ["VideoTrack", "read_video_track"]
 
 # The tables of an hour of video take less than 4 MB.
 _MAX_TABLE_BYTES = 1 << 26
 _MAX_FRAMES = 10_000_000
+# What comes before the first slice of a frame fits in here.
+_MAX_SAMPLE_BYTES = 1 << 16
 
 
-def count_shown_frames(location: str) -> int | None:
-    """Counts the frames of a video that its edit list shows.
+@dataclass(frozen=True, kw_only=True)
+class VideoTrack:
+    """The first video track of an MP4, as its tables describe it.
+
+    Attributes:
+        frame_times: float64 [N], the seconds from the first shown frame to each of
+            them, never decreasing: what the file says, not what can be decoded. None if
+            the tables name no frame, as where they come in fragments.
+        matrix: How the picture is turned: a, b, c, d of x' = a x + c y, y' = b x + d y.
+        first_sample: The first compressed frame, or its first 64 KiB.
+    """
+
+    frame_times: NDArray[np.float64] | None
+    matrix: tuple[float, float, float, float]
+    first_sample: bytes
+
+
+def read_video_track(location: str) -> VideoTrack | None:
+    """Reads the tables of the first video track of an MP4.
 
     Args:
         location: The file's path.
 
     Returns:
-        The number; None if it is no MP4, has no edit list, or one of several parts. It
-        is what the file says, which need not be what can be decoded.
+        The track; None if the file is no MP4, holds no video, or if its tables are
+        damaged.
 
     Raises:
         OSError: If the file cannot be read.
@@ -38,7 +60,7 @@ def count_shown_frames(location: str) -> int | None:
     with open(location, "rb") as file:
         try:
             movie = _movie(file.fileno(), os.fstat(file.fileno()).st_size)
-            return None if movie is None else _count(movie)
+            return None if movie is None else _read_track(file.fileno(), movie)
         except (struct.error, ValueError, KeyError, IndexError):
             # Damaged tables are no error here: decoding shows what is left.
             return None
@@ -61,30 +83,36 @@ def _movie(descriptor: int, file_bytes: int) -> memoryview | None:
     return None
 
 
-def _count(movie: memoryview) -> int | None:
-    """Counts the frames that the first video track shows."""
-    movie_rate = _rate(_box(movie, b"mvhd"))
+def _read_track(descriptor: int, movie: memoryview) -> VideoTrack | None:
+    """Reads the first video track of a movie."""
+    header = _box(movie, b"mvhd")
     for name, track in _boxes(movie):
         if name != b"trak":
             continue
         media = _box(track, b"mdia")
         if bytes(_box(media, b"hdlr")[8:12]) != b"vide":
             continue
-        edit = _edit(track)
-        if edit is None:
-            return None
-        duration, start = edit
-        times = _times(_box(_box(media, b"minf"), b"stbl"))
-        # In whole numbers: the edit lasts so many units of the movie's clock, frames
-        # count in those of the track's.
+        tables = _box(_box(media, b"minf"), b"stbl")
+        # In whole numbers: edits last so many units of the movie's clock, frames count
+        # in those of the track's.
         rate = _rate(_box(media, b"mdhd"))
-        stop = start - (-duration * rate // movie_rate)
-        return int(np.count_nonzero((times >= start) & (times < stop)))
+        times = _shown_times(_times(tables), _edits(track), rate, _rate(header))
+        track_header = _box(track, b"tkhd")
+        outer = _matrix(header, 48 if header[0] else 36)
+        inner = _matrix(track_header, 52 if track_header[0] else 40)
+        return VideoTrack(
+            frame_times=(times - times[0]) / rate if len(times) else None,
+            matrix=_product(inner, outer),
+            first_sample=_first_sample(descriptor, tables),
+        )
     return None
 
 
-def _edit(track: memoryview) -> tuple[int, int] | None:
-    """Returns duration and first instant of the one part that a track shows."""
+def _edits(track: memoryview) -> list[tuple[int, int]] | None:
+    """Returns (duration, first instant) of each part that a track shows.
+
+    An instant of -1 is a pause. None if there is no edit list: all of it is shown.
+    """
     try:
         box = _box(_box(track, b"edts"), b"elst")
     except KeyError:
@@ -92,9 +120,58 @@ def _edit(track: memoryview) -> tuple[int, int] | None:
     row = ">QqI" if box[0] else ">IiI"
     (count,) = struct.unpack(">I", box[4:8])
     rows = box[8 : 8 + count * struct.calcsize(row)]
-    # An edit from -1 is a pause before the video.
-    edits = [edit[:2] for edit in struct.iter_unpack(row, rows) if edit[1] != -1]
-    return edits[0] if len(edits) == 1 else None
+    return [edit[:2] for edit in struct.iter_unpack(row, rows)] or None
+
+
+def _shown_times(
+    times: NDArray[np.int64],
+    edits: list[tuple[int, int]] | None,
+    rate: int,
+    movie_rate: int,
+) -> NDArray[np.int64]:
+    """Returns when the frames are shown that the edits show, in units of the track."""
+    if edits is None:
+        return np.sort(times)
+    parts, elapsed = [], 0
+    for duration, start in edits:
+        # Up to the next whole unit.
+        length = -(-duration * rate // movie_rate)
+        if start != -1:
+            # 0 is "to the end", in files whose length was not known when they began.
+            stop = start + length if duration else np.iinfo(np.int64).max
+            inside = np.sort(times[(times >= start) & (times < stop)])
+            parts.append(inside - start + elapsed)
+        elapsed += length
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def _matrix(header: memoryview, at: int) -> tuple[float, float, float, float]:
+    """Reads a, b, c and d of the matrix at a place in a header."""
+    a, b, _, c, d = struct.unpack(">5i", header[at : at + 20])
+    return a / 65536, b / 65536, c / 65536, d / 65536
+
+
+def _product(
+    inner: tuple[float, float, float, float], outer: tuple[float, float, float, float]
+) -> tuple[float, float, float, float]:
+    """Returns the matrix that first does `inner`, and then `outer`."""
+    a, b, c, d = inner
+    e, f, g, h = outer
+    return a * e + b * g, a * f + b * h, c * e + d * g, c * f + d * h
+
+
+def _first_sample(descriptor: int, tables: memoryview) -> bytes:
+    """Reads the beginning of the first compressed frame; nothing where none is."""
+    size, count = struct.unpack(">II", _box(tables, b"stsz")[4:12])
+    if not count:
+        return b""
+    if not size:
+        (size,) = struct.unpack(">I", _box(tables, b"stsz")[12:16])
+    try:
+        (offset,) = struct.unpack(">I", _box(tables, b"stco")[8:12])
+    except KeyError:
+        (offset,) = struct.unpack(">Q", _box(tables, b"co64")[8:16])
+    return os.pread(descriptor, min(size, _MAX_SAMPLE_BYTES), offset)
 
 
 def _times(tables: memoryview) -> NDArray[np.int64]:
