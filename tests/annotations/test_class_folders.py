@@ -59,7 +59,7 @@ def test_a_test_folder_alone_stays_what_it_is(tmp_path):
 
 def test_signs_named_like_splits_are_signs_where_classes_txt_lists_them(tmp_path):
     touch(tmp_path, *[f"{sign}/{k}.mp4" for sign in ("test", "dev") for k in range(3)])
-    with pytest.raises(ManifestError, match="lie in 'dev', 'test': no name of a sign"):
+    with pytest.raises(ManifestError, match="lie in 'dev', 'test', which are not"):
         read_manifest(tmp_path)
     (tmp_path / "classes.txt").write_text("dev\ntest\n")
     manifest = read_manifest(tmp_path)

@@ -273,8 +273,8 @@ def test_a_word_goes_before_its_number(tmp_path):
     assert manifest.glosses == ("hello",)
     assert manifest.notes[0].endswith("not used: video_id")
     assert manifest.notes[1] == (
-        "the second column of classes is not used: it has not the numbers 0 to 0, one "
-        "for each gloss"
+        "the column of class numbers is not used: it does not have the numbers 0 "
+        "to 0, one for each gloss"
     )
 
 
@@ -290,10 +290,10 @@ def test_glosses_that_differ_in_capitals_are_remarked(tmp_path):
 @pytest.mark.parametrize(
     ("there", "path", "reason"),
     [
-        ("1.mp4", "v/1.mp4", "'v/1.mp4' lies there as 1.mp4; the paths have the folder "
-         "'v' too much: remove it"),
-        ("1.mp4", "C:\\data\\v\\1.mp4", "the folder 'C:/data/v' too much"),
-        ("1.mp4", "/home/anna/v/1.mp4", "the folder 'home/anna/v' too much"),
+        ("1.mp4", "v/1.mp4", "'v/1.mp4' lies there as 1.mp4; the paths start with the "
+         "folder 'v', which is not in --src: remove it"),
+        ("1.mp4", "C:\\data\\v\\1.mp4", "the folder 'C:/data/v', which is not in"),
+        ("1.mp4", "/home/anna/v/1.mp4", "the folder 'home/anna/v', which is not in"),
         ("a/b/1.mp4", "b/1.mp4", "lies there as a/b/1.mp4; name the folder .*/a with"),
         ("a/1.mp4", "b/1.mp4", "lies there as a/1.mp4; change the table or --src"),
         ("1.mp4", "1.avi", "1.mp4 is there, with another extension or in other"),

@@ -33,7 +33,8 @@ def test_a_folder_that_only_holds_videos_is_refused_by_name(tmp_path, folders, n
     touch(tmp_path, *[f"{folder}/{k}.mp4" for folder in folders for k in range(2)])
     with pytest.raises(ManifestError) as info:
         read_manifest(tmp_path)
-    assert f"lie in {named}: no name of a sign. Put the videos" in str(info.value)
+    message = f"lie in {named}, which are not names of signs. Put the videos"
+    assert message in str(info.value)
     assert "list all signs in classes.txt" in str(info.value)
 
 
@@ -106,5 +107,5 @@ def test_one_sign_alone_is_read_and_remarked(tmp_path):
     # A folder that holds everything may have any name: the summary shows it.
     touch(tmp_path, "mine/1.mp4", "mine/2.mp4")
     assert read_manifest(tmp_path).summary()[1] == (
-        "glosses: 1, by names of folders: 0 'mine'; nothing to tell it apart from"
+        "glosses: 1, by names of folders: 0 'mine'; there is only one"
     )

@@ -43,8 +43,8 @@ def test_a_second_column_that_is_no_numbering_is_remarked(tmp_path, rows):
     order = order_glosses(rows, str(tmp_path))
     assert order.glosses == ("drink", "book")
     assert order.note == (
-        "the second column of classes is not used: it has not the numbers 0 to 1, one "
-        "for each gloss"
+        "the column of class numbers is not used: it does not have the numbers 0 "
+        "to 1, one for each gloss"
     )
 
 

@@ -77,6 +77,7 @@ def test_the_reason_names_what_is_there(tmp_path):
     )
     touch(tmp_path, "day1/1.mp4")
     assert why_none_is_found(["9.mp4", "v/day1/1.mp4"], str(tmp_path)) == (
-        "'v/day1/1.mp4' lies there as day1/1.mp4; the paths have the folder 'v' too "
-        "much: remove it, or name with --src the folder from which they start"
+        "'v/day1/1.mp4' lies there as day1/1.mp4; the paths start with the folder 'v', "
+        "which is not in --src: remove it from the paths, or name the folder that has "
+        "it with --src"
     )

@@ -71,7 +71,8 @@ def _refuse(names: Sequence[str], src: str) -> None:
     shown_names = ", ".join(shown(name) for name in names[:3])
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     raise ManifestError(
-        f"the videos in {text_of(src)} lie in {shown_names}{more}: no name of a sign. "
+        f"the videos in {text_of(src)} lie in {shown_names}{more}, which "
+        "are not names of signs. "
         "Put the videos into a folder for each sign, with or without train/, val/ and "
         "test/ above, or name a table of labels with --annotations; if it is a sign, "
         "list all signs in classes.txt beside the folders"

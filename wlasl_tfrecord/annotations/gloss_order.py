@@ -56,8 +56,8 @@ def order_glosses(rows: Iterable[tuple[str, str]], src: str) -> GlossOrder:
     note = None
     if any(number for _, number in rows):
         note = (
-            f"the second column of classes is not used: it has not the numbers 0 to "
-            f"{len(found) - 1}, one for each gloss"
+            "the column of class numbers is not used: it does not have the numbers 0 "
+            f"to {len(found) - 1}, one for each gloss"
         )
     return _plain_order(found, "first appearance in the table", note)
 

@@ -81,7 +81,7 @@ class Manifest:
         """Returns what was understood, in lines by which a wrong guess shows."""
         counts = Counter(instance.split for instance in self.instances)
         splits = ", ".join(f"{counts[split]:,} {split}" for split in SPLITS)
-        alone = "; nothing to tell it apart from" if len(self.glosses) == 1 else ""
+        alone = "; there is only one" if len(self.glosses) == 1 else ""
         return (
             f"{len(self.instances):,} instances in {text_of(self.annotations)}",
             f"glosses: {len(self.glosses):,}, by {self.labels_from}: "

@@ -216,9 +216,9 @@ def _folders_differ(name: str, there: str, src: str) -> str:
     if wanted.endswith(f"/{there.replace(os.sep, '/')}"):
         folder = wanted.removesuffix(f"/{there}")
         return (
-            f"{shown(name)} lies there as {text_of(there)}; the paths have the folder "
-            f"{shown(folder)} too much: remove it, or name with --src the folder from "
-            "which they start"
+            f"{shown(name)} lies there as {text_of(there)}; the paths start with the "
+            f"folder {shown(folder)}, which is not in --src: remove it from the paths, "
+            "or name the folder that has it with --src"
         )
     return f"{shown(name)} lies there as {text_of(there)}; change the table or --src"
 
