@@ -1,4 +1,8 @@
+import csv
+import io
 import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -65,3 +69,61 @@ def test_without_any_run_it_says_what_to_do(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert predict.main(["x.mp4"]) == 1
     assert "no trained model under runs/" in capsys.readouterr().err
+
+
+def test_a_list_on_stdin_names_videos(trained_run, videos, monkeypatch, capsys):
+    lines = f"{videos}/0.mp4\n\n{videos}/1.mp4\r\n".encode()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    words = [f"{videos}/2.mp4", "-", "--run", str(trained_run), "--json"]
+    assert predict.main(words) == 0
+    results = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [Path(r["path"]).name for r in results] == ["2.mp4", "0.mp4", "1.mp4"]
+
+
+def test_a_table_has_a_row_for_each_video(trained_run, videos, capsys):
+    words = [str(videos), "--run", str(trained_run), "--csv", "--top", "6"]
+    assert predict.main(words) == 1
+    first, *rows = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert Path(first["path"]).name == "0.mp4"
+    assert {first[f"gloss_{n}"] for n in range(1, 6)} == set(GLOSSES)
+    assert float(first["prob_1"]) >= float(first["prob_2"]) > 0
+    # The model knows five.
+    assert (first["gloss_6"], first["prob_6"], first["error"]) == ("", "", "")
+    assert first["num_distinct_frames"] == "4"
+    assert "broken.mp4: unreadable" in rows[-1]["error"]
+    assert rows[-1]["gloss_1"] == ""
+
+
+def test_hostile_names_and_glosses_are_printed_harmlessly(
+    trained_run, videos, tmp_path, capsys
+):
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    info = json.loads((run / "model.json").read_text())
+    info["glosses"][:] = ["=1+1", "a\x1b[2J", "b\nc", "d\u202e", "e"]
+    (run / "model.json").write_text(json.dumps(info))
+    video = tmp_path / "=1\n\x1b.mp4"
+    shutil.copy(videos / "0.mp4", video)
+    assert predict.main([str(video), "--run", str(run)]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"{tmp_path}/=1\\n\\x1b.mp4\n")
+    assert len(text.splitlines()) == 6
+    assert "  b c\n" in text
+    monkey = str(tmp_path / "=1.mp4")
+    assert predict.main([monkey, "--run", str(run), "--csv"]) == 1
+    video.rename(monkey)
+    assert predict.main([monkey, "--run", str(run), "--csv"]) == 0
+    table = capsys.readouterr().out
+    assert "'=1+1" in table
+    assert "\x1b" not in text + table
+    assert "\u202e" not in text + table
+
+
+def test_the_time_is_told_by_where_it_went(trained_run, videos, capsys):
+    words = [str(videos / "0.mp4"), "--run", str(trained_run), "--timing"]
+    assert predict.main(words) == 0
+    assert re.search(
+        r"[\d.]+ s to load; 1 videos in [\d.]+ s, \d+ ms each: \d+ ms waiting for the "
+        r"decoders, \d+ ms in the network\n$",
+        capsys.readouterr().err,
+    )

@@ -1,16 +1,21 @@
 """Recognises the signs in videos."""
 
 import argparse
+import csv
+import io
 import json
+import os
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from wlasl_tfrecord.cli.command import make_parser, run
 from wlasl_tfrecord.cli.process import import_tensorflow
-
-if TYPE_CHECKING:
-    from wlasl_tfrecord.inference.prediction import Failure, Prediction
+from wlasl_tfrecord.inference import prediction
+from wlasl_tfrecord.inference.prediction import Failure, Prediction
+from wlasl_tfrecord.network import model_info
+from wlasl_tfrecord.text import cell_text, text_of
 
 __all__ = ["main"]
 
@@ -26,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "videos",
         nargs="+",
         metavar="VIDEO",
-        help="a video, a folder of videos, or a folder of numbered images",
+        help="a video, a folder of videos, or a folder of numbered images; - for a "
+        "list on stdin, one a line",
     )
     parser.add_argument(
         "--run",
@@ -49,16 +55,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--batch-size", type=int, default=8, help="clips that are computed at once"
     )
-    parser.add_argument(
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
         "--json", action="store_true", help="print one line of JSON for each video"
+    )
+    form.add_argument(
+        "--csv", action="store_true", help="print a table, one row for each video"
+    )
+    parser.add_argument(
+        "--timing", action="store_true", help="print at the end where the time went"
     )
     return run("predict", parser, _predict, argv)
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from wlasl_tfrecord.inference import prediction
-    from wlasl_tfrecord.network import model_info
-
     run_dir = arguments.run or model_info.find_run()
     model_info.read_model_info(run_dir)
     options = {
@@ -66,8 +76,9 @@ def _predict(arguments: argparse.Namespace) -> int:
         for name in ("top", "batch_size", "start", "stop")
     }
     prediction.check_options(**options)
-    videos = prediction.find_videos(arguments.videos)
+    videos = prediction.find_videos(_named(arguments.videos))
     results: Iterable[Prediction | Failure] = prediction.missing_videos(videos)
+    started = time.perf_counter()
     if len(results) < len(videos):
         # Only now TensorFlow: a mistyped name or option should answer at once.
         import_tensorflow()
@@ -77,24 +88,81 @@ def _predict(arguments: argparse.Namespace) -> int:
         if arguments.run is None:
             print(f"with {model.path}", file=sys.stderr)
         results = prediction.predict_videos(model, videos, **options)
+    timing = _Timing(load_seconds=time.perf_counter() - started)
     num_failed = 0
+    if arguments.csv:
+        print(_csv_line(_csv_columns(arguments.top)))
     for result in results:
-        if isinstance(result, prediction.Failure):
+        if isinstance(result, Failure):
             num_failed += 1
             print(result.reason, file=sys.stderr)
-            if arguments.json:
-                print(json.dumps({"path": str(result.path), "error": result.reason}))
-        elif arguments.json:
-            print(json.dumps(_as_json(result), ensure_ascii=False))
         else:
-            print(result.path)
-            for gloss, share in zip(result.glosses, result.probabilities):
-                print(f"  {share:6.1%}  {gloss}")
+            timing.predictions.append(result)
+        line = _shown(result, arguments)
+        if line:
+            print(line)
         sys.stdout.flush()
+    if arguments.timing:
+        print(timing.summary(time.perf_counter() - started), file=sys.stderr)
     return 1 if num_failed else 0
 
 
-def _as_json(result: "Prediction") -> dict[str, object]:
+@dataclass(kw_only=True)
+class _Timing:
+    """Where the time went.
+
+    Attributes:
+        load_seconds: TensorFlow's start, and the model's.
+        predictions: The results so far.
+    """
+
+    load_seconds: float
+    predictions: list[Prediction] = field(default_factory=list)
+
+    def summary(self, total_seconds: float) -> str:
+        """Returns one line for a person."""
+        seconds = total_seconds - self.load_seconds
+        count = max(len(self.predictions), 1)
+        wait = sum(result.wait_seconds for result in self.predictions)
+        network = sum(result.network_seconds for result in self.predictions)
+        return (
+            f"{self.load_seconds:.1f} s to load; {len(self.predictions)} videos in "
+            f"{seconds:.1f} s, {1000 * seconds / count:.0f} ms each: "
+            f"{1000 * wait / count:.0f} ms waiting for the decoders, "
+            f"{1000 * network / count:.0f} ms in the network"
+        )
+
+
+def _named(paths: Sequence[str]) -> Iterator[str]:
+    """Yields the paths that a user names, those on stdin in the place of `-`."""
+    for path in paths:
+        if path != "-":
+            yield path
+            continue
+        for line in sys.stdin.buffer:
+            # A file's name need not be in the encoding of the terminal.
+            name = os.fsdecode(line.rstrip(b"\r\n"))
+            if name:
+                yield name
+
+
+def _shown(result: Prediction | Failure, arguments: argparse.Namespace) -> str:
+    """Returns a result in the form that was asked for."""
+    if arguments.json:
+        return json.dumps(_as_json(result), ensure_ascii=False)
+    if arguments.csv:
+        return _csv_line(_as_row(result, arguments.top))
+    if isinstance(result, Failure):
+        return ""
+    lines = [text_of(str(result.path))]
+    for gloss, share in zip(result.glosses, result.probabilities):
+        lines.append(f"  {share:6.1%}  {' '.join(gloss.splitlines())}")
+    return "\n".join(lines)
+
+
+def _as_json(result: Prediction | Failure) -> dict[str, object]:
+    if isinstance(result, Failure):
+        return {"path": str(result.path), "error": result.reason}
     return {
         "path": str(result.path),
         "predictions": [
@@ -103,6 +171,32 @@ def _as_json(result: "Prediction") -> dict[str, object]:
         ],
         "num_distinct_frames": result.num_distinct_frames,
     }
+
+
+def _csv_columns(top: int) -> list[str]:
+    ranked = [f"{name}_{n}" for n in range(1, top + 1) for name in ("gloss", "prob")]
+    return ["path", *ranked, "num_distinct_frames", "error"]
+
+
+def _as_row(result: Prediction | Failure, top: int) -> list[str]:
+    """Returns the cells of a result; a spreadsheet takes none of them for a formula."""
+    path = cell_text(text_of(str(result.path)))
+    if isinstance(result, Failure):
+        return [path, *[""] * (2 * top + 1), cell_text(result.reason)]
+    ranked = [
+        cell
+        for gloss, share in zip(result.glosses, result.probabilities)
+        for cell in (cell_text(gloss), f"{share:.6f}")
+    ]
+    # A model may know fewer glosses than were asked for.
+    ranked += [""] * (2 * top - len(ranked))
+    return [path, *ranked, str(result.num_distinct_frames), ""]
+
+
+def _csv_line(cells: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue()
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@ and the framing that the model was trained on: the model gets what a shard would
 """
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,12 +51,17 @@ class Prediction:
         probabilities: The probability of each of them.
         num_distinct_frames: Different frames in the clip; fewer than T if the video
             is shorter than a clip.
+        wait_seconds: How long the network had to wait for the frames; most of the
+            decoding happens while it computes.
+        network_seconds: This clip's share of the time that the network took.
     """
 
     path: Path
     glosses: tuple[str, ...]
     probabilities: tuple[float, ...]
     num_distinct_frames: int
+    wait_seconds: float
+    network_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,10 +178,30 @@ def predict_videos(
         stop=stop,
         limits=limits,
     )
-    decoded = zip(videos, results)
+    timed = zip(videos, _timed(results))
     # The decoders run ahead by a few clips while the network computes a batch.
-    while batch := list(islice(decoded, batch_size)):
+    while batch := [_Decoded(path, *one) for path, one in islice(timed, batch_size)]:
         yield from _predict_batch(model, batch, top)
+
+
+class _Decoded(NamedTuple):
+    """A video, what came of decoding it, and how long that was waited for."""
+
+    path: Path
+    result: DecodedFrames | Undecoded
+    wait_seconds: float
+
+
+def _timed(
+    results: Iterator[DecodedFrames | Undecoded],
+) -> Iterator[tuple[DecodedFrames | Undecoded, float]]:
+    """Yields each result with the seconds that it was waited for."""
+    while True:
+        started = time.perf_counter()
+        result = next(results, None)
+        if result is None:
+            return
+        yield result, time.perf_counter() - started
 
 
 def _missing(path: Path) -> Failure | None:
@@ -189,17 +215,17 @@ def _missing(path: Path) -> Failure | None:
 
 
 def _predict_batch(
-    model: "TrainedModel",
-    batch: Sequence[tuple[Path, DecodedFrames | Undecoded]],
-    top: int,
+    model: "TrainedModel", batch: Sequence[_Decoded], top: int
 ) -> Iterator[Prediction | Failure]:
-    """Runs the network once for all videos of a batch that were decoded."""
+    """Runs the network for all videos of a batch that were decoded."""
     # Not at the top: `find_videos` is used before Keras is imported.
     from wlasl_tfrecord.inference import trained_model
 
-    clips = [result.frames for _, result in batch if isinstance(result, DecodedFrames)]
+    clips = [d.result.frames for d in batch if isinstance(d.result, DecodedFrames)]
+    started = time.perf_counter()
     rows = iter(trained_model.probabilities(model, np.stack(clips)) if clips else ())
-    for path, result in batch:
+    seconds = (time.perf_counter() - started) / max(len(clips), 1)
+    for path, result, wait_seconds in batch:
         if isinstance(result, Undecoded):
             reason = f"{text_of(path.name)}: {result.reason}"
             yield Failure(path=path, reason=reason)
@@ -210,6 +236,8 @@ def _predict_batch(
             glosses=glosses,
             probabilities=shares,
             num_distinct_frames=result.num_distinct_frames,
+            wait_seconds=wait_seconds,
+            network_seconds=seconds,
         )
 
 
