@@ -1,18 +1,22 @@
 """Files and folders: read (local or remote), written whole, locked."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import shutil
 import socket
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from wlasl_tfrecord.errors import OutputError
 
 __all__ = [
+    "MAX_READ_BYTES",
     "existing_place",
     "file_sizes",
     "free_bytes",
@@ -20,13 +24,20 @@ __all__ = [
     "locked",
     "nameless_file",
     "num_cores",
+    "open_regular",
+    "open_small",
     "output_errors",
     "read_bytes",
+    "read_json",
+    "real_folder",
     "write_all",
     "write_json",
     "write_whole",
     "written_whole",
 ]
+
+# A report of a million instances has 300 MB.
+MAX_READ_BYTES = 2**29
 
 
 def existing_place(path: str | os.PathLike[str]) -> str:
@@ -44,14 +55,68 @@ def join_path(directory: str, name: str) -> str:
     return os.path.join(directory, name)
 
 
+def open_regular(path: str | os.PathLike[str], flags: int) -> int:
+    """Opens a regular file: an `opener` for `open`.
+
+    A pipe or a device may block for ever, or never end. Files that are received from
+    others are opened in this way, or by `open_small`.
+
+    Raises:
+        OSError: If it is no regular file, or cannot be opened.
+    """
+    # Without O_NONBLOCK the opening of a pipe waits until somebody writes to it.
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+    return descriptor
+
+
+def open_small(path: str | os.PathLike[str], flags: int) -> int:
+    """Opens a regular file that fits in memory: an `opener` for `open`.
+
+    Raises:
+        OSError: If it has more than `MAX_READ_BYTES`, or is not what `open_regular`
+            opens.
+    """
+    descriptor = open_regular(path, flags)
+    num_bytes = os.fstat(descriptor).st_size
+    if num_bytes > MAX_READ_BYTES:
+        os.close(descriptor)
+        raise _too_large(path, num_bytes)
+    return descriptor
+
+
+def _too_large(path: str | os.PathLike[str], num_bytes: int) -> OSError:
+    reason = f"it has {num_bytes:,} bytes, and at most {MAX_READ_BYTES:,} are read"
+    return OSError(errno.EFBIG, reason, os.fspath(path))
+
+
+def read_json(path: str) -> Any:
+    """Reads a JSON file, local or remote.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is no JSON.
+    """
+    try:
+        return json.loads(read_bytes(path))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
 def read_bytes(path: str, start: int = 0) -> bytes:
     """Reads a file, local or remote, from byte `start` to its end.
 
     Raises:
-        OSError: If it cannot be read.
+        OSError: If it cannot be read, is no regular file, or has more than
+            `MAX_READ_BYTES` from there on.
     """
     if "://" not in path:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=open_regular) as file:
+            num_bytes = os.fstat(file.fileno()).st_size - start
+            if num_bytes > MAX_READ_BYTES:
+                raise _too_large(path, num_bytes)
             file.seek(start)
             return file.read()
     # Only a remote folder costs the import of TensorFlow.
@@ -59,6 +124,8 @@ def read_bytes(path: str, start: int = 0) -> bytes:
 
     try:
         with tf.io.gfile.GFile(path, "rb") as file:
+            if file.size() - start > MAX_READ_BYTES:
+                raise _too_large(path, file.size() - start)
             file.seek(start)
             return file.read()
     except tf.errors.OpError as error:
@@ -130,6 +197,23 @@ def free_bytes(path: str | os.PathLike[str]) -> int:
     return shutil.disk_usage(existing_place(path)).free
 
 
+def real_folder(path: str | os.PathLike[str]) -> None:
+    """Makes a folder, or accepts an existing one that is no link.
+
+    A link in a folder that was received from others may lead anywhere: what is written
+    or removed through it would be the user's own files.
+
+    Raises:
+        OSError: If it cannot be made, or something else has its name.
+    """
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            reason = "a link or a file has the name of a folder; remove it"
+            raise OSError(errno.ENOTDIR, reason, os.fspath(path)) from None
+
+
 @contextlib.contextmanager
 def written_whole(
     path: str | os.PathLike[str],
@@ -165,6 +249,7 @@ def written_whole(
     errors = output_errors(path, way_out) if way_out else contextlib.nullcontext()
     with errors:
         try:
+            _make_new(aside)
             yield aside
             if sync:
                 with open(aside, "rb") as file:
@@ -173,6 +258,13 @@ def written_whole(
         finally:
             with contextlib.suppress(OSError):
                 aside.unlink(missing_ok=True)
+
+
+def _make_new(path: Path) -> None:
+    """Makes an empty file; a link that lies there is removed, not followed."""
+    path.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    os.close(os.open(path, flags, 0o666))
 
 
 def write_all(descriptor: int, content: bytes | memoryview) -> None:

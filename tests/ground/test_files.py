@@ -144,3 +144,57 @@ def test_a_nameless_file_has_its_size_and_holds_what_is_written():
         assert os.pread(descriptor, 100, 4000) == b"abc" + bytes(93)
     finally:
         os.close(descriptor)
+
+
+class TestUntrustedFiles:
+    @pytest.mark.parametrize("opener", [files.open_regular, files.open_small])
+    def test_a_pipe_or_a_device_is_refused_at_once(self, tmp_path, opener):
+        os.mkfifo(tmp_path / "pipe")
+        for path in (tmp_path / "pipe", "/dev/zero"):
+            with pytest.raises(OSError, match="not a regular file"):
+                open(path, "rb", opener=opener)  # noqa: SIM115
+            with pytest.raises(OSError, match="not a regular file"):
+                files.read_bytes(str(path))
+
+    @pytest.mark.parametrize("prefix", ["", "file://"])
+    def test_what_would_fill_the_memory_is_not_read(self, tmp_path, prefix):
+        path = tmp_path / "large"
+        path.touch()
+        os.truncate(path, files.MAX_READ_BYTES + 10)
+        with pytest.raises(OSError, match=r"it has 536,870,922 bytes, and at most"):
+            files.read_bytes(f"{prefix}{path}")
+        # Of a shard, which may be that large, only the end is read.
+        assert files.read_bytes(f"{prefix}{path}", files.MAX_READ_BYTES) == bytes(10)
+        with pytest.raises(OSError, match="it has 536,870,922 bytes"):
+            open(path, "rb", opener=files.open_small)  # noqa: SIM115
+
+    def test_json_that_is_nested_too_deeply_is_damaged(self, tmp_path):
+        path = tmp_path / "a.json"
+        path.write_text("[" * 100_000)
+        with pytest.raises(ValueError, match="nested too deeply"):
+            files.read_json(str(path))
+
+    def test_a_folder_that_is_a_link_is_not_entered(self, tmp_path):
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "link").symlink_to("elsewhere")
+        (tmp_path / "file").touch()
+        for name in ("link", "file"):
+            with pytest.raises(OSError, match="a link or a file has the name of a fo"):
+                files.real_folder(tmp_path / name)
+        for _ in range(2):
+            files.real_folder(tmp_path / "new")
+        assert (tmp_path / "new").is_dir()
+
+    def test_nothing_is_written_through_a_link(self, tmp_path):
+        mine = tmp_path / "mine"
+        mine.write_text("precious")
+        with files.written_whole(tmp_path / "a") as aside:
+            name = aside.name
+        # Under both names that are written: the one aside, and the one in the end.
+        (tmp_path / "a").unlink()
+        (tmp_path / "a").symlink_to(mine)
+        (tmp_path / name).symlink_to(mine)
+        files.write_whole(tmp_path / "a", b"new")
+        assert mine.read_text() == "precious"
+        assert not (tmp_path / "a").is_symlink()
+        assert (tmp_path / "a").read_bytes() == b"new"

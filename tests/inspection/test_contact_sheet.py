@@ -39,7 +39,7 @@ def test_rows_are_spread_over_splits_and_glosses(tmp_path, write_folder):
 
 
 def test_odd_names_are_drawn(tmp_path, write_folder):
-    glosses = ("Größe\nzwei", "$x^2$", "手話" * 50)
+    glosses = ("Größe\tzwei", "$x^2$", "手話" * 50)
     directory = write_folder(tmp_path / "shards", {"train": 3}, glosses=glosses)
     folder = shard_folder.load_folder(directory)
     rows = choose_rows(folder, 3)

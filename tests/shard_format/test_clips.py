@@ -4,7 +4,12 @@ import json
 
 import pytest
 
-from wlasl_tfrecord.shard_format.clips import ClipFacts, ClipSource, SignRange
+from wlasl_tfrecord.shard_format.clips import (
+    ClipFacts,
+    ClipSource,
+    ClipSpec,
+    SignRange,
+)
 
 SOURCE = ClipSource(
     video_fps=25.0,
@@ -59,3 +64,20 @@ def test_facts_that_no_clip_has_are_refused(change, message):
 def test_facts_must_be_complete():
     with pytest.raises(TypeError, match="num_distinct_frames"):
         ClipFacts.from_json({"range_rule": "cut", "num_video_frames": 3})
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"num_frames": 0}, "num_frames must be at least 1, got 0"),
+        ({"num_frames": True}, "num_frames must be a whole number, got True"),
+        ({"height": 224.0}, "height must be a whole number, got 224.0"),
+        ({"width": "224"}, "width must be a whole number, got '224'"),
+        ({"num_frames": 10**9}, "num_frames must be at most 10,000, got 1000000000"),
+        ({"height": 2**16, "width": 2**16}, "a record holds less than 2 GiB"),
+        ({"num_frames": 20_00, "height": 1000, "width": 1000}, "less than 2 GiB"),
+    ],
+)
+def test_shapes_that_no_clip_can_have_are_refused(sizes, message):
+    with pytest.raises(ValueError, match=message):
+        ClipSpec(**sizes)

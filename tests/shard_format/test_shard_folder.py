@@ -62,7 +62,9 @@ def test_the_same_records_give_the_same_table(write_folder, tmp_path):
     folder = shard_folder.load_folder(write_folder(tmp_path / "shards"))
     records = shard_folder.load_records(folder, "train")
     table = records_to_csv(records)
-    assert table == (tmp_path / "shards" / layout.records_file("train")).read_bytes()
+    assert (
+        table == (tmp_path / "shards" / layout.record_table_file("train")).read_bytes()
+    )
     header = "shard_index,offset_bytes,num_bytes,crc32c,label,video_id,signer_id"
     assert table.decode().splitlines()[0] == f"{header},num_distinct_frames"
 
@@ -128,7 +130,7 @@ def test_a_newer_format_is_refused(write_folder, tmp_path):
 def write_table(directory, split, lines):
     """Puts another table in place, as if it had been written with the shards."""
     table = "".join(f"{line}\n" for line in lines).encode()
-    (directory / layout.records_file(split)).write_bytes(table)
+    (directory / layout.record_table_file(split)).write_bytes(table)
     digest = hashlib.sha256(table).hexdigest()
     edit_json(
         directory / layout.INDEX_FILE,
@@ -150,7 +152,7 @@ def test_a_newer_minor_format_is_read(write_folder, tmp_path):
     # What docs/shard-format.md section 2 lets a minor version add: keys and columns,
     # the columns in any place.
     edit_json(directory / layout.INDEX_FILE, say_more)
-    lines = (directory / layout.records_file("train")).read_text().splitlines()
+    lines = (directory / layout.record_table_file("train")).read_text().splitlines()
     write_table(
         directory,
         "train",
@@ -168,13 +170,13 @@ def test_a_newer_minor_format_is_read(write_folder, tmp_path):
     [
         ("crc32c", "crc", "no column 'crc32c'"),
         (",train00003,", ',"train00003,', "no table: "),
-        ("train00006,", "train00006\n", "line 8 has 6 values, line 1 8"),
+        (",train00006,", ",", "line 8 has 7 values, line 1 8"),
         ("\n1,0,", "\n1,x,", "column 'offset_bytes': invalid literal .* 'x'"),
     ],
 )
 def test_a_damaged_table_is_named(write_folder, tmp_path, old, new, message):
     directory = write_folder(tmp_path / "shards")
-    table = (directory / layout.records_file("train")).read_text()
+    table = (directory / layout.record_table_file("train")).read_text()
     assert table.count(old) == 1
     write_table(directory, "train", table.replace(old, new).splitlines())
     folder = shard_folder.load_folder(directory)
@@ -187,7 +189,7 @@ def test_a_damaged_table_is_named(write_folder, tmp_path, old, new, message):
 
 def test_a_table_of_other_length_than_the_index_is_refused(write_folder, tmp_path):
     directory = write_folder(tmp_path / "shards")
-    lines = (directory / layout.records_file("train")).read_text().splitlines()
+    lines = (directory / layout.record_table_file("train")).read_text().splitlines()
     write_table(directory, "train", lines[:-1])
     with pytest.raises(ShardFolderError, match=r"lists 6 records, index\.json 7; run"):
         shard_folder.load_records(shard_folder.load_folder(directory), "train")
@@ -202,6 +204,8 @@ def test_a_table_of_other_length_than_the_index_is_refused(write_folder, tmp_pat
         lambda content: content["splits"]["train"].update(shards=[{"name": "x"}]),
         lambda content: content.update(codec="gif"),
         lambda content: content["splits"].update(dev=content["splits"]["val"]),
+        lambda content: content.update(glosses="book"),
+        lambda content: content.update(options=[]),
     ],
 )
 def test_a_damaged_index_is_named(write_folder, tmp_path, change):
@@ -229,10 +233,10 @@ def test_a_split_that_is_not_there_is_named(write_folder, tmp_path):
 def test_a_table_of_other_shards_is_refused(write_folder, tmp_path):
     directory = write_folder(tmp_path / "shards")
     folder = shard_folder.load_folder(directory)
-    table = directory / layout.records_file("train")
+    table = directory / layout.record_table_file("train")
     table.write_bytes(table.read_bytes().replace(b"train00001", b"train00009"))
     with pytest.raises(
-        ShardFolderError, match="is not the index that was written with"
+        ShardFolderError, match="is not the table that was written with"
     ):
         shard_folder.load_records(folder, "train")
     table.unlink()
@@ -255,3 +259,159 @@ def test_a_url_is_opened_by_tensorflow(write_folder, tmp_path):
 def test_names_are_those_of_beam_and_tfds():
     name = layout.shard_name("train", 3, 16)
     assert name == "wlasl-train.tfrecord-00003-of-00016"
+
+
+def first_shard(content):
+    return content["splits"]["train"]["shards"][0]
+
+
+@pytest.mark.parametrize(
+    ("forge", "message"),
+    [
+        (
+            lambda c: c["clip"].update(num_frames=10**9),
+            "num_frames must be at most",
+        ),
+        (lambda c: c["clip"].update(num_frames=True), "num_frames must be a whole num"),
+        (lambda c: c["clip"].update(height=10**8), "a record holds less than 2 GiB"),
+        (lambda c: c.update(codec=["raw"]), r"no codec \['raw'\]"),
+        (lambda c: c["glosses"].append(7), "a gloss must be one line of text, got 7"),
+        (lambda c: c["glosses"].append(""), "must be one line of text, got ''"),
+        (lambda c: c["glosses"].append("a\nb"), "a gloss must be one line of text"),
+        (
+            lambda c: c["glosses"].append("\ud800"),
+            r"must be valid Unicode, got",
+        ),
+        (lambda c: c["glosses"].append("book"), "a gloss occurs twice"),
+        (
+            lambda c: first_shard(c).update(num_bytes=-1),
+            "num_bytes must be from 0 ",
+        ),
+        (
+            lambda c: first_shard(c).update(num_bytes=1.5),
+            "num_bytes must be .*1.5",
+        ),
+        (
+            lambda c: first_shard(c).update(num_records=2**70),
+            "num_records must be ",
+        ),
+        (
+            lambda c: first_shard(c).update(num_records=10**9),
+            "cannot be 1000000000",
+        ),
+        (lambda c: first_shard(c).update(num_records=0), "bytes cannot be 0 records"),
+        (
+            lambda c: first_shard(c).update(num_records=4),
+            "num_clips of train is 7",
+        ),
+        (lambda c: c["splits"]["train"].update(index_sha256="0"), "must be a SHA-256"),
+        (lambda c: c["splits"]["train"].update(index_sha256=None), "must be a SHA-256"),
+        # A name that leads out of the folder, or to another file of it.
+        (
+            lambda c: first_shard(c).update(name="../elsewhere"),
+            "shard wlasl-train.tfrecord-00000-of-00002 is named '../elsewhere'",
+        ),
+        (
+            lambda c: first_shard(c).update(name="wlasl-val.tfrecord-00000-of-00002"),
+            "shard wlasl-train.tfrecord-00000-of-00002 is named 'wlasl-val",
+        ),
+        (lambda c: first_shard(c).update(name=7), "-00000-of-00002 is named 7"),
+        (lambda c: c["splits"]["train"]["shards"].reverse(), "is named 'wlasl-train"),
+    ],
+)
+@pytest.mark.parametrize("check_shards", [True, False])
+def test_a_forged_index_is_refused(
+    write_folder, tmp_path, forge, message, check_shards
+):
+    directory = write_folder(tmp_path / "shards")
+    edit_json(directory / layout.INDEX_FILE, forge)
+    with pytest.raises(ShardFolderError, match=rf"index\.json is damaged .*{message}"):
+        shard_folder.load_folder(directory, check_shards=check_shards)
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "value", "message"),
+    [
+        (3, "shard_index", 1, "line 3: shard_index cannot be 1"),
+        (3, "shard_index", -1, "line 3: shard_index cannot be -1"),
+        (8, "shard_index", 2**31 - 1, "line 8: shard_index cannot be 2147483647"),
+        (2, "offset_bytes", 4, "line 2: offset_bytes cannot be 4"),
+        (4, "offset_bytes", -8, "line 4: offset_bytes cannot be -8"),
+        (4, "offset_bytes", 2**63 - 1, "line 4: offset_bytes cannot be 9223372036854"),
+        (4, "offset_bytes", 2**64, "column 'offset_bytes': "),
+        (4, "num_bytes", 2**40, "line 4: num_bytes cannot be 1099511627776"),
+        (4, "num_bytes", -1, "line 4: num_bytes cannot be -1"),
+        (8, "num_bytes", 9, "line 8: num_bytes cannot be 9"),
+        (5, "crc32c", -1, "column 'crc32c': "),
+        (5, "crc32c", 2**32, "column 'crc32c': "),
+        (6, "label", 3, "line 6: label cannot be 3"),
+        (6, "label", -1, "line 6: label cannot be -1"),
+        (7, "signer_id", -2, "line 7: signer_id cannot be -2"),
+        (7, "num_distinct_frames", 0, "line 7: num_distinct_frames cannot be 0"),
+        (7, "num_distinct_frames", 6, "line 7: num_distinct_frames cannot be 6"),
+        (7, "video_id", "train00001", "a video_id occurs twice"),
+    ],
+)
+def test_a_forged_table_is_refused_with_its_line(
+    write_folder, tmp_path, line, column, value, message
+):
+    directory = write_folder(tmp_path / "shards")
+    lines = (directory / layout.record_table_file("train")).read_text().splitlines()
+    cells = lines[line - 1].split(",")
+    cells[lines[0].split(",").index(column)] = str(value)
+    lines[line - 1] = ",".join(cells)
+    write_table(directory, "train", lines)
+    folder = shard_folder.load_folder(directory)
+    with pytest.raises(ShardFolderError, match=rf"index\.csv is damaged \({message}"):
+        shard_folder.load_records(folder, "train")
+
+
+LINKED = ["index.json", "dataset_info.json", "wlasl-val.index.csv"]
+
+
+@pytest.mark.parametrize("name", [*LINKED, "wlasl-train.tfrecord-00001-of-00002"])
+def test_a_link_that_leaves_the_folder_is_refused_unless_asked_for(
+    write_folder, tmp_path, name
+):
+    directory = write_folder(tmp_path / "shards")
+    path = directory / name
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to("../elsewhere")
+    for check_shards in (True, False):
+        with pytest.raises(
+            ShardFolderError, match=rf"{name} is a link to .*/elsewhere, outside of"
+        ):
+            shard_folder.load_folder(directory, check_shards=check_shards)
+    assert shard_folder.load_folder(directory, allow_links=True).num_clips("train") == 7
+    # Inside of the folder it leads to nothing of anybody else's.
+    (tmp_path / "elsewhere").rename(directory / "kept")
+    path.unlink()
+    path.symlink_to("kept")
+    assert shard_folder.load_folder(directory).num_clips("train") == 7
+
+
+@pytest.mark.parametrize("name", ["index.json", "dataset_info.json"])
+def test_files_that_would_hang_or_fill_the_memory_are_refused(
+    write_folder, tmp_path, name
+):
+    directory = write_folder(tmp_path / "shards")
+    path = directory / name
+    path.write_text('{"version": ' * 50_000)
+    with pytest.raises(ShardFolderError, match=r"is damaged .*nested too deep"):
+        shard_folder.load_folder(directory)
+    os.truncate(path, 2**40)
+    with pytest.raises(ShardFolderError, match="it has 1,099,511,627,776 bytes"):
+        shard_folder.load_folder(directory)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ShardFolderError, match=f"it has no {name}"):
+        shard_folder.load_folder(directory)
+
+
+def test_a_table_that_is_a_pipe_is_refused(write_folder, tmp_path):
+    directory = write_folder(tmp_path / "shards")
+    path = directory / layout.record_table_file("train")
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ShardFolderError, match=r"cannot read .*not a regular file"):
+        shard_folder.load_records(shard_folder.load_folder(directory), "train")

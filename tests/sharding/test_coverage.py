@@ -55,7 +55,8 @@ def test_a_split_of_which_nothing_is_there_is_one_line(shard):
 
 def test_a_split_that_nobody_annotated_is_not_spoken_of(shard):
     plan, summary, gaps = shard(TRAIN, [0, 1, 2])
-    assert "glosses" not in plan + summary
+    assert "no train clip" not in plan + summary
+    assert "test clip" not in plan + summary
     # But whoever reads the report by a program finds them.
     assert gaps == {"train": [], "test": list(WORDS)}
 
@@ -71,5 +72,6 @@ def test_many_are_counted_and_the_first_are_named(shard):
 
 def test_no_gap_is_no_line(shard):
     plan, summary, gaps = shard([*TRAIN, *TEST], range(6))
-    assert "glosses" not in plan + summary
+    assert "no train clip" not in plan + summary
+    assert "test clip" not in plan + summary
     assert gaps == {"train": [], "test": []}

@@ -83,3 +83,5 @@ def test_a_failure_keeps_its_kind_whatever_its_reason_says():
 def test_an_unknown_kind_of_failure_is_refused():
     with pytest.raises(ValueError, match="no failure of a video is 'written'"):
         Undecoded(kind="written", reason="written: x")
+    with pytest.raises(ValueError, match="the reason of a failure is text, got 7"):
+        Undecoded(kind="crash", reason=7)

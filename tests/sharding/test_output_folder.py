@@ -19,7 +19,7 @@ from sharding import (
 
 from wlasl_tfrecord.annotations.reader import read_manifest
 from wlasl_tfrecord.errors import OutputError
-from wlasl_tfrecord.sharding.output_folder import check_place
+from wlasl_tfrecord.sharding.output_folder import check_output_folder
 from wlasl_tfrecord.sharding.sharder import write_shards
 
 
@@ -206,7 +206,7 @@ def test_what_is_no_file_of_ours_at_all_is_not_replaced(tmp_path, content):
     report = tmp_path / "report.json"
     os.mkfifo(report) if content is None else report.write_text(content)
     with pytest.raises(OutputError, match=r"holds report\.json, but no index\.json"):
-        check_place(str(tmp_path))
+        check_output_folder(str(tmp_path))
 
 
 def test_a_run_without_a_clip_is_followed_by_one_with_clips(tmp_path, src, shard):

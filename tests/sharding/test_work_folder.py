@@ -4,6 +4,7 @@ import itertools
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from sharding import folder_bytes
 
 from wlasl_tfrecord.cli.shard import main
 from wlasl_tfrecord.shard_format import shard_folder
+from wlasl_tfrecord.shard_format.layout import shard_name
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 from wlasl_tfrecord.sharding.output_folder import open_work_folder
 
@@ -145,7 +147,8 @@ class TestOtherOptions:
 
     def test_a_run_that_has_finished_no_shard_holds_nobody_up(self, tmp_path, src):
         out = tmp_path / "s"
-        open_work_folder(str(tmp_path / "s"), ShardOptions(codec="jpeg"), ())
+        out.mkdir()
+        open_work_folder(str(out), ShardOptions(codec="jpeg"), ())
         assert main(arguments(src, out)) == 0
 
     @pytest.mark.parametrize("content", [None, "", "[]", "{"])
@@ -159,3 +162,71 @@ class TestOtherOptions:
             (out / ".shard-work" / "options.json").write_text(content)
         assert main(arguments(src, out, "--codec", "png")) == 0
         assert shard_folder.load_folder(out).codec == "png"
+
+
+class TestLinks:
+    """In a folder that was received, nothing leads out of it."""
+
+    @pytest.fixture
+    def mine(self, tmp_path):
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "letter").write_text("precious")
+        return tmp_path / "mine"
+
+    @pytest.mark.parametrize("finished", [False, True])
+    def test_a_working_folder_that_is_a_link_is_refused(
+        self, tmp_path, src, mine, capsys, finished
+    ):
+        out = tmp_path / "s"
+        if finished:
+            assert main(arguments(src, out)) == 0
+        out.mkdir(exist_ok=True)
+        (out / ".shard-work").symlink_to(mine)
+        for more in ((), ("--dry-run",), ("--overwrite",)):
+            assert main(arguments(src, out, *more)) == 1
+            assert (
+                f"{out}/.shard-work is a link or a file, but runs write and remove"
+            ) in capsys.readouterr().err
+        assert [path.name for path in mine.iterdir()] == ["letter"]
+        with pytest.raises(OSError, match="a link or a file has the name of a folder"):
+            open_work_folder(str(out), ShardOptions(), ())
+
+    def test_nothing_in_the_working_folder_is_followed(self, tmp_path, src, mine):
+        out = tmp_path / "s"
+        letter = mine / "letter"
+        work = out / ".shard-work"
+        work.mkdir(parents=True)
+        owner = f".{socket.gethostname()}.{os.getpid()}.part."
+        (work / "options.json").symlink_to(letter)
+        (work / f"{owner}options.json").symlink_to(letter)
+        for k in range(16):
+            name = shard_name("train", k, 16)
+            (work / name).symlink_to(letter)
+            (work / f"{owner}{name}").symlink_to(letter)
+            (work / f"{name}.json").symlink_to(letter)
+        (work / "folder").mkdir()
+        (work / "folder" / "link").symlink_to(mine)
+        (work / "link").symlink_to(mine)
+        assert main(arguments(src, out)) == 0
+        assert letter.read_text() == "precious"
+        assert [path.name for path in mine.iterdir()] == ["letter"]
+        assert not work.exists()
+        assert not any(path.is_symlink() for path in out.iterdir())
+
+    def test_shards_that_are_links_are_written_again(self, tmp_path, src, mine):
+        out = tmp_path / "s"
+        assert main(arguments(src, out)) == 0
+        before = folder_bytes(out)
+        for path in sorted(out.iterdir()):
+            copy = mine / path.name
+            shutil.copy(path, copy)
+            path.unlink()
+            path.symlink_to(copy)
+        for name in ("index.json", "report.json", "dataset_info.json"):
+            (out / name).unlink()
+            shutil.copy(mine / name, out / name)
+        kept = folder_bytes(mine)
+        assert main(arguments(src, out, "--overwrite")) == 0
+        assert folder_bytes(out) == before
+        assert folder_bytes(mine) == kept
+        assert not any(path.is_symlink() for path in out.iterdir())

@@ -70,7 +70,7 @@ def test_a_run_folder_describes_itself(shards, recipe, tmp_path):
     assert stored["training"]["batch_size"] == 4
     assert {"tensorflow", "keras"} <= set(stored["versions"])
     assert stored["data"] == str(shards)
-    assert stored["index_sha256"] == dict(load_folder(shards).index_sha256)
+    assert stored["index_sha256"] == dict(load_folder(shards).table_sha256)
     assert stored["command_line"] == sys.argv
     assert stored["git_revision"] == run_config._git_revision(Path(run_config.__file__))
     digest = hashlib.sha256(Path(recipe).read_bytes()).hexdigest()

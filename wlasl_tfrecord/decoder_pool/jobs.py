@@ -127,7 +127,7 @@ class Undecoded:
         reason: The kind and the details, for a person.
 
     Raises:
-        ValueError: If there is no such kind.
+        ValueError: If there is no such kind, or the reason is no text.
     """
 
     kind: VideoFailure
@@ -137,6 +137,8 @@ class Undecoded:
         """Reject a kind that a damaged file names."""
         if self.kind not in VIDEO_FAILURES:
             raise ValueError(f"no failure of a video is {self.kind!r}")
+        if not isinstance(self.reason, str):
+            raise ValueError(f"the reason of a failure is text, got {self.reason!r}")
 
     @classmethod
     def of(cls, error: VideoError) -> Self:

@@ -1,12 +1,15 @@
 """Checks every record of a split: is it whole, and what the index says?"""
 
+import os
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from wlasl_tfrecord.errors import ShardFolderError
+from wlasl_tfrecord.files import open_regular
 from wlasl_tfrecord.input_pipeline.damaged_records import record_numbers
 from wlasl_tfrecord.inspection.verify_files import Damage
 from wlasl_tfrecord.shard_format import (
@@ -18,8 +21,8 @@ from wlasl_tfrecord.shard_format import (
 )
 from wlasl_tfrecord.shard_format.parsing import read_record
 from wlasl_tfrecord.shard_format.record_table import Records
-from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
-from wlasl_tfrecord.shard_format.tfrecord import CRC_BYTES, FRAME_BYTES, HEADER_BYTES
+from wlasl_tfrecord.shard_format.shard_folder import Shard, ShardFolder
+from wlasl_tfrecord.shard_format.tfrecord import CRC_BYTES, HEADER_BYTES, header
 
 __all__ = ["verify_split"]
 
@@ -29,71 +32,124 @@ def verify_split(folder: ShardFolder, split: str) -> Iterator[Damage | None]:
 
     Args:
         folder: What `load_folder(…, check_shards=False)` returned.
-        split: The split.
+        split: Which of its splits.
 
     Yields:
-        First the damage of whole files and of the table of records; then for every
-        record its damage, or None if it is whole.
+        For every record its damage, or None if it is whole; before them what is wrong
+        with whole files or the table of records.
     """
     try:
         records = shard_folder.load_records(folder, split)
     except ShardFolderError as error:
-        yield Damage(file=layout.records_file(split), reason=str(error))
+        yield Damage(file=layout.record_table_file(split), reason=str(error))
         return
     shards = folder.split_shards(split)
-    sizes = [_size_of(folder.shard_path(shard)) for shard in shards]
-    for shard, size in zip(shards, sizes):
-        if size is None:
-            yield Damage(file=shard.name, reason="the file is missing")
-        elif size != shard.num_bytes:
-            reason = f"the file has {size} bytes, the index says {shard.num_bytes}"
-            yield Damage(file=shard.name, reason=reason)
-    yield from _verify_table(folder, split, records)
+    problems = [_file_problem(folder, shard) for shard in shards]
+    for shard, problem in zip(shards, problems):
+        if problem is not None:
+            yield Damage(file=shard.name, reason=problem)
+    ends = _read_ends(folder, split, records)
+    # TensorFlow would take memory for the length that a record claims to have.
+    safe = np.array([end.problem is None for end in ends], bool)
+    found = _read_records(folder, split, records, np.flatnonzero(safe))
     numbers = record_numbers(records)
-    for k, found in enumerate(_read_records(folder, split, records)):
-        shard_index = int(records.shard_indices[k])
-        if sizes[shard_index] is None:
-            continue
-        if isinstance(found, str):
-            reason = found
-        elif _stored_crc(folder.shard_path(shards[shard_index]), records, k) != int(
-            records.crcs[k]
-        ):
-            reason = "it is not the record that the index was written with"
-        else:
-            reason = _disagreement(folder, records, k, found)
+    for k, end in enumerate(ends):
+        shard = shards[int(records.shard_indices[k])]
+        reason = end.problem
+        if reason is None:
+            values = next(found)
+            if isinstance(values, str):
+                reason = values
+            elif end.crc != int(records.crcs[k]):
+                reason = "it is not the record that the index was written with"
+            else:
+                reason = _disagreement(folder, records, k, values)
         if reason is None:
             yield None
-            continue
-        yield Damage(
-            file=shards[shard_index].name,
-            reason=reason,
-            record=int(numbers[k]),
-            video_id=records.video_ids[k],
-        )
+        elif reason != _NO_FILE:
+            yield Damage(
+                file=shard.name,
+                reason=reason,
+                record=int(numbers[k]),
+                video_id=records.video_ids[k],
+            )
 
 
-def _verify_table(
-    folder: ShardFolder, split: str, records: Records
-) -> Iterator[Damage]:
-    """Checks that the records of the table fill its shards without a gap."""
-    name = layout.records_file(split)
-    if len(set(records.video_ids)) != len(records):
-        yield Damage(file=name, reason="a video_id occurs twice")
+_NO_FILE = "its file cannot be read"
+
+
+def _file_problem(folder: ShardFolder, shard: Shard) -> str | None:
+    """Returns what is wrong with the file of a shard; None if it has its size."""
+    try:
+        num_bytes = _size_of(folder.shard_path(shard))
+    except (FileNotFoundError, tf.errors.NotFoundError):
+        return "the file is missing"
+    except OSError as error:
+        return f"the file cannot be read: {error.strerror or error}"
+    if num_bytes != shard.num_bytes:
+        return f"the file has {num_bytes} bytes, the index says {shard.num_bytes}"
+    return None
+
+
+def _size_of(path: str) -> int:
+    if "://" in path:
+        return tf.io.gfile.stat(path).length
+    with _open_shard(path) as file:
+        return os.fstat(file.fileno()).st_size
+
+
+class _End(NamedTuple):
+    """What is stored before and after a proto.
+
+    Attributes:
+        problem: Why the record must not be read; None if its length is right.
+        crc: The masked CRC-32C that is stored after the proto.
+    """
+
+    problem: str | None
+    crc: int = 0
+
+
+def _read_ends(folder: ShardFolder, split: str, records: Records) -> list[_End]:
+    """Reads the lengths and checksums around every proto, and none of the protos."""
+    ends: list[_End] = []
     for shard_index, shard in enumerate(folder.split_shards(split)):
-        inside = records.shard_indices == shard_index
-        ends = records.offsets[inside] + records.num_bytes[inside] + FRAME_BYTES
-        starts = np.concatenate([records.offsets[inside], [shard.num_bytes]])
-        filled = (starts == np.concatenate([[0], ends])).all()
-        if int(inside.sum()) != shard.num_records or not filled:
-            reason = f"its records do not fill {shard.name}"
-            yield Damage(file=name, reason=reason)
+        rows = np.flatnonzero(records.shard_indices == shard_index).tolist()
+        try:
+            with _open_shard(folder.shard_path(shard)) as file:
+                ends += [
+                    _read_end(file, int(records.offsets[k]), int(records.num_bytes[k]))
+                    for k in rows
+                ]
+        except (OSError, tf.errors.OpError):
+            ends += [_End(_NO_FILE)] * len(rows)
+    return ends
+
+
+def _open_shard(path: str) -> BinaryIO:
+    if "://" in path:
+        return tf.io.gfile.GFile(path, "rb")
+    return open(path, "rb", opener=open_regular, buffering=0)
+
+
+def _read_end(file: BinaryIO, offset: int, num_bytes: int) -> _End:
+    file.seek(offset)
+    found = file.read(HEADER_BYTES)
+    if len(found) < HEADER_BYTES:
+        return _End("the file ends before it")
+    if found != header(num_bytes):
+        length = int.from_bytes(found[:8], "little")
+        if found == header(length):
+            return _End(f"its length is {length}, the index says {num_bytes}")
+        return _End("its checksum does not fit its bytes")
+    file.seek(offset + HEADER_BYTES + num_bytes)
+    return _End(None, int.from_bytes(file.read(CRC_BYTES), "little"))
 
 
 def _read_records(
-    folder: ShardFolder, split: str, records: Records
+    folder: ShardFolder, split: str, records: Records, rows: NDArray[np.integer]
 ) -> Iterator[dict[str, Any] | str]:
-    """Reads and decodes all records; yields their values, or why there are none."""
+    """Reads, parses and decodes records; yields values, or why there are none."""
     paths = tf.constant([folder.shard_path(s) for s in folder.split_shards(split)])
     context_keys = tuple(parsing.context_features(folder.clip))
 
@@ -113,10 +169,11 @@ def _read_records(
             "num_bytes": tf.strings.length(serialized),
         }
 
-    clips = tf.data.Dataset.from_tensor_slices((records.shard_indices, records.offsets))
+    places = records.shard_indices[rows], records.offsets[rows]
+    clips = tf.data.Dataset.from_tensor_slices(places)
     # In order, so that an error belongs to the next record in turn.
     clips = iter(clips.map(read, tf.data.AUTOTUNE, deterministic=True))
-    for _ in range(len(records)):
+    for _ in range(len(rows)):
         yield _next_values(clips)
 
 
@@ -130,21 +187,12 @@ def _next_values(clips: Iterator[dict[str, tf.Tensor]]) -> dict[str, Any] | str:
         return _first_words(error.message)
 
 
-def _stored_crc(path: str, records: Records, k: int) -> int:
-    """Reads the masked CRC-32C that follows a proto."""
-    with tf.io.gfile.GFile(path, "rb") as file:
-        file.seek(int(records.offsets[k] + HEADER_BYTES + records.num_bytes[k]))
-        return int.from_bytes(file.read(CRC_BYTES), "little")
-
-
 def _disagreement(
     folder: ShardFolder, records: Records, k: int, values: Mapping[str, Any]
 ) -> str | None:
     """Returns how a record differs from the index, or contradicts itself."""
     clip = folder.clip
     label = int(records.labels[k])
-    if not 0 <= label < folder.num_classes:
-        return f"label {label} is none of the {folder.num_classes} glosses"
     gloss = folder.glosses[label].encode()
     video_id = records.video_ids[k].encode()
     expected: dict[str, Any] = {
@@ -176,13 +224,6 @@ def _disagreement(
     if (np.diff(values[clip_proto.TIMES_KEY]) <= 0).any():
         return f"{clip_proto.TIMES_KEY} does not grow"
     return None
-
-
-def _size_of(path: str) -> int | None:
-    try:
-        return tf.io.gfile.stat(path).length
-    except tf.errors.NotFoundError:
-        return None
 
 
 def _first_words(message: str) -> str:

@@ -25,9 +25,16 @@ RangeRule = Literal["whole", "trimmed", "cut"]
 RANGE_RULES: tuple[RangeRule, ...] = get_args(RangeRule)
 
 
+# Nearly seven minutes at WLASL's 25 frames a second.
+_MAX_FRAMES = 10_000
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClipSpec:
     """The shape of every clip in a shard folder.
+
+    Bounded, because it is read from files that anybody can write: a graph has an
+    operation for each frame, and a clip is one record, whose proto has less than 2 GiB.
 
     Attributes:
         num_frames: Frames per clip, T.
@@ -35,7 +42,7 @@ class ClipSpec:
         width: Frame width in pixels, W.
 
     Raises:
-        ValueError: If a size is below 1.
+        ValueError: If a size is no whole number, below 1, or too large.
     """
 
     num_frames: int = 30
@@ -46,8 +53,20 @@ class ClipSpec:
         """Reject sizes that no clip can have."""
         for name in ("num_frames", "height", "width"):
             value = getattr(self, name)
+            if type(value) is not int:
+                raise ValueError(f"{name} must be a whole number, got {value!r}")
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        if self.num_frames > _MAX_FRAMES:
+            raise ValueError(
+                f"num_frames must be at most {_MAX_FRAMES:,}, got {self.num_frames}"
+            )
+        if self.num_bytes >= 2**31:
+            raise ValueError(
+                f"a clip of {self.num_frames} frames of {self.height}x{self.width} has "
+                f"{self.num_bytes} bytes, a record holds less than 2 GiB; ask for "
+                "fewer or smaller frames"
+            )
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

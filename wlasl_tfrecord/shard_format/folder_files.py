@@ -14,7 +14,7 @@ from wlasl_tfrecord.shard_format.layout import (
     INFO_FILE,
     LABELS_FILE,
     SPLITS,
-    records_file,
+    record_table_file,
 )
 from wlasl_tfrecord.shard_format.record_table import Records, records_to_csv
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
@@ -33,7 +33,7 @@ def folder_files(
     knows the folder, so that it needs no code of ours.
 
     Args:
-        folder: What the folder holds; its `index_sha256` is computed here.
+        folder: What the folder holds; its `table_sha256` is computed here.
         records: The table of records of each split.
         tfds_features: What `clip_proto.tfds_features` says of the records; None if
             TFDS has no words for them (a SequenceExample).
@@ -60,7 +60,7 @@ def folder_files(
             for split in folder.splits
         },
     }
-    files = {records_file(split): table for split, table in tables.items()}
+    files = {record_table_file(split): table for split, table in tables.items()}
     files[LABELS_FILE] = "".join(f"{gloss}\n" for gloss in folder.glosses).encode()
     files[INFO_FILE] = _json_bytes(_dataset_info(folder))
     if tfds_features is not None:

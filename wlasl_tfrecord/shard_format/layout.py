@@ -11,7 +11,7 @@ __all__ = [
     "LABELS_FILE",
     "REPORT_FILE",
     "SPLITS",
-    "records_file",
+    "record_table_file",
     "shard_name",
 ]
 
@@ -45,6 +45,6 @@ def shard_name(split: str, shard_index: int, num_shards: int) -> str:
     return f"{DATASET_NAME}-{split}.tfrecord-{shard_index:05d}-of-{num_shards:05d}"
 
 
-def records_file(split: str) -> str:
+def record_table_file(split: str) -> str:
     """Names the table of records of a split."""
     return f"{DATASET_NAME}-{split}.index.csv"

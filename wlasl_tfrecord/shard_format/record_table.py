@@ -6,6 +6,7 @@ Reference:
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -13,7 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RECORD_COLUMNS", "Records", "records_from_csv", "records_to_csv"]
+from wlasl_tfrecord.shard_format.tfrecord import FRAME_BYTES
+
+__all__ = [
+    "RECORD_COLUMNS",
+    "Records",
+    "check_records",
+    "records_from_csv",
+    "records_to_csv",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +50,7 @@ class Records:
     num_distinct_frames: NDArray[np.int32]
 
     def __len__(self) -> int:
-        """Counts the records."""
+        """Returns the number of records."""
         return len(self.video_ids)
 
 
@@ -70,8 +79,8 @@ def records_to_csv(records: Records) -> bytes:
 def records_from_csv(table: bytes) -> Records:
     """Reads a table of records by the names of its columns.
 
-    Columns that this release does not know are passed over: a newer minor version of
-    the format may have more of them.
+    Columns that this release does not know are ignored: a newer minor version of the
+    format may have more of them.
 
     Args:
         table: The bytes of the CSV; its first line names the columns.
@@ -101,3 +110,53 @@ def records_from_csv(table: bytes) -> Records:
         except (ValueError, OverflowError) as error:
             raise ValueError(f"column {column!r}: {error}") from error
     return Records(**fields)
+
+
+def check_records(
+    records: Records,
+    *,
+    shard_bytes: Sequence[int],
+    shard_records: Sequence[int],
+    num_labels: int,
+    num_frames: int,
+) -> None:
+    """Checks a table of records against the index of its folder.
+
+    Args:
+        records: The table.
+        shard_bytes: The size of each shard of the split.
+        shard_records: How many records each of them has.
+        num_labels: How many glosses there are.
+        num_frames: Frames in a clip, T.
+
+    Raises:
+        ValueError: If a value is not possible; its line is named, the first being that
+            of the names of the columns.
+    """
+    shard_indices = np.repeat(np.arange(len(shard_records)), shard_records)
+    _check("shard_index", records.shard_indices, records.shard_indices == shard_indices)
+    for column, values, lowest, highest in (
+        # Bounded before they are added up.
+        ("offset_bytes", records.offsets, 0, 2**62),
+        ("num_bytes", records.num_bytes, 0, 2**31),
+        ("label", records.labels, 0, num_labels - 1),
+        ("signer_id", records.signer_ids, -1, 2**62),
+        ("num_distinct_frames", records.num_distinct_frames, 1, num_frames),
+    ):
+        _check(column, values, (values >= lowest) & (values <= highest))
+    ends = records.offsets + records.num_bytes + FRAME_BYTES
+    starts = np.concatenate([[0], ends[:-1]])[: len(records)]
+    is_first = np.diff(shard_indices, prepend=-1) > 0
+    _check("offset_bytes", records.offsets, records.offsets == starts * ~is_first)
+    is_last = np.diff(shard_indices, append=len(shard_records)) > 0
+    sizes = np.array(shard_bytes, np.int64)[shard_indices]
+    _check("num_bytes", records.num_bytes, (ends == sizes) | ~is_last)
+    if len(set(records.video_ids)) < len(records):
+        raise ValueError("a video_id occurs twice")
+
+
+def _check(column: str, values: NDArray[np.integer], good: NDArray[np.bool_]) -> None:
+    """Names the first row that is not good."""
+    if not good.all():
+        row = int(np.argmin(good))
+        raise ValueError(f"line {row + 2}: {column} cannot be {values[row]}")

@@ -7,14 +7,14 @@ TensorFlow is needed to ask what a folder holds.
 
 import dataclasses
 import hashlib
-import json
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from wlasl_tfrecord.errors import ShardFolderError
-from wlasl_tfrecord.files import file_sizes, join_path, read_bytes
+from wlasl_tfrecord.files import file_sizes, join_path, read_bytes, read_json
 from wlasl_tfrecord.shard_format.clips import FRAMINGS, ClipSpec, Framing
 from wlasl_tfrecord.shard_format.codecs import CODECS, Codec
 from wlasl_tfrecord.shard_format.layout import (
@@ -22,9 +22,16 @@ from wlasl_tfrecord.shard_format.layout import (
     INDEX_FILE,
     INFO_FILE,
     SPLITS,
-    records_file,
+    record_table_file,
+    shard_name,
 )
-from wlasl_tfrecord.shard_format.record_table import Records, records_from_csv
+from wlasl_tfrecord.shard_format.record_table import (
+    Records,
+    check_records,
+    records_from_csv,
+)
+from wlasl_tfrecord.shard_format.tfrecord import FRAME_BYTES
+from wlasl_tfrecord.text import is_unicode
 
 __all__ = [
     "Shard",
@@ -43,11 +50,28 @@ class Shard:
         name: File name inside the folder.
         num_bytes: Size of the file.
         num_records: Clips in it.
+
+    Raises:
+        ValueError: If a file of that size cannot hold so many records.
     """
 
     name: str
     num_bytes: int
     num_records: int
+
+    def __post_init__(self) -> None:
+        """Reject what no file can be; an index is a file that anybody can edit."""
+        for name in ("num_bytes", "num_records"):
+            value = getattr(self, name)
+            if type(value) is not int or not 0 <= value < 2**63:
+                raise ValueError(f"{name} must be from 0 to 2**63 - 1, got {value!r}")
+        is_empty = self.num_records == 0
+        if self.num_records * FRAME_BYTES > self.num_bytes or (
+            is_empty and self.num_bytes
+        ):
+            raise ValueError(
+                f"{self.num_bytes} bytes cannot be {self.num_records} records"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +86,10 @@ class ShardFolder:
         glosses: The words, by label.
         shards: The files of each split that has clips.
         options: What else `bin/shard` was told (seed, jpeg quality, subset …).
-        index_sha256: By split, the digest of its table of records.
+        table_sha256: By split, the hex SHA-256 of its table of records.
 
     Raises:
-        ValueError: If a codec, framing or split is not one of the known ones.
+        ValueError: If a value is not what docs/shard-format.md says of it.
     """
 
     directory: str
@@ -75,10 +99,10 @@ class ShardFolder:
     glosses: tuple[str, ...]
     shards: Mapping[str, tuple[Shard, ...]]
     options: Mapping[str, Any] = field(default_factory=dict)
-    index_sha256: Mapping[str, str] = field(default_factory=dict)
+    table_sha256: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Reject what no reader of this release knows."""
+        """Reject what no reader of this release knows; readers check nothing again."""
         for name, value, known in (
             ("codec", self.codec, CODECS),
             ("framing", self.framing, FRAMINGS),
@@ -86,6 +110,21 @@ class ShardFolder:
         ):
             if value not in known:
                 raise ValueError(f"no {name} {value!r}; known: {', '.join(known)}")
+        for gloss in self.glosses:
+            if not isinstance(gloss, str) or len(gloss.splitlines()) != 1:
+                raise ValueError(f"a gloss must be one line of text, got {gloss!r}")
+            if not is_unicode(gloss):
+                raise ValueError(f"a gloss must be valid Unicode, got {gloss!a}")
+        if len(set(self.glosses)) < len(self.glosses):
+            raise ValueError("a gloss occurs twice")
+        for split, shards in self.shards.items():
+            for k, shard in enumerate(shards):
+                expected = shard_name(split, k, len(shards))
+                if shard.name != expected:
+                    raise ValueError(f"shard {expected} is named {shard.name!r}")
+        for sha256 in self.table_sha256.values():
+            if not isinstance(sha256, str) or not re.fullmatch("[0-9a-f]{64}", sha256):
+                raise ValueError(f"index_sha256 must be a SHA-256, got {sha256!r}")
 
     def __repr__(self) -> str:
         """One line: a notebook would show thousands of glosses and shards."""
@@ -116,7 +155,7 @@ class ShardFolder:
         return sum(shard.num_records for shard in self.split_shards(split))
 
     def split_shards(self, split: str) -> tuple[Shard, ...]:
-        """Gives the shards of a split, in order.
+        """Returns the shards of a split, in order.
 
         Raises:
             ShardFolderError: If the folder has no such split.
@@ -129,18 +168,27 @@ class ShardFolder:
         return self.shards[split]
 
     def shard_path(self, shard: Shard) -> str:
-        """Gives the full path of one shard."""
+        """Returns the full path of one shard."""
         return join_path(self.directory, shard.name)
 
 
 def load_folder(
-    directory: str | os.PathLike[str], *, check_shards: bool = True
+    directory: str | os.PathLike[str],
+    *,
+    check_shards: bool = True,
+    allow_links: bool = False,
 ) -> ShardFolder:
-    """Reads what a shard folder says of itself, and checks that its shards are there.
+    """Reads the index of a shard folder, and checks that its shards are there.
+
+    A folder may be received from others, so all that its index says is checked here,
+    once: types, ranges, names.
 
     Args:
-        directory: A local folder, or a URL such as `gs://…` (then TensorFlow opens it).
-        check_shards: False to leave out the last check, for one who looks closer.
+        directory: A local folder, or a URL such as `gs://…`, which TensorFlow opens.
+        check_shards: False to leave out the existence and the sizes of shards, for
+            `bin/inspect --verify` and for readers that tolerate damage.
+        allow_links: Accept files of the folder that are links to other folders, as some
+            caches of downloads make them.
 
     Raises:
         ShardFolderError: If the folder is missing, not a finished shard folder, of a
@@ -160,79 +208,127 @@ def load_folder(
                 f"no shards in {root}: it has no {name}; run bin/shard first, or again "
                 "if it was interrupted"
             )
+    if not allow_links:
+        _refuse_links(root, (INDEX_FILE, INFO_FILE))
     where = join_path(root, INFO_FILE)
     try:
-        _check_version(str(json.loads(read_bytes(where))["version"]), root)
+        _check_version(str(read_json(where)["version"]), root)
         where = join_path(root, INDEX_FILE)
-        raw = json.loads(read_bytes(where))
-        folder = ShardFolder(
-            directory=root,
-            clip=ClipSpec(**_known_keys(ClipSpec, raw["clip"])),
-            codec=raw["codec"],
-            framing=raw["framing"],
-            glosses=tuple(raw["glosses"]),
-            shards={
-                split: tuple(
-                    Shard(**_known_keys(Shard, shard)) for shard in value["shards"]
-                )
-                for split, value in raw["splits"].items()
-            },
-            options=raw["options"],
-            index_sha256={
-                split: value["index_sha256"] for split, value in raw["splits"].items()
-            },
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        folder = _folder_from_json(root, read_json(where))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ShardFolderError(
             f"{where} is damaged ({type(error).__name__}: {error}); run bin/shard again"
         ) from error
-    for split in folder.splits if check_shards else ():
-        for shard in folder.shards[split]:
-            if shard.name not in found:
-                raise ShardFolderError(
-                    f"{folder.shard_path(shard)} is missing; run bin/shard again, or "
-                    "copy the folder again"
-                )
-            if found[shard.name] != shard.num_bytes:
-                raise ShardFolderError(
-                    f"{folder.shard_path(shard)} has {found[shard.name]} bytes, the "
-                    f"index says {shard.num_bytes}; run bin/shard again, or copy it "
-                    "again"
-                )
+    shards = [shard for split in folder.splits for shard in folder.shards[split]]
+    if not allow_links:
+        tables = [record_table_file(split) for split in folder.splits]
+        _refuse_links(root, (*tables, *(shard.name for shard in shards)))
+    for shard in shards if check_shards else ():
+        if shard.name not in found:
+            raise ShardFolderError(
+                f"{folder.shard_path(shard)} is missing; run bin/shard again, or "
+                "copy the folder again"
+            )
+        if found[shard.name] != shard.num_bytes:
+            raise ShardFolderError(
+                f"{folder.shard_path(shard)} has {found[shard.name]} bytes, the "
+                f"index says {shard.num_bytes}; run bin/shard again, or copy it "
+                "again"
+            )
     return folder
+
+
+def _folder_from_json(directory: str, raw: Any) -> ShardFolder:
+    """Makes a folder of the content of its index.json."""
+    if not isinstance(raw["glosses"], list) or not isinstance(raw["options"], dict):
+        raise TypeError("glosses must be a list, options an object")
+    folder = ShardFolder(
+        directory=directory,
+        clip=ClipSpec(**_known_keys(ClipSpec, raw["clip"])),
+        codec=raw["codec"],
+        framing=raw["framing"],
+        glosses=tuple(raw["glosses"]),
+        shards={
+            split: tuple(
+                Shard(**_known_keys(Shard, shard)) for shard in value["shards"]
+            )
+            for split, value in raw["splits"].items()
+        },
+        options=raw["options"],
+        table_sha256={
+            split: value["index_sha256"] for split, value in raw["splits"].items()
+        },
+    )
+    for split, value in raw["splits"].items():
+        if value["num_clips"] != folder.num_clips(split):
+            raise ValueError(
+                f"num_clips of {split} is {value['num_clips']!r}, its shards have "
+                f"{folder.num_clips(split)}"
+            )
+    return folder
+
+
+def _refuse_links(directory: str, names: Sequence[str]) -> None:
+    """Refuses links that leave a local folder: whoever sent it chose their targets."""
+    if "://" in directory:
+        return
+    root = os.path.realpath(directory)
+    for name in names:
+        path = os.path.join(directory, name)
+        if os.path.islink(path):
+            target = os.path.realpath(path)
+            if os.path.commonpath([root, target]) != root:
+                raise ShardFolderError(
+                    f"{path} is a link to {target}, outside of the folder; copy the "
+                    "folder with the files themselves (cp -rL), or allow them with "
+                    "load_folder(…, allow_links=True)"
+                )
 
 
 def load_records(folder: ShardFolder, split: str) -> Records:
     """Reads the table of records of one split.
+
+    All that it says is checked here, once: its records fill the shards without a gap,
+    and every label has a gloss.
 
     Raises:
         ShardFolderError: If the split or its table is missing, or the table is not the
             one that was written with these shards, or damaged.
     """
     num_clips = folder.num_clips(split)
-    where = join_path(folder.directory, records_file(split))
+    where = join_path(folder.directory, record_table_file(split))
     try:
         table = read_bytes(where)
     except OSError as error:
         raise ShardFolderError(
             f"cannot read {where} ({error}); run bin/shard again"
         ) from error
-    if hashlib.sha256(table).hexdigest() != folder.index_sha256[split]:
+    if hashlib.sha256(table).hexdigest() != folder.table_sha256[split]:
         raise ShardFolderError(
-            f"{where} is not the index that was written with these shards; run "
+            f"{where} is not the table that was written with these shards; run "
             "bin/shard again, or copy the folder again"
         )
+    # Before it is read: a row takes ten times as much memory as its line.
+    num_lines = table.count(b"\n")
+    if num_lines != num_clips + 1:
+        raise ShardFolderError(
+            f"{where} lists {num_lines - 1} records, {INDEX_FILE} {num_clips}; run "
+            "bin/shard again"
+        )
+    shards = folder.split_shards(split)
     try:
         records = records_from_csv(table)
+        check_records(
+            records,
+            shard_bytes=[shard.num_bytes for shard in shards],
+            shard_records=[shard.num_records for shard in shards],
+            num_labels=folder.num_classes,
+            num_frames=folder.clip.num_frames,
+        )
     except ValueError as error:
         raise ShardFolderError(
             f"{where} is damaged ({error}); run bin/shard again"
         ) from error
-    if len(records) != num_clips:
-        raise ShardFolderError(
-            f"{where} lists {len(records)} records, {INDEX_FILE} {num_clips}; run "
-            "bin/shard again"
-        )
     return records
 
 
@@ -242,9 +338,9 @@ def glosses_without(glosses: Sequence[str], labels: Collection[int]) -> tuple[st
 
 
 def _known_keys(kind: type, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Gives what a value takes of an object of the index.
+    """Returns what a value takes of an object of the index.
 
-    A newer minor version of the format may say more of it.
+    A newer minor version of the format may have more keys.
     """
     return {known.name: raw[known.name] for known in dataclasses.fields(kind)}
 

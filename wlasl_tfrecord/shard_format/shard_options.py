@@ -71,13 +71,6 @@ class ShardOptions:
                 f"a {self.codec} image has at most {most:,} pixels a side, got "
                 f"{side:,}; use --codec {PLAIN_CODEC}"
             )
-        # A record is one proto, and no proto may be larger.
-        if self.clip.num_bytes >= 2**31:
-            raise ValueError(
-                f"a clip of {self.clip.num_frames} frames of {self.clip.height}x"
-                f"{self.clip.width} has {self.clip.num_bytes} bytes, a record holds "
-                "less than 2 GiB; ask for fewer or smaller frames"
-            )
 
     def to_dict(self) -> dict[str, Any]:
         """Names all that decides the bytes, in plain JSON values."""

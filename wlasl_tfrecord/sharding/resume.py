@@ -1,7 +1,6 @@
 """Resuming: the shards of a plan that earlier runs have finished."""
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Any
 
 from wlasl_tfrecord.decoder_pool.jobs import Undecoded
 from wlasl_tfrecord.errors import OutputError, ShardFolderError
-from wlasl_tfrecord.files import read_bytes
+from wlasl_tfrecord.files import read_json
 from wlasl_tfrecord.shard_format import layout, shard_folder
 from wlasl_tfrecord.shard_format.clips import ClipFacts
 from wlasl_tfrecord.shard_format.layout import REPORT_FILE
@@ -139,7 +138,7 @@ def _previous_shards(root: str, options: ShardOptions) -> dict[str, WrittenShard
         OutputError: If it was written with other options, or does not say with which.
     """
     try:
-        report = json.loads(read_bytes(os.path.join(root, REPORT_FILE)))
+        report = read_json(os.path.join(root, REPORT_FILE))
         _refuse_other_options(
             report["options"],
             options,
@@ -178,13 +177,17 @@ def _previous_shards(root: str, options: ShardOptions) -> dict[str, WrittenShard
                 failures=failures,
             )
         return shards
-    except (OSError, ShardFolderError, KeyError, ValueError, TypeError) as error:
+    except (OSError, ShardFolderError, *_DAMAGE) as error:
         # The rest of the message tells a reader of the folder to run bin/shard.
         wrong = str(error).partition("; run bin/shard")[0]
         raise OutputError(
             f"{root} holds shards, but cannot be continued ({wrong}); write it "
             "again with --overwrite, or choose another --out"
         ) from error
+
+
+# What a file of the wrong form leads to.
+_DAMAGE = (KeyError, ValueError, TypeError, AttributeError, IndexError)
 
 
 def _clips_by_shard(

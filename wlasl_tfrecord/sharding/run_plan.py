@@ -24,7 +24,7 @@ from wlasl_tfrecord.sharding.outcomes import (
     missing,
     unusable,
 )
-from wlasl_tfrecord.sharding.output_folder import check_place, local_folder
+from wlasl_tfrecord.sharding.output_folder import check_output_folder, local_folder
 from wlasl_tfrecord.sharding.plan import PlannedShard, plan_shards
 from wlasl_tfrecord.sharding.resume import finished_shards, known_shards
 from wlasl_tfrecord.sharding.video_hashes import hash_videos
@@ -145,7 +145,7 @@ def plan_folder(
         ValueError: If `out` is no local folder.
     """
     root = local_folder(out)
-    check_place(root)
+    check_output_folder(root)
     # First: reading thousands of videos takes minutes.
     known = known_shards(root, options, overwrite=overwrite)
     outcomes: dict[str, Outcome] = {}

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -25,6 +24,7 @@ from wlasl_tfrecord.sharding.output_folder import (
     locked_folder,
     open_work_folder,
     output_errors,
+    remove_work_folder,
 )
 from wlasl_tfrecord.sharding.plan import PlannedShard
 from wlasl_tfrecord.sharding.report import ShardReport, report_files
@@ -106,7 +106,7 @@ def write_shards(
         report = _report(plan, written, num_unwritten, src)
         if plan.is_finished and not report.num_written:
             # A disk that was out of reach for a moment must not cost the clips.
-            shutil.rmtree(os.path.join(root, WORK_DIR), ignore_errors=True)
+            remove_work_folder(root)
             reason = next((o.reason for o in report.outcomes), "there are none")
             raise ManifestError(
                 f"none of the {len(report.outcomes):,} videos became a clip "
@@ -211,7 +211,7 @@ def _finish(
     work_dir = os.path.join(plan.out, WORK_DIR)
     with output_errors(plan.out):
         if plan.is_finished and not plan.unwritten and _are_there(plan.out, files):
-            shutil.rmtree(work_dir, ignore_errors=True)
+            remove_work_folder(plan.out)
             return
         if not plan.unwritten:
             open_work_folder(plan.out, plan.options, plan.work_files)

@@ -3,13 +3,14 @@
 import dataclasses
 import json
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from wlasl_tfrecord.decoder_pool.jobs import Undecoded
-from wlasl_tfrecord.files import written_whole
+from wlasl_tfrecord.files import read_bytes, written_whole
 from wlasl_tfrecord.shard_format.clips import ClipFacts
 from wlasl_tfrecord.shard_format.record_table import Records
 from wlasl_tfrecord.shard_format.shard_folder import Shard
@@ -75,7 +76,7 @@ class WrittenShard:
 
 
 def state_name(shard_name: str) -> str:
-    """Names the small file that describes a finished shard during a run."""
+    """Returns the name of the small file that describes a finished shard in a run."""
     return f"{shard_name}.json"
 
 
@@ -90,10 +91,10 @@ def save_state(shard: WrittenShard, path: str) -> None:
 
 
 def load_state(path: str) -> WrittenShard | None:
-    """Reads what `save_state` wrote; None if there is nothing of use."""
+    """Reads what `save_state` wrote; None if it is missing or damaged."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            values = json.load(file)
+        text = read_bytes(path).decode("utf-8", "surrogateescape")
+        values = json.loads(text)
         values["clips"] = tuple(
             WrittenClip(**{**clip, "facts": ClipFacts.from_json(clip["facts"])})
             for clip in values["clips"]
@@ -103,21 +104,22 @@ def load_state(path: str) -> WrittenShard | None:
             for video_id, failure in values["failures"].items()
         }
         return WrittenShard(**values)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 
 def is_intact(path: str, shard: WrittenShard) -> bool:
-    """Says whether a file is that shard: its size, and the checksum of each record.
+    """Whether a file is that shard: its size, and the checksum of each record.
 
-    The checksums stored in the file are compared, not computed again, so that asking
-    costs milliseconds; `bin/inspect --verify` reads every byte. A shard without records
-    needs no file.
+    The checksums stored in the file are compared, not computed again, so that this
+    takes milliseconds; `bin/inspect --verify` reads every byte. A shard without records
+    needs no file. A link is not accepted: its target is not ours to keep.
     """
     try:
-        if not shard.clips and not os.path.exists(path):
+        if not shard.clips and not os.path.lexists(path):
             return True
-        if os.path.getsize(path) != shard.num_bytes:
+        status = os.lstat(path)
+        if not stat.S_ISREG(status.st_mode) or status.st_size != shard.num_bytes:
             return False
         with open(path, "rb") as file:
             return all(

@@ -218,7 +218,7 @@ def _fingerprint(
 ) -> str:
     """Returns a hash of all that features depend on; it is part of their file names."""
     digest = hashlib.sha256()
-    facts = (folder.index_sha256[split], augment, seed if augment else None)
+    facts = (folder.table_sha256[split], augment, seed if augment else None)
     digest.update(repr((facts, feature_dtype(backbone))).encode())
     for weight in backbone.weights:
         digest.update(read_variable(weight).tobytes())

@@ -125,7 +125,7 @@ def check_same_run(
         TrainingError: If anything differs; it names what.
     """
     changed = changed_options(stored.training, config)
-    if dict(stored.index_sha256) != dict(folder.index_sha256):
+    if dict(stored.index_sha256) != dict(folder.table_sha256):
         same_place = _place(folder) == stored.data
         changed.append(
             f"the shards in {stored.data} were rewritten since"
@@ -158,7 +158,7 @@ def write_run_config(
     value: dict[str, Any] = {
         "training": dataclasses.asdict(config),
         "data": _place(folder),
-        "index_sha256": dict(folder.index_sha256),
+        "index_sha256": dict(folder.table_sha256),
         "recipe_sha256": recipe.sha256,
         "command_line": sys.argv,
         "num_replicas": num_replicas,
