@@ -9,6 +9,7 @@ import pytest
 from annotations import nslt_json, touch, wlasl_json, wlasl_row
 
 from wlasl_tfrecord.annotations.class_list import read_class_list
+from wlasl_tfrecord.annotations.discovery import names_of_videos
 from wlasl_tfrecord.annotations.reader import read_manifest
 from wlasl_tfrecord.annotations.table import read_header
 from wlasl_tfrecord.annotations.wlasl_json import load_json
@@ -201,7 +202,16 @@ def test_no_folder_and_no_videos_say_so(tmp_path):
         read_manifest(tmp_path)
 
 
-@pytest.mark.parametrize("read", [load_json, read_header, read_class_list, list_folder])
+@pytest.mark.parametrize(
+    "read",
+    [
+        load_json,
+        read_header,
+        read_class_list,
+        list_folder,
+        lambda path: names_of_videos(path, ["1.mp4"]),
+    ],
+)
 def test_a_file_that_cannot_be_read_says_so(tmp_path, read):
     # A file where a folder is wanted, a folder where a file is: even root cannot.
     path = tmp_path / "file" if read is list_folder else tmp_path

@@ -99,6 +99,10 @@ def test_an_impossible_range_is_the_problem_of_that_instance(
         ([{**entry(), "label": None}], "label must be 0 or more, got None"),
         ([{**entry(), "label": 7, "text": 3}], "text: a gloss must be text, got 3"),
         ([{**entry(), "url": ""}], "url names no video: ''"),
+        (
+            [{**entry(), "url": "x" * 2000}],
+            "video_id must have at most 1,000 characters",
+        ),
         ([{**entry(), "label": 7}], "'match' has two labels; put MSASL_classes.json"),
     ],
 )

@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from wlasl_tfrecord.annotations.checks import checked_gloss
+from wlasl_tfrecord.annotations.checks import checked_gloss, checked_id
 from wlasl_tfrecord.annotations.manifest import UNKNOWN_SIGNER, Instance, Manifest
 from wlasl_tfrecord.annotations.video_paths import video_problem, videos_below
 from wlasl_tfrecord.annotations.wlasl_json import load_json
@@ -141,6 +141,7 @@ def _instance(
     video_id = f"{name}#{'' if start is None else start}-{'' if stop is None else stop}"
     if not name or not is_unicode(video_id) or not video_id.isprintable():
         raise ManifestError(f"{place}: url names no video: {shown(row['url'])}")
+    checked_id(video_id, place)
     # The same part of a video may be there twice, with two words.
     seen[video_id] += 1
     if seen[video_id] > 1:
