@@ -62,6 +62,16 @@ def test_parameters_that_come_with_the_frames_prove_nothing(tmp_path):
     assert not is_progressive("h264", extradata, packet)
 
 
+def test_parameters_of_fields_before_the_first_frame_count(tmp_path):
+    plain, _ = encode(tmp_path, "a.mp4")
+    options = {"x264-params": "interlaced=1:tff=1"}
+    fields, _ = encode(tmp_path, "b.mp4", options=options, interlaced=True)
+    unit = fields[8 : 8 + int.from_bytes(fields[6:8], "big")]
+    packet = len(unit).to_bytes(4, "big") + unit
+    assert is_progressive("h264", plain, b"")
+    assert not is_progressive("h264", plain, packet)
+
+
 @pytest.mark.parametrize(("structure", "stamp"), [(3, ""), (4, ""), (0, "101")])
 def test_a_picture_whose_timing_is_interlaced_is_not(tmp_path, structure, stamp):
     # Coded in frames, and called interlaced by each picture's timing.

@@ -248,6 +248,23 @@ def test_the_matrices_of_movie_and_track_count(tmp_path, options, matrix):
     assert track.matrix == matrix
 
 
+def test_other_video_tracks_are_noticed(tmp_path, video):
+    track = read_video_track(str(video))
+    assert track is not None
+    assert track.is_only_one
+    data = video.read_bytes()
+    at = data.index(b"trak") - 4
+    copied = data[at : at + int.from_bytes(data[at : at + 4], "big")]
+    moov = data.index(b"moov") - 4
+    size = int.from_bytes(data[moov : moov + 4], "big")
+    grown = (size + len(copied)).to_bytes(4, "big")
+    whole = data[:moov] + grown + data[moov + 4 : at] + copied + data[at:]
+    video.write_bytes(whole)
+    track = read_video_track(str(video))
+    assert track is not None
+    assert not track.is_only_one
+
+
 @pytest.mark.parametrize("wide_offsets", [False, True])
 def test_the_first_frame_is_found(tmp_path, wide_offsets):
     track = read_video_track(movie(tmp_path, wide_offsets=wide_offsets))

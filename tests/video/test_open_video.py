@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 from encoded_videos import (
@@ -158,8 +159,6 @@ def test_without_pyav_other_videos_are_decoded(tmp_path, monkeypatch):
 
 
 def test_sound_alone_is_called_so(tmp_path):
-    import av
-
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=44100, layout="mono")
@@ -171,3 +170,25 @@ def test_sound_alone_is_called_so(tmp_path):
         container.mux(stream.encode(None))
     with pytest.raises(VideoError, match=r"^a.mp4: unreadable: no video in it, only s"):
         decode_clip(path, clip=ClipSpec(), framing="center")
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mov"])
+def test_of_several_videos_in_a_file_it_is_the_largest(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    picture = av.VideoFrame.from_ndarray(np.full((60, 80, 3), 99, np.uint8)).reformat(
+        format="yuv420p"
+    )
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("libx264", rate=25) for _ in range(2)]
+        for stream, (width, height) in zip(streams, [(80, 60), (160, 120)]):
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        container.mux(streams[0].encode(picture))
+        container.mux(streams[0].encode(None))
+        for number in range(NUM_FRAMES):
+            drawn = av.VideoFrame.from_ndarray(draw_corners(number))
+            frame = drawn.reformat(format="yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(streams[1].encode(frame))
+        container.mux(streams[1].encode(None))
+    assert isinstance(open_video(str(path)), pyav_capture.PyavCapture)
+    check(path)

@@ -25,7 +25,7 @@ _MPEG4 = frozenset(("fmp4", "mp4v", "xvid", "divx", "dx50"))
 
 # SEI messages: when a picture's fields are shown, and how it is turned.
 _PICTURE_TIMING, _DISPLAY_ORIENTATION = 1, 47
-_H264_SEI_UNIT, _HEVC_SEI_UNIT = 6, 39
+_H264_SEI_UNIT, _HEVC_SEI_UNIT, _H264_PARAMETER_UNIT = 6, 39, 7
 
 # pic_struct of single fields and of pairs of them; 0 is a frame, above 4 are frames of
 # which fields are shown twice.
@@ -132,6 +132,11 @@ def _is_progressive_h264(configuration: bytes, first_packet: bytes) -> bool:
     """Returns whether the parameter sets in an avcC allow frames only."""
     if configuration[0] != 1:
         return False
+    # Others may come with the frames.
+    length_bytes = 1 + (configuration[4] & 3)
+    for unit in _units(first_packet, length_bytes):
+        if unit[0] & 31 == _H264_PARAMETER_UNIT and not _after_frame_size(unit).read(1):
+            return False
     count = configuration[5] & 31
     at = 6
     for _ in range(count):

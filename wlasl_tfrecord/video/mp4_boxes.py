@@ -37,11 +37,13 @@ class VideoTrack:
             the tables name no frame, as where they come in fragments.
         matrix: How the picture is turned: a, b, c, d of x' = a x + c y, y' = b x + d y.
         first_sample: The first compressed frame, or its first 64 KiB.
+        is_only_one: Whether the file has no other video track.
     """
 
     frame_times: NDArray[np.float64] | None
     matrix: tuple[float, float, float, float]
     first_sample: bytes
+    is_only_one: bool
 
 
 def read_video_track(location: str) -> VideoTrack | None:
@@ -86,12 +88,12 @@ def _movie(descriptor: int, file_bytes: int) -> memoryview | None:
 def _read_track(descriptor: int, movie: memoryview) -> VideoTrack | None:
     """Reads the first video track of a movie."""
     header = _box(movie, b"mvhd")
-    for name, track in _boxes(movie):
-        if name != b"trak":
+    tracks = [content for name, content in _boxes(movie) if name == b"trak"]
+    kinds = [bytes(_box(_box(t, b"mdia"), b"hdlr")[8:12]) for t in tracks]
+    for track, kind in zip(tracks, kinds):
+        if kind != b"vide":
             continue
         media = _box(track, b"mdia")
-        if bytes(_box(media, b"hdlr")[8:12]) != b"vide":
-            continue
         tables = _box(_box(media, b"minf"), b"stbl")
         # In whole numbers: edits last so many units of the movie's clock, frames count
         # in those of the track's.
@@ -104,6 +106,7 @@ def _read_track(descriptor: int, movie: memoryview) -> VideoTrack | None:
             frame_times=(times - times[0]) / rate if len(times) else None,
             matrix=_product(inner, outer),
             first_sample=_first_sample(descriptor, tables),
+            is_only_one=kinds.count(b"vide") == 1,
         )
     return None
 

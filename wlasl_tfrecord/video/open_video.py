@@ -60,6 +60,7 @@ _MENDED_BY = {
     "AV1": "",
     "a GIF": "",
     "an MP4 whose tables cannot be read": "",
+    "one of several videos in its file": "",
 }
 _CODER = "-c:v libx264 -crf 17 -pix_fmt yuv420p"
 
@@ -91,18 +92,21 @@ def open_video(location: str) -> OpenVideo:
         # It opens it after all, or finds a better reason.
         return pyav_capture.PyavCapture(location)
     if track is not None and track.frame_times is not None:
-        first_packet = track.first_sample
+        first_packet, is_first = track.first_sample, track.is_only_one
         capture.frame_times = track.frame_times
         capture.num_promised_frames = len(track.frame_times)
     elif kind.container != "avi" and pyav_capture.is_installed():
         packets = pyav_capture.read_packets(location)
-        first_packet = packets.first_packet
+        first_packet, is_first = packets.first_packet, packets.is_first
         capture.frame_times = packets.frame_times
         capture.num_promised_frames = packets.num_promised_frames
     else:
         # An AVI has neither times nor matrices.
-        first_packet = b""
+        first_packet, is_first = b"", True
     reason = _why_not_opencv(capture, kind, track, first_packet)
+    if not is_first:
+        # OpenCV takes the first, which may be a small picture of another.
+        reason = "one of several videos in its file"
     return _with_pyav(location, reason) if reason else capture
 
 

@@ -52,11 +52,13 @@ class Packets:
         num_promised_frames: How many there are; or, where the file ends before the
             time that its header names, how many there would be by then.
         first_packet: The first of them.
+        is_first: Whether they are of the file's first video stream.
     """
 
     frame_times: NDArray[np.float64] | None
     num_promised_frames: int
     first_packet: bytes
+    is_first: bool
 
 
 def read_packets(location: str) -> Packets:
@@ -95,6 +97,7 @@ def read_packets(location: str) -> Packets:
             num_promised_frames=_promised(container, frame_times, end_seconds)
             or len(times),
             first_packet=first,
+            is_first=stream is container.streams.video[0],
         )
 
 
@@ -239,18 +242,30 @@ def _set_log_level() -> None:
 
 
 def _video_stream(container: "InputContainer") -> "av.VideoStream":
-    """Returns the first video stream that is no picture of a cover."""
+    """Returns the largest video stream that is no picture of a cover.
+
+    Of several FFmpeg's own program takes the one with the most pixels, too.
+    """
     from av.stream import Disposition
 
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            if stream.codec_context is None:
-                raise VideoError(
-                    "unreadable", "FFmpeg has no decoder for it; convert it to H.264"
-                )
-            # Workers are as many as cores already.
-            stream.codec_context.thread_count = 1
-            return stream
+    streams = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & Disposition.attached_pic
+    ]
+    decoded = [stream for stream in streams if stream.codec_context is not None]
+    if decoded:
+        # Of streams of the same size it is the first.
+        stream = max(
+            decoded, key=lambda s: s.codec_context.width * s.codec_context.height
+        )
+        # Workers are as many as cores already.
+        stream.codec_context.thread_count = 1
+        return stream
+    if streams:
+        raise VideoError(
+            "unreadable", "FFmpeg has no decoder for it; convert it to H.264"
+        )
     if not container.streams.audio:
         raise VideoError("unreadable", NO_VIDEO)
     raise VideoError(
