@@ -115,6 +115,7 @@ def train_head(
         save_best=lambda: None,
         events=None,
         callbacks=keras.callbacks.CallbackList([], model=model),
+        callback_model=model,
         say=partial(print, file=sys.stderr, flush=True),
     )
     progress = Progress()

@@ -1,7 +1,9 @@
 """Several workers: they give what one gives, and none waits for a dead one."""
 
 import json
+import signal
 import socket
+import time
 
 import numpy as np
 import pytest
@@ -135,3 +137,69 @@ def test_the_death_of_a_worker_while_features_are_cached(place):
     assert last.startswith("wlasl-train: another worker is gone (")
     assert last.endswith("; start all of them again")
     assert not list(features.glob(".*.part.*"))
+
+
+def alone(place, out, index, *more):
+    """Starts one of two workers."""
+    workers = ",".join(f"127.0.0.1:{port}" for port in free_ports(2))
+    options = ("--strategy", "multi_worker", "--workers", workers)
+    return start(place, out, *options, "--worker-index", index, *more)
+
+
+@pytest.mark.slow
+def test_workers_that_differ_end_before_they_train(place):
+    workers = ",".join(f"127.0.0.1:{port}" for port in free_ports(2))
+    options = ("--strategy", "multi_worker", "--workers", workers, "--worker-index")
+    differing = [
+        start(place, "differing", *options, str(index), "--seed", str(index + 3))
+        for index in range(2)
+    ]
+    for worker in differing:
+        assert last_line(worker) == (
+            "wlasl-train: the workers differ in --seed: 3 on the first one, 4 on "
+            "worker 1; start all with the same"
+        )
+    assert not (place / "differing").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)]
+)
+def test_a_worker_that_waits_is_ended_by_a_signal(place, number, code):
+    with alone(place, "waiting", "1") as worker:
+        assert worker.stdout is not None
+        while not worker.stdout.readline().startswith("waiting for 1 worker(s) at "):
+            assert worker.poll() is None
+        sent = time.monotonic()
+        worker.send_signal(number)
+        # A blank line and "stopped", or the end of the stream.
+        lines = [worker.stdout.readline() for _ in range(2)]
+        assert time.monotonic() - sent < 2
+        assert lines == (["\n", "wlasl-train: stopped\n"] if code > 0 else ["", ""])
+        assert worker.wait(timeout=60) == code
+
+
+def test_a_wait_is_bounded(place):
+    worker = alone(place, "waiting", "1", "--connect-timeout", "0.5")
+    last = last_line(worker)
+    assert "no sign of the first worker at 127.0.0.1:" in last
+    assert "within --connect-timeout 0.5 seconds; start it" in last
+
+
+@pytest.mark.slow
+def test_a_worker_that_waits_for_a_suspended_one_is_ended_by_two_signals(place):
+    chief, other = start_workers(place, *LONG, outs=["suspended"] * 2)
+    wait_for_step(chief, place / "suspended", 2)
+    other.send_signal(signal.SIGSTOP)
+    time.sleep(1)  # until the chief has begun a step that cannot end
+    chief.send_signal(signal.SIGTERM)
+    time.sleep(2)
+    assert chief.poll() is None
+    sent = time.monotonic()
+    chief.send_signal(signal.SIGTERM)
+    output = chief.communicate(timeout=60)[0]
+    assert time.monotonic() - sent < 3
+    assert chief.returncode in (128 + signal.SIGTERM, -signal.SIGTERM), output
+    assert "stopping after this step; the same signal once more" in output
+    other.kill()
+    other.communicate()

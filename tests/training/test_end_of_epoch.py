@@ -49,6 +49,7 @@ def test_waiting_for_input_is_warned_of(shards, recipe, tmp_path, name, seconds,
         save_best=lambda: None,
         events=None,
         callbacks=keras.callbacks.CallbackList([], model=model),
+        callback_model=model,
         stopped=(),
         say=lines.append,
     )
@@ -101,6 +102,6 @@ def test_a_terminal_gets_a_bar_and_a_counter(shards, recipe, tmp_path, monkeypat
     text = b"".join(shown).decode()
     assert "feature cache train-0: 4/14 clips\r" in text
     assert "feature cache train-0: 14/14 clips\r\n" in text
-    bars = re.findall(r"head 1/1: +(\d+)%[^\r]* (\d+)/12 \[[^\r]*clips/s", text)
+    bars = re.findall(r"head 1/1: +(\d+)%[^\r]* (\d+)/12 \[[^\r]*clips", text)
     assert [clips for _, clips in bars] == ["0", "4", "8", "12"], text
     assert re.search(r"loss=\d\.\d{3}, top1=\d+\.\d%", text)

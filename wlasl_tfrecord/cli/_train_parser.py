@@ -34,6 +34,11 @@ def train_parser() -> argparse.ArgumentParser:
         default=10.0,
         help="minutes between checkpoints",
     )
+    where.add_argument(
+        "--check",
+        action="store_true",
+        help="build, run, save and load the network once, and train nothing",
+    )
     where.add_argument("--h5", action="store_true", help="also write model.h5")
     _add(where, default, "max_bad_records", int, "damaged records to skip")
 
@@ -116,6 +121,13 @@ def train_parser() -> argparse.ArgumentParser:
     )
     devices.add_argument(
         "--worker-index", type=int, help="which of them this is, from 0"
+    )
+    devices.add_argument(
+        "--connect-timeout",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="longest wait for the other workers",
     )
     devices.add_argument(
         "--precision",

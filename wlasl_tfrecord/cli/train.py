@@ -15,10 +15,14 @@ from wlasl_tfrecord.cli import command, process
 from wlasl_tfrecord.cli._train_parser import train_parser
 from wlasl_tfrecord.errors import OutputError, RecipeError, TrainingError
 from wlasl_tfrecord.network import recipes
-from wlasl_tfrecord.shard_format.shard_folder import load_folder
+from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_folder
 from wlasl_tfrecord.training import run_folder
 from wlasl_tfrecord.training.config import TrainConfig, changed_options
-from wlasl_tfrecord.training.run_config import read_run_config, trusted_recipe
+from wlasl_tfrecord.training.run_config import (
+    read_run_config,
+    shared_facts,
+    trusted_recipe,
+)
 
 __all__ = ["main"]
 
@@ -48,7 +52,11 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
             "--checkpoint-minutes must be at least 0, got "
             f"{arguments.checkpoint_minutes}"
         )
-    load_folder(data, check_shards=config.max_bad_records == 0)
+    if not arguments.connect_timeout > 0:
+        raise ValueError(
+            f"--connect-timeout must be above 0, got {arguments.connect_timeout}"
+        )
+    folder = load_folder(data, check_shards=config.max_bad_records == 0)
     recipes.find_recipe(config.recipe)
     if config.weights not in _NO_FILE and not os.path.exists(config.weights):
         raise RecipeError(
@@ -65,6 +73,8 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
 
     from wlasl_tfrecord.training import strategies, trainer
 
+    if arguments.check:
+        return _check(folder, config)
     if arguments.logical_cpus > 1:
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(
@@ -74,6 +84,8 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
         arguments.strategy,
         tuple(filter(None, arguments.workers.split(","))),
         arguments.worker_index,
+        facts=shared_facts(config, folder),
+        connect_timeout=arguments.connect_timeout,
     )
     with _new_folder() if out is None else contextlib.nullcontext(out) as run_dir:
         report = trainer.train(
@@ -86,6 +98,16 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
         )
     if strategies.is_chief(strategy):
         print(report)
+    return 0
+
+
+def _check(folder: ShardFolder, config: TrainConfig) -> int:
+    """Checks the recipe with one clip, and trains nothing."""
+    from wlasl_tfrecord.training.recipe_check import check_recipe
+
+    recipe = recipes.load_recipe(config.recipe)
+    check_recipe(recipe, folder, config)
+    print(f"{recipe.path}: built, run, saved and loaded again: it can be trained")
     return 0
 
 

@@ -1,10 +1,13 @@
 """The workers of a training on several machines: joining them, and losing one."""
 
+import contextlib
 import json
 import os
 import re
+import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.errors import TrainingError
+from wlasl_tfrecord.training.rendezvous import Worker, meet
 
 __all__ = ["differs", "join_workers", "lost_worker", "sum_over_replicas"]
 
@@ -25,7 +29,12 @@ _OWN_ERRORS = (
 
 
 def join_workers(
-    workers: Sequence[str], worker_index: int | None, say: Callable[[str], None]
+    workers: Sequence[str],
+    worker_index: int | None,
+    say: Callable[[str], None],
+    *,
+    facts: Mapping[str, str],
+    connect_timeout: float,
 ) -> tf.distribute.Strategy:
     """Waits for the other workers and makes the strategy over all of them.
 
@@ -34,9 +43,12 @@ def join_workers(
             cluster schedulers set, names them.
         worker_index: Index of this process in `workers`.
         say: Takes a line with the workers to wait for, before a wait that may be long.
+        facts: Everything that must be the same on all workers; see `rendezvous`.
+        connect_timeout: Longest time to wait, in seconds.
 
     Raises:
-        TrainingError: If the workers are not known, or cannot be joined.
+        TrainingError: If the workers are not known, cannot be joined in time, or
+            differ.
     """
     if workers:
         _check_addresses(workers, "--workers")
@@ -55,20 +67,16 @@ def join_workers(
             "--strategy multi_worker does not know its workers; give --workers "
             "host:port,host:port and --worker-index, or set TF_CONFIG"
         )
-    own, others = _read_tf_config(os.environ["TF_CONFIG"])
-    if others:
-        # TensorFlow waits longer than anybody would without a word.
-        say(
-            f"waiting for {len(others)} worker(s) at {', '.join(others)}; "
-            f"this one is {own}; if they run and this lasts, check their addresses "
-            "and that no firewall closes their ports"
-        )
+    addresses, index = _read_tf_config(os.environ["TF_CONFIG"])
+    worker = Worker(addresses=addresses, index=index, facts=facts)
+    meet(worker, connect_timeout, say)
     try:
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        with _signals_held_back():
+            return tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError) as error:
         raise TrainingError(
-            f"cannot join the workers as {own} ({_reason(error)}); check the addresses "
-            "and that its port is free, and start all of them again"
+            f"cannot join the workers as {worker.address} ({_reason(error)}); check "
+            "the addresses and that its port is free, and start all of them again"
         ) from error
 
 
@@ -105,8 +113,29 @@ def differs(strategy: tf.distribute.Strategy, value: int) -> bool:
     return strategy.num_replicas_in_sync * squares != total**2
 
 
-def _read_tf_config(text: str) -> tuple[str, list[str]]:
-    """Returns this worker's address and those of the others."""
+@contextlib.contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Delivers SIGTERM and Ctrl-C after TensorFlow has connected the workers.
+
+    It takes some seconds, in which TensorFlow catches SIGTERM for itself, and Python
+    cannot handle a signal. Only the main thread can do this.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = {signal.SIGTERM, signal.SIGINT}
+    before = {number: signal.getsignal(number) for number in numbers}
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+
+
+def _read_tf_config(text: str) -> tuple[tuple[str, ...], int]:
+    """Returns the addresses of all workers, the chief's first, and this one's index."""
     try:
         value: Any = json.loads(text)
     except ValueError as error:
@@ -118,12 +147,13 @@ def _read_tf_config(text: str) -> tuple[str, list[str]]:
     for job, addresses in cluster.items():
         if job not in ("chief", "worker") or not isinstance(addresses, list):
             raise _bad_tf_config(f"{job!r} is not a list of chief or worker", text)
-    every = [str(one) for addresses in cluster.values() for one in addresses]
+    jobs = sorted(cluster)  # "chief" before "worker"
+    every = tuple(str(one) for job in jobs for one in cluster[job])
     _check_addresses(every, "TF_CONFIG")
     own = _task_address(cluster, task)
     if own is None:
         raise _bad_tf_config("its task is not one of its cluster", text)
-    return own, [address for address in every if address != own]
+    return every, every.index(own)
 
 
 def _task_address(

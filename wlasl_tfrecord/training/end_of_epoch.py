@@ -66,7 +66,7 @@ def end_epoch(
     if early:
         run.say(f"no better validation for {config.patience} epochs: phase ended early")
     run.callbacks.on_epoch_end(len(progress.rows) - 1, logs)
-    if getattr(run.model, "stop_training", False):
+    if run.stop_training:
         progress.phase_over = True
     if run.chief and (progress.phase_over or history.is_drawing_due(progress.rows)):
         history.draw_history(run.directory, progress.rows)

@@ -85,6 +85,7 @@ class _PhaseLoop:
         self._progress = progress
         with run.strategy.scope():
             self._optimizer = _make_optimizer(run, phase)
+        run.callback_model.optimizer = self._optimizer
         self._step = TrainingStep(
             run.strategy,
             phase.model,
@@ -178,13 +179,15 @@ class _PhaseLoop:
         start = time.perf_counter()
         batch = next(batches)
         waited = time.perf_counter() - start
-        self._optimizer.learning_rate = schedules.learning_rate_at(
-            self._run.config.schedule,
-            self._phase.learning_rate,
-            self._phase_step,
-            self._num_phase_steps,
-            progress.stopping.plateau_factor,
-        )
+        schedule = self._run.config.schedule
+        if schedule != "constant":  # else it is the peak, or what a callback has set
+            self._optimizer.learning_rate = schedules.learning_rate_at(
+                schedule,
+                self._phase.learning_rate,
+                self._phase_step,
+                self._num_phase_steps,
+                progress.stopping.plateau_factor,
+            )
         callbacks.on_train_batch_begin(progress.step)
         result = self._step.run(batch)
         # One step behind, so that the device never waits for this thread.

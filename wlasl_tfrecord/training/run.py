@@ -30,6 +30,8 @@ class Run:
         save_best: Writes the model as it is now.
         events: Writes TensorBoard's files; None in workers that write nothing.
         callbacks: Keras callbacks of the caller.
+        callback_model: The network as callbacks have it, with the optimizer of the
+            phase; a model of its own, so that no optimizer is saved with the network.
         say: Prints a line.
         stopped: Signals received so far; with one in it, the run stops where it can.
     """
@@ -44,6 +46,7 @@ class Run:
     save_best: Callable[[], None]
     events: tensorboard.EventLog | None
     callbacks: keras.callbacks.CallbackList
+    callback_model: keras.Model
     say: Callable[[str], None]
     stopped: Sequence[int] = ()
 
@@ -51,3 +54,8 @@ class Run:
     def chief(self) -> bool:
         """Whether this process writes the run folder."""
         return strategies.is_chief(self.strategy)
+
+    @property
+    def stop_training(self) -> bool:
+        """Whether a callback has asked to end the run."""
+        return getattr(self.callback_model, "stop_training", False)

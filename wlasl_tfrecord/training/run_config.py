@@ -25,6 +25,7 @@ __all__ = [
     "RunConfig",
     "check_same_run",
     "read_run_config",
+    "shared_facts",
     "trusted_recipe",
     "write_run_config",
 ]
@@ -139,6 +140,27 @@ def check_same_run(
         )
 
 
+def shared_facts(config: TrainConfig, folder: ShardFolder) -> dict[str, str]:
+    """Returns all that decides the weights, as text that workers compare.
+
+    Files are compared by content: each machine may have them at another place. The
+    recipe is read, not executed.
+    """
+    facts = {
+        f"--{name.replace('_', '-')}": str(value)
+        for name, value in dataclasses.asdict(config).items()
+    }
+    facts["--option"] = facts.pop("--recipe-options")
+    recipe = recipes.find_recipe(facts.pop("--recipe")).read_bytes()
+    facts["--model, by its hash"] = hashlib.sha256(recipe).hexdigest()
+    if os.path.isfile(config.weights):
+        weights = Path(config.weights).read_bytes()
+        facts["--weights"] = f"a file of hash {hashlib.sha256(weights).hexdigest()}"
+    for split, sha256 in folder.table_sha256.items():
+        facts[f"the {split} shards, by the hash of their index"] = sha256
+    return {**facts, **{f"the version of {k}": v for k, v in _versions().items()}}
+
+
 def write_run_config(
     run_dir: Path,
     config: TrainConfig,
@@ -151,10 +173,6 @@ def write_run_config(
     Raises:
         OutputError: If it cannot be written.
     """
-    import keras
-    import numpy as np
-    import tensorflow as tf
-
     value: dict[str, Any] = {
         "training": dataclasses.asdict(config),
         "data": _place(folder),
@@ -162,13 +180,7 @@ def write_run_config(
         "recipe_sha256": recipe.sha256,
         "command_line": sys.argv,
         "num_replicas": num_replicas,
-        "versions": {
-            "wlasl_tfrecord": wlasl_tfrecord.__version__,
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "numpy": np.__version__,
-            "python": sys.version.split()[0],
-        },
+        "versions": _versions(),
         "git_revision": _git_revision(Path(__file__)),
     }
     files.write_whole(run_dir / model_info.RECIPE_FILE, recipe.content)
@@ -180,6 +192,20 @@ def _place(folder: ShardFolder) -> str:
     if "://" in folder.directory:
         return folder.directory
     return os.path.abspath(folder.directory)
+
+
+def _versions() -> dict[str, str]:
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    return {
+        "wlasl_tfrecord": wlasl_tfrecord.__version__,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "python": sys.version.split()[0],
+    }
 
 
 def _git_revision(file: Path) -> str | None:

@@ -1,7 +1,7 @@
 """Devices that share a batch, and the precision that they compute in."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Literal
 
@@ -28,6 +28,9 @@ def make_strategy(
     workers: Sequence[str] = (),
     worker_index: int | None = None,
     say: Callable[[str], None] | None = None,
+    *,
+    facts: Mapping[str, str] | None = None,
+    connect_timeout: float = 600.0,
 ) -> tf.distribute.Strategy:
     """Makes the strategy; call it before any other TensorFlow operation runs.
 
@@ -40,8 +43,12 @@ def make_strategy(
         say: Takes the line that names the workers that "multi_worker" waits for; by
             default stderr does.
 
+        facts: Everything that must be the same on all workers of "multi_worker".
+        connect_timeout: Longest time that "multi_worker" waits, in seconds.
+
     Raises:
-        TrainingError: If "multi_worker" is not given its workers, or cannot join them.
+        TrainingError: If "multi_worker" is not given its workers, cannot join them, or
+            they differ.
     """
     if name is None:
         gpus = tf.config.list_logical_devices("GPU")
@@ -53,7 +60,9 @@ def make_strategy(
         devices = devices or tf.config.list_logical_devices("CPU")
         return _mirrored(tuple(device.name for device in devices))
     say = say or partial(print, file=sys.stderr, flush=True)
-    return join_workers(workers, worker_index, say)
+    return join_workers(
+        workers, worker_index, say, facts=facts or {}, connect_timeout=connect_timeout
+    )
 
 
 # TensorFlow tells collective operations apart by numbers that each strategy counts from

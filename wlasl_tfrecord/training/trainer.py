@@ -20,6 +20,7 @@ from wlasl_tfrecord.network.own_recipes import remember_recipe
 from wlasl_tfrecord.network.recipes import Recipe
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_folder
 from wlasl_tfrecord.training import checkpoints, run_folder, strategies, tensorboard
+from wlasl_tfrecord.training.callbacks import check_callbacks
 from wlasl_tfrecord.training.checkpoints import Checkpoint
 from wlasl_tfrecord.training.cluster import differs, lost_worker, sum_over_replicas
 from wlasl_tfrecord.training.config import TrainConfig, build_options
@@ -27,6 +28,7 @@ from wlasl_tfrecord.training.early_stopping import epoch_score
 from wlasl_tfrecord.training.loop import restore_model, run_phase
 from wlasl_tfrecord.training.phases import make_phase, phase_names
 from wlasl_tfrecord.training.progress import Progress
+from wlasl_tfrecord.training.recipe_check import check_recipe
 from wlasl_tfrecord.training.run import Run
 from wlasl_tfrecord.training.run_config import (
     check_same_run,
@@ -100,8 +102,8 @@ def train(
         save_h5: Whether to write the model as `model.h5` too.
         callbacks: Keras callbacks, called for epochs and batches. The logs of a batch
             are empty, because nothing waits for its numbers. One that sets the model's
-            `stop_training` ends the run after the epoch. The model has no optimizer:
-            what sets its rate (ReduceLROnPlateau …) or reads it (TensorBoard) fails.
+            `stop_training` ends the run after the epoch. Those that set the learning
+            rate (ReduceLROnPlateau …) need the schedule "constant".
         say: Takes each line of progress; by default stderr does.
 
     Raises:
@@ -109,7 +111,8 @@ def train(
         RecipeError: If the network cannot be built.
         TrainingError: If the run cannot start, continue or be resumed.
         OutputError: If the run folder cannot be written to, or another run does.
-        ValueError: If the batch cannot be shared among the replicas.
+        ValueError: If the batch cannot be shared among the replicas, or a callback
+            could not do its work.
     """
     config = config or TrainConfig()
     if strategy is None:
@@ -120,6 +123,7 @@ def train(
         say = partial(print, file=sys.stderr, flush=True)
     if not chief:
         say = _say_nothing
+    check_callbacks(callbacks, config)
     # With `max_bad_records`, truncated files are accepted too.
     folder = load_folder(data, check_shards=config.max_bad_records == 0)
     replica_batch = distribution.per_replica_batch_size(config.batch_size, strategy)
@@ -144,6 +148,8 @@ def train(
         _lost_workers_by_name(strategy),
     ):
         resumed = _resume(run_dir, folder, config, strategy, say)
+        if resumed is None and config.recipe not in recipes.recipe_paths():
+            check_recipe(recipe, folder, config)
         run = _begin(
             run_dir,
             folder,
@@ -257,6 +263,7 @@ def _begin(
         f"{folder.num_clips('train')} clips of {folder.num_classes} glosses, "
         f"{num_replicas} replica(s) of {config.batch_size // num_replicas} clips"
     )
+    callback_model = keras.Model(model.input, model.output, name=model.name)
     return Run(
         directory=run_dir,
         folder=folder,
@@ -267,7 +274,8 @@ def _begin(
         checkpoint_seconds=checkpoint_seconds,
         save_best=partial(saving.save_model, run_dir, model, saved_model, info, chief),
         events=tensorboard.EventLog(run_dir / "tensorboard") if chief else None,
-        callbacks=keras.callbacks.CallbackList(list(callbacks), model=model),
+        callbacks=keras.callbacks.CallbackList(list(callbacks), model=callback_model),
+        callback_model=callback_model,
         stopped=stopped,
         say=say,
     )
@@ -292,7 +300,7 @@ def _train_phases(run: Run, resumed: Checkpoint | None) -> Progress:
         with damaged_records_by_name():
             phase = make_phase(name, run)
             arrays = run_phase(run, phase, progress, arrays)
-        if getattr(run.model, "stop_training", False):
+        if run.stop_training:
             break  # a callback has asked for it
     run.callbacks.on_train_end()
     if run.events is not None:
