@@ -20,7 +20,7 @@ class TestCommand:
         done = shard(src, tmp_path / "s", "--dry-run")
         assert done.returncode == 0
         assert "32 of 32 shards to write, 40 clips" not in done.stdout
-        assert "shards to write, 40 clips, about 2.9 MiB; free are" in done.stdout
+        assert "shards to write, 40 clips, about 2.9 MiB; " in done.stdout
         assert not (tmp_path / "s").exists()
 
     def test_what_does_not_fit_is_refused_before_anything_is_written(
@@ -30,7 +30,10 @@ class TestCommand:
         monkeypatch.setattr("wlasl_tfrecord.files.free_bytes", lambda _: 2**30)
         done = shard(src, tmp_path / "s", "--num-frames", "64", "--size", "650")
         assert done.returncode == 1
-        assert "GiB; free some, choose another --out, or --codec jpeg" in done.stderr
+        assert (
+            "GiB are free; free some space, choose another --out, or --codec jpeg"
+            in done.stderr
+        )
         assert not list((tmp_path / "s").glob("*"))
 
     def test_a_run_with_nothing_to_do_says_it_once(self, tmp_path, src, shard):

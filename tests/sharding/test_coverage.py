@@ -48,8 +48,8 @@ def test_glosses_without_a_clip_are_named(shard):
 
 def test_a_split_of_which_nothing_is_there_is_one_line(shard):
     plan, summary, gaps = shard([*TRAIN, *TEST], [0, 1, 2])
-    assert "none of 3 glosses will have a test clip: 3 missing\n" in plan
-    assert "none of 3 glosses have a test clip: 3 missing\n" in summary
+    assert "none of the 3 glosses will have a test clip: 3 missing\n" in plan
+    assert "none of the 3 glosses have a test clip: 3 missing\n" in summary
     assert gaps == {"train": [], "test": list(WORDS)}
 
 

@@ -77,7 +77,7 @@ def test_the_summary_says_what_a_person_should_know(tmp_path, manifest):
     report = write_shards(manifest, tmp_path / "s", options=OPTIONS, workers=2)
     assert report.glosses_without("train") == ()
     assert report.glosses_without("test") == GLOSSES
-    assert "none of 2 glosses have a test clip: 1 missing" in report.summary()
+    assert "none of the 2 glosses have a test clip: 1 missing" in report.summary()
     # Only every fourth video is in val, and all of those are of one gloss.
     assert report.glosses_without("val") == ("book",)
     text = report.summary()

@@ -48,7 +48,9 @@ def coverage_lines(
             why = ", ".join(
                 f"{n:,} {kind}" for kind, n in sorted(counts[split].items())
             )
-            lines.append(f"none of {len(glosses)} glosses {verb} a {split} clip: {why}")
+            lines.append(
+                f"none of the {len(glosses)} glosses {verb} a {split} clip: {why}"
+            )
     return lines
 
 

@@ -121,7 +121,7 @@ def check_output_folder(out: str) -> None:
     """
     path = existing_place(out)
     if not os.path.isdir(path):
-        raise OutputError(f"cannot write {out}: {path} is no folder; check --out")
+        raise OutputError(f"cannot write {out}: {path} is not a folder; check --out")
     if not os.path.isdir(out):
         return
     work_dir = os.path.join(out, WORK_DIR)

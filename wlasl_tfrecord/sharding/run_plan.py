@@ -76,11 +76,11 @@ class FolderPlan:
         counts = {split: Counter[str]() for split in layout.SPLITS}
         for instance in self.instances:
             outcome = self.outcomes.get(instance.video_id)
-            columns = "instances", "to hold" if outcome is None else outcome.kind
+            columns = "instances", "clips" if outcome is None else outcome.kind
             counts[instance.split].update(columns)
         columns = [
             column
-            for column in ("instances", "to hold", *KINDS)
+            for column in ("instances", "clips", *KINDS)
             if any(column in split for split in counts.values())
         ]
         lines = ["".join([f"{'split':<8}", *(f"{name:>13}" for name in columns)])]
@@ -91,8 +91,8 @@ class FolderPlan:
         num_tasks = sum(len(shard.tasks) for shard in self.unwritten)
         lines.append(
             f"{self.out}: {len(self.unwritten)} of {len(self.shards)} shards to write, "
-            f"{num_tasks:,} clips, about {size_text(self.bytes_to_write)}; free are "
-            f"{size_text(self.free_bytes)}"
+            f"{num_tasks:,} clips, about {size_text(self.bytes_to_write)}; "
+            f"{size_text(self.free_bytes)} free"
         )
         planned = {i.video_id for i in self.instances} - self.outcomes.keys()
         lines += lost_clips_lines(self.held - planned, "holds will go")
@@ -229,6 +229,7 @@ def check_space(plan: FolderPlan) -> None:
         is_smallest = plan.options.codec == SMALLEST_CODEC
         smaller = "" if is_smallest else f", or --codec {SMALLEST_CODEC}"
         raise OutputError(
-            f"{plan.out} needs {size_text(plan.bytes_to_write)}, free are "
-            f"{size_text(plan.free_bytes)}; free some, choose another --out{smaller}"
+            f"{plan.out} needs {size_text(plan.bytes_to_write)}, and "
+            f"{size_text(plan.free_bytes)} are free; free some space, "
+            f"choose another --out{smaller}"
         )
