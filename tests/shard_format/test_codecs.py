@@ -19,7 +19,7 @@ from wlasl_tfrecord.shard_format.encode_frames import encode_frames
 
 # Figures for people, and folders of users, happen to have the same names.
 OTHER_MEANINGS = {
-    "training/history.py",
+    "evaluation/figures.py",
     "inspection/contact_sheet.py",
     "annotations/gloss_folders.py",
 }

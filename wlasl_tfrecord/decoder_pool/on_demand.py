@@ -12,6 +12,7 @@ from wlasl_tfrecord.decoder_pool import worker
 from wlasl_tfrecord.decoder_pool.jobs import Job, Task, Undecoded, VideoLimits
 from wlasl_tfrecord.decoder_pool.shared_memory import frames_in
 from wlasl_tfrecord.shard_format.clips import ClipSpec, Framing
+from wlasl_tfrecord.shard_format.codecs import PLAIN_CODEC
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 
 __all__ = ["DecodedFrames", "OnDemandDecoder"]
@@ -48,7 +49,7 @@ class OnDemandDecoder:
     """
 
     def __init__(self, clip: ClipSpec, framing: Framing, limits: VideoLimits) -> None:
-        self._options = ShardOptions(clip=clip, framing=framing, codec="raw")
+        self._options = ShardOptions(clip=clip, framing=framing, codec=PLAIN_CODEC)
         self._limits = limits
         self._worker = worker.start(self._options, limits, num_buffers=1)
 
