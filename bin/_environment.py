@@ -32,6 +32,8 @@ STAMP = VENV / "installed-requirements.txt"
 # A condition on a version, and a requirement of setup.cfg: name, extra, conditions.
 _CONDITION = r"(>=|<|==|!=)\s*(\d+(?:\.\d+)*(?:\.\*)?)"
 _REQUIREMENT = rf"([\w.-]+)(\[[\w,-]+\])?\s*((?:{_CONDITION}(?:,\s*)?)*)"
+# What may follow: the Python from which on it counts.
+_FROM_PYTHON = r'\s*;\s*python_version >= "3\.(\d+)"'
 PYTHONS = ("python3.12", "python3.11", "python3.13", "python3.10")
 
 
@@ -77,7 +79,10 @@ def _requirements(*extras: str) -> list[str]:
 
 def _is_met(requirement: str) -> bool:
     """Returns whether the environment has `name[extra] >= 1.0, != 1.1.*`."""
-    match = re.fullmatch(_REQUIREMENT, requirement)
+    since = re.search(_FROM_PYTHON + "$", requirement)
+    if since is not None and sys.version_info < (3, int(since[1])):
+        return True
+    match = re.fullmatch(_REQUIREMENT, re.sub(_FROM_PYTHON + "$", "", requirement))
     if match is None:
         sys.exit(f"setup.cfg: cannot read the requirement {requirement!r}")
     name, extra, wanted = match[1], match[2], match[3]

@@ -176,6 +176,14 @@ def test_setup_cfg_asks_for_a_keras_without_known_holes(
     assert model_file.is_safe_keras(version) == is_met
 
 
+def test_a_requirement_may_count_from_a_python_on(environment_module, monkeypatch):
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "17.1.0")
+    requirement = 'av >= 18; python_version >= "3.11"'
+    for version, is_met in (((3, 10, 4), True), ((3, 11, 0), False)):
+        monkeypatch.setattr("sys.version_info", version)
+        assert environment_module._is_met(requirement) is is_met
+
+
 def test_what_setup_cfg_says_wrongly_is_one_line(environment_module):
     with pytest.raises(SystemExit, match="cannot read the requirement 'numpy ~= 2'"):
         environment_module._is_met("numpy ~= 2")
