@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import random
 
 import pytest
@@ -251,3 +252,18 @@ def test_a_file_of_a_million_glosses_or_brackets_is_read_in_seconds(src):
     many = [{"gloss": f"g{k}", "instances": []} for k in range(10**5)]
     annotations.write_text(json.dumps([*many, *WLASL]))
     assert check(src, annotations)
+
+
+@pytest.mark.parametrize("name", ["WLASL_v0.3.json", "nslt_100.json", "a.csv"])
+def test_a_file_that_would_hang_or_fill_the_memory_is_one_line(tmp_path, name):
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / "00335.mp4").touch()
+    path = tmp_path / name
+    os.mkfifo(path)
+    with pytest.raises(ManifestError, match=r"no annotation file at .*"):
+        read_manifest(tmp_path / "v", annotations=path)
+    path.unlink()
+    path.write_text("path,gloss,split\n" if name == "a.csv" else "[]")
+    os.truncate(path, 2**40)
+    with pytest.raises(ManifestError, match=r"cannot read .*: it has 1,099,511,627,"):
+        read_manifest(tmp_path / "v", annotations=path)

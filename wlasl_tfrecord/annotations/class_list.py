@@ -4,6 +4,7 @@ import os
 
 from wlasl_tfrecord.annotations.checks import checked_gloss
 from wlasl_tfrecord.errors import ManifestError
+from wlasl_tfrecord.files import open_small
 from wlasl_tfrecord.text import shown
 
 __all__ = ["CLASSES_FILE", "CLASS_LIST_FILE", "read_class_list"]
@@ -25,7 +26,7 @@ def read_class_list(path: str | os.PathLike[str]) -> tuple[str, ...]:
             twice.
     """
     try:
-        with open(path, encoding="utf-8-sig") as file:
+        with open(path, encoding="utf-8-sig", opener=open_small) as file:
             lines = [line for line in file.read().split("\n") if line.strip()]
     except OSError as error:
         raise ManifestError(f"cannot read {path}: {error.strerror}") from error

@@ -16,6 +16,7 @@ from wlasl_tfrecord.annotations.manifest import Manifest
 from wlasl_tfrecord.annotations.table import is_table_name, read_header
 from wlasl_tfrecord.annotations.wlasl_json import load_json, wlasl_manifest
 from wlasl_tfrecord.errors import ManifestError
+from wlasl_tfrecord.files import open_regular
 from wlasl_tfrecord.shard_format.layout import (
     FAILURE_COLUMNS,
     FEATURES_FILE,
@@ -122,7 +123,7 @@ def names_of_videos(path: str, videos: Collection[str]) -> list[str]:
         ManifestError: If the file cannot be read.
     """
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=open_regular) as file:
             text = file.read(_HEAD_BYTES).decode("utf-8", "replace")
     except OSError as error:
         raise ManifestError(f"cannot read {text_of(path)}: {error.strerror}") from error
@@ -171,7 +172,9 @@ def format_of(path: str) -> FileFormat | None:
     if re.fullmatch(r"wlasl_v[\d.]+\.json", name):
         return "wlasl"
     try:
-        with open(path, encoding="utf-8-sig", errors="replace") as file:
+        with open(
+            path, encoding="utf-8-sig", errors="replace", opener=open_regular
+        ) as file:
             # Enough for WLASL's first gloss, and for a few of nslt's videos.
             head = file.read(2000).lstrip()
     except OSError as error:

@@ -34,6 +34,7 @@ from wlasl_tfrecord.annotations.splits import (
 from wlasl_tfrecord.annotations.table import read_table
 from wlasl_tfrecord.annotations.video_paths import video_problem, videos_below
 from wlasl_tfrecord.errors import ManifestError
+from wlasl_tfrecord.files import open_small
 from wlasl_tfrecord.text import text_of
 from wlasl_tfrecord.video.files import folders_beside, is_folder, list_folder
 
@@ -178,7 +179,7 @@ def _listed_videos(path: str) -> list[str]:
         keys = [values[column] for _, values in table.rows([column])]
     else:
         try:
-            with open(path, encoding="utf-8-sig") as file:
+            with open(path, encoding="utf-8-sig", opener=open_small) as file:
                 keys = [line.strip() for line in file if line.strip()]
         except (OSError, UnicodeDecodeError) as error:
             raise ManifestError(f"cannot read {text_of(path)}: {error}") from error

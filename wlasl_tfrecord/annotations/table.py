@@ -20,6 +20,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from wlasl_tfrecord.errors import ManifestError
+from wlasl_tfrecord.files import open_regular, open_small
 from wlasl_tfrecord.text import shown, text_of
 
 __all__ = ["Header", "Table", "is_table_name", "read_header", "read_table"]
@@ -100,7 +101,7 @@ def read_header(path: str) -> Header:
         ManifestError: If the file cannot be read.
     """
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=open_regular) as file:
             head = file.read(_HEAD_BYTES)
     except OSError as error:
         raise ManifestError(f"cannot read {text_of(path)}: {error.strerror}") from error
@@ -117,7 +118,7 @@ def read_table(path: str) -> Table:
     """
     name = text_of(path)
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=open_small) as file:
             content = file.read()
     except OSError as error:
         raise ManifestError(f"cannot read {name}: {error.strerror}") from error

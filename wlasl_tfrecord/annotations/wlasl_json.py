@@ -21,6 +21,7 @@ from wlasl_tfrecord.annotations.checks import (
 )
 from wlasl_tfrecord.annotations.manifest import UNKNOWN_SIGNER, Instance, Manifest
 from wlasl_tfrecord.errors import ManifestError
+from wlasl_tfrecord.files import open_small
 from wlasl_tfrecord.text import shown
 from wlasl_tfrecord.video.sampling import ANNOTATION_FPS
 
@@ -51,7 +52,7 @@ def load_json(path: str | os.PathLike[str]) -> Any:
         return values
 
     try:
-        with open(path, encoding="utf-8-sig") as file:
+        with open(path, encoding="utf-8-sig", opener=open_small) as file:
             return json.load(file, object_pairs_hook=unique)
     except OSError as error:
         raise ManifestError(f"cannot read {path}: {error.strerror}") from error

@@ -2,14 +2,13 @@
 
 import dataclasses
 import itertools
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from wlasl_tfrecord.files import join_path, read_bytes
+from wlasl_tfrecord.files import join_path, read_json
 from wlasl_tfrecord.shard_format.layout import INFO_FILE
 from wlasl_tfrecord.shard_format.record_table import Records
 from wlasl_tfrecord.shard_format.shard_folder import (
@@ -94,14 +93,14 @@ def summarize(folder: ShardFolder) -> FolderSummary:
         ShardFolderError: If the table of a split is missing or damaged.
     """
     tables = {split: load_records(folder, split) for split in folder.splits}
-    info = read_bytes(join_path(folder.directory, INFO_FILE))
+    info = read_json(join_path(folder.directory, INFO_FILE))
     signers = {
         split: set(records.signer_ids[records.signer_ids >= 0].tolist())
         for split, records in tables.items()
     }
     return FolderSummary(
         directory=folder.directory,
-        format_version=json.loads(info)["version"],
+        format_version=str(info["version"]),
         codec=folder.codec,
         framing=folder.framing,
         clip_shape=folder.clip.shape,

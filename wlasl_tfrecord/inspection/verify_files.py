@@ -1,13 +1,12 @@
 """Checks the files of a shard folder against each other; opens no shard."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
-from wlasl_tfrecord.files import join_path, read_bytes
+from wlasl_tfrecord.files import join_path, read_bytes, read_json
 from wlasl_tfrecord.shard_format import clip_proto, layout
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 
@@ -76,7 +75,7 @@ def _verify_info(folder: ShardFolder) -> Iterator[Damage]:
     """Checks the numbers that TFDS relies on."""
     try:
         path = join_path(folder.directory, layout.INFO_FILE)
-        splits = {s["name"]: s for s in json.loads(read_bytes(path))["splits"]}
+        splits = {str(s["name"]): s for s in read_json(path)["splits"]}
         told = {
             split: (
                 [int(number) for number in value["shardLengths"]],
@@ -84,7 +83,7 @@ def _verify_info(folder: ShardFolder) -> Iterator[Damage]:
             )
             for split, value in splits.items()
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         reason = f"it is damaged ({type(error).__name__}: {error})"
         yield Damage(file=layout.INFO_FILE, reason=reason)
         return
@@ -116,7 +115,7 @@ def _verify_json(
     folder: ShardFolder, name: str, expected: Mapping[str, Any], what: str
 ) -> Iterator[Damage]:
     try:
-        content = json.loads(read_bytes(join_path(folder.directory, name)))
+        content = read_json(join_path(folder.directory, name))
     except (OSError, ValueError) as error:
         yield Damage(file=name, reason=f"cannot be read: {error}")
         return
