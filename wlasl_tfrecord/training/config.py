@@ -24,8 +24,9 @@ __all__ = [
 
 Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 # A run that a damaged record stopped is resumed with more of them skipped. A recipe may
-# have moved: its content is compared, not its path.
-_MAY_CHANGE = ("max_bad_records", "recipe")
+# have moved: its content is compared, not its path. What saves memory gives the same
+# weights, but for rounding, and a run that was out of memory is resumed with it.
+_MAY_CHANGE = ("max_bad_records", "recipe", "accumulate", "remat")
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 Crop = Literal["auto", "input", "device"]
 CROPS: tuple[Crop, ...] = get_args(Crop)

@@ -26,6 +26,7 @@ from wlasl_tfrecord.training.cluster import differs, lost_worker, sum_over_repli
 from wlasl_tfrecord.training.config import TrainConfig, build_options
 from wlasl_tfrecord.training.early_stopping import epoch_score
 from wlasl_tfrecord.training.loop import restore_model, run_phase
+from wlasl_tfrecord.training.memory import memory_advice
 from wlasl_tfrecord.training.phases import make_phase, phase_names
 from wlasl_tfrecord.training.progress import Progress
 from wlasl_tfrecord.training.recipe_check import check_recipe
@@ -145,7 +146,7 @@ def train(
     with (
         run_folder.own_folder(run_dir) if chief else contextlib.nullcontext(),
         stop_signals() as stopped,
-        _lost_workers_by_name(strategy),
+        _one_line_errors(strategy, folder, config, run_dir),
     ):
         resumed = _resume(run_dir, folder, config, strategy, say)
         if resumed is None and config.recipe not in recipes.recipe_paths():
@@ -309,10 +310,21 @@ def _train_phases(run: Run, resumed: Checkpoint | None) -> Progress:
 
 
 @contextlib.contextmanager
-def _lost_workers_by_name(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Turns TensorFlow's errors about a worker that is gone into one line."""
+def _one_line_errors(
+    strategy: tf.distribute.Strategy,
+    folder: ShardFolder,
+    config: TrainConfig,
+    run_dir: Path,
+) -> Iterator[None]:
+    """Turns TensorFlow's errors about memory and lost workers into one line each."""
     try:
         yield
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        advice = memory_advice(folder, config, strategy.num_replicas_in_sync)
+        resume = ""
+        if checkpoints.load_newest(run_dir / "checkpoints", _say_nothing) is not None:
+            resume = f"; with the first two, bin/train --resume {run_dir} continues"
+        raise TrainingError(advice + resume) from error
     except tf.errors.OpError as error:
         lost = lost_worker(strategy, error)
         if lost is None:
