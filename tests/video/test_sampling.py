@@ -226,6 +226,8 @@ class TestVaryingRate:
             (None, False),
             (np.zeros(1), False),
             (np.zeros(5), False),
+            # Two recordings, one after the other, whose clocks both start at 0.
+            (np.sort(np.append(np.arange(50) / 25, np.arange(20) / 10)), False),
             (np.arange(100) / 29.97, False),
             # A clock of milliseconds; a frame that was left out; a long last frame.
             (np.round(np.arange(100) / 30, 3), False),

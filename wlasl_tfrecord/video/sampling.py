@@ -95,6 +95,9 @@ def varying_times(
     """
     if frame_times is None or len(frame_times) < 2 or frame_times[-1] <= 0:
         return None
+    if np.diff(frame_times).min() <= 0:
+        # Two frames at once: a clock that started again, as where files were joined.
+        return None
     count = len(frame_times)
     at_mean_rate = np.linspace(0.0, frame_times[-1], count)
     step = frame_times[-1] / (count - 1)
