@@ -57,3 +57,12 @@ def test_a_model_of_another_training_is_refused(trained_run, tmp_path):
     (tmp_path / "model.keras").write_bytes((trained_run / "model.keras").read_bytes())
     with pytest.raises(TrainingError, match=r"they are not of one training"):
         trained_model.load_model(tmp_path)
+
+
+def test_clips_are_computed_a_few_at_a_time_with_the_same_answers(trained_run):
+    model = trained_model.load_model(trained_run)
+    clips = np.stack([drawn_frames(n, model.info.clip.shape) for n in range(5)])
+    assert 1 <= trained_model.most_clips_at_once() < len(clips)
+    together = trained_model.probabilities(model, clips)
+    alone = [trained_model.probabilities(model, clip[None])[0] for clip in clips]
+    np.testing.assert_allclose(together, alone, atol=1e-6)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from wlasl_tfrecord.cli.command import make_parser, run
 from wlasl_tfrecord.cli.process import import_tensorflow
+from wlasl_tfrecord.text import size_text
 
 __all__ = ["main"]
 
@@ -60,7 +61,7 @@ def _export(arguments: argparse.Namespace) -> int:
         model, arguments.out, arguments.format, quantization=arguments.quantize
     )
     print(
-        f"{report.path}: {report.num_bytes / 1e6:.1f} MB from {model.path}; on "
+        f"{report.path}: {size_text(report.num_bytes)} from {model.path}; on "
         f"{report.num_clips} clips its probabilities differ by at most "
         f"{report.max_difference:.1g}"
     )

@@ -157,7 +157,7 @@ def predict_videos(
         model: A model that `trained_model.load_model` returned.
         videos: Files, or folders of numbered images.
         top: Number of glosses to return, at most those of the model.
-        batch_size: Clips in one call of the network.
+        batch_size: Clips in one call of the network, at most; a CPU is given fewer.
         start: First frame of the sign in each video, from 0; None for the first frame.
         stop: One past its last frame; None for the end of the video.
         limits: What decoding one video may cost; by default what `bin/shard` allows.
@@ -178,9 +178,14 @@ def predict_videos(
         stop=stop,
         limits=limits,
     )
+    # Not at the top: `find_videos` is used before Keras is imported.
+    from wlasl_tfrecord.inference import trained_model
+
     timed = zip(videos, _timed(results))
-    # The decoders run ahead by a few clips while the network computes a batch.
-    while batch := [_Decoded(path, *one) for path, one in islice(timed, batch_size)]:
+    # The decoders run ahead by a few clips while the network computes a batch. So a
+    # batch does not wait for more clips than the network computes at once.
+    size = min(batch_size, trained_model.most_clips_at_once())
+    while batch := [_Decoded(path, *one) for path, one in islice(timed, size)]:
         yield from _predict_batch(model, batch, top)
 
 
@@ -218,7 +223,6 @@ def _predict_batch(
     model: "TrainedModel", batch: Sequence[_Decoded], top: int
 ) -> Iterator[Prediction | Failure]:
     """Runs the network for all videos of a batch that were decoded."""
-    # Not at the top: `find_videos` is used before Keras is imported.
     from wlasl_tfrecord.inference import trained_model
 
     clips = [d.result.frames for d in batch if isinstance(d.result, DecodedFrames)]

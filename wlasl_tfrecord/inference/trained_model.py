@@ -6,6 +6,7 @@ are loaded with the same weights, computing in float32.
 """
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,18 @@ from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.network import model_info, saving
 from wlasl_tfrecord.network.model_info import ModelInfo
 
-__all__ = ["TrainedModel", "load_model", "probabilities", "rebuild"]
+__all__ = [
+    "TrainedModel",
+    "load_model",
+    "most_clips_at_once",
+    "probabilities",
+    "rebuild",
+]
 
 
-# Clips that a CPU computes at once. More are slower, as their activations leave the
-# cache: 113 ms a clip with 2 and 184 with 8, on 2 cores, at alpha 0.35 and 30 frames of
-# 224 x 224 pixels; one by one, 141. (benchmarks/predict.py)
+# Clips that a CPU computes at once. More gain nothing, and wait for more videos to be
+# decoded: 122 ms a clip with 2, 131 with 8 and 128 one by one, on 2 cores, at alpha 0.35
+# and 30 frames of 224 x 224 pixels (benchmarks/predict.py).
 _CPU_CLIPS = 2
 
 
@@ -99,13 +106,18 @@ def probabilities(model: TrainedModel, clips: NDArray[np.uint8]) -> NDArray[np.f
     Returns:
         float32 [B, num_classes]; each row sums to 1.
     """
-    size = len(clips) if tf.config.list_physical_devices("GPU") else _CPU_CLIPS
+    size = most_clips_at_once()
     return np.concatenate(
         [
             np.asarray(model.network.predict_on_batch(clips[start : start + size]))
             for start in range(0, len(clips), size)
         ]
     )
+
+
+def most_clips_at_once() -> int:
+    """Returns how many clips to compute at once, at most, for the least time a clip."""
+    return sys.maxsize if tf.config.list_physical_devices("GPU") else _CPU_CLIPS
 
 
 def _portable(config: Any) -> Any:
