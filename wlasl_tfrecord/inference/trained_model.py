@@ -31,8 +31,8 @@ __all__ = [
 
 
 # Clips that a CPU computes at once. More gain nothing, and wait for more videos to be
-# decoded: 122 ms a clip with 2, 131 with 8 and 128 one by one, on 2 cores, at alpha 0.35
-# and 30 frames of 224 x 224 pixels (benchmarks/predict.py).
+# decoded: 122 ms a clip with 2, 131 with 8 and 128 one by one, on 2 cores, at alpha
+# 0.35 and 30 frames of 224 x 224 pixels (benchmarks/predict.py).
 _CPU_CLIPS = 2
 
 
