@@ -44,7 +44,7 @@ def run(code, directory):
 
 
 def test_the_guide_has_its_examples():
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 6
 
 
 def test_the_example_of_the_readme_trains(shards):
@@ -100,6 +100,19 @@ def test_the_example_of_a_checkpoint_goes_on_exactly(
     for (frames, labels), (same_frames, same_labels) in left:
         np.testing.assert_array_equal(frames, same_frames)
         np.testing.assert_array_equal(labels, same_labels)
+
+
+def test_the_example_of_fit_resumes_exactly(shards, tmp_path):
+    (tmp_path / "shards").symlink_to(shards)
+    seed = "import keras; keras.utils.set_random_seed(0)\n"
+    run(seed + EXAMPLES[5], tmp_path)
+    whole = keras.models.load_model(tmp_path / "mine.keras")
+    (tmp_path / "mine.keras").unlink()
+    run(seed + EXAMPLES[5].replace("epochs=4", "epochs=2"), tmp_path)
+    assert "Epoch 3/4" in run(EXAMPLES[5], tmp_path)
+    resumed = keras.models.load_model(tmp_path / "mine.keras")
+    for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 # Keras 3.9's own argmax, with NumPy 1.
