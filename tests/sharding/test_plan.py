@@ -29,7 +29,7 @@ def ids(shards):
 
 def test_order_is_pinned():
     # Shards of two releases must agree. A new value here is a new shard format: raise
-    # its version in index.py and docs/shard-format.md too.
+    # its version in layout.py and docs/shard-format.md too.
     videos = ["00335", "00336", "00338", "00339", "00341", "70304"]
     by_key = sorted(videos, key=lambda video: order_key(video, seed=0))
     assert by_key == ["00335", "00341", "00336", "00338", "70304", "00339"]
@@ -140,6 +140,10 @@ def test_content_and_codec_change_the_fingerprint_and_the_path_does_not():
     assert all(one != other for one, other in itertools.combinations(prints, 2))
     elsewhere = plan_shards([task("a", path="/other/a.mp4")], SMALL)
     assert elsewhere[0].fingerprint == prints[0]
+    # Pinned: another value writes every finished folder again.
+    assert prints[0].startswith("56cbb79c26767a17")
+    published = plan_shards([task("a", url="http://example.org/a.mp4")], SMALL)
+    assert published[0].fingerprint == prints[0]
 
 
 def test_jpeg_quality_counts_for_jpeg_alone():

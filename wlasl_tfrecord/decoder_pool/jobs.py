@@ -148,8 +148,10 @@ class Undecoded:
 
 def job_line(job: Job) -> bytes:
     """Writes a job as `read_job` reads it."""
+    # Without what the worker does not need, which may be long.
+    instance = dataclasses.replace(job.task.instance, url=None, problem=None)
     values = {
-        "instance": dataclasses.asdict(job.task.instance),
+        "instance": dataclasses.asdict(instance),
         "sha256": job.task.sha256,
         "buffer": job.buffer,
     }

@@ -114,8 +114,9 @@ def _fingerprint(tasks: Sequence[Task], options: ShardOptions) -> str:
     instances = []
     for task in tasks:
         values = dataclasses.asdict(task.instance)
-        # The content of a video decides the bytes, its path does not.
-        del values["path"], values["problem"]
+        # The content of a video decides the bytes; where it lies or was published does
+        # not.
+        del values["path"], values["url"], values["problem"]
         instances.append([values, task.sha256])
     # Options that only group clips into shards show in the list of instances.
     settings = {
