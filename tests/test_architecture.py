@@ -37,11 +37,6 @@ MAY_IMPORT = {
     "cli": "annotations decoder_pool evaluation inference input_pipeline inspection "
     "network serving shard_format sharding synthetic training video",
 }
-# Tests that are to be named after their module or moved to tests/end_to_end/.
-TO_BE_MOVED = {
-    "annotations/test_untrusted_annotations.py",
-    "sharding/test_work_folder.py",
-}
 # The rooms whose processes must stay small, and start at once.
 WITHOUT_TENSORFLOW = {"video", "annotations", "decoder_pool", "sharding"}
 HEAVY = {"tensorflow", "keras", "cv2", "matplotlib"}
@@ -214,7 +209,7 @@ def test_every_test_file_of_a_room_is_named_after_a_module():
         for path, module in named.items()
         if not (LIBRARY / str(module).removeprefix("ground/")).is_file()
     }
-    assert strays <= TO_BE_MOVED
+    assert strays == set()
     assert {path.name for path in tests.glob("test_*.py")} == {Path(__file__).name}
 
 
