@@ -89,13 +89,17 @@ def test_the_demo_learns_signs_of_signers_it_has_never_seen(tmp_path):
     done = run_demo("--quick", "--out", out, timeout_seconds=300)
     assert done.returncode == 0, done.stderr
     assert "--quick learns next to nothing" in done.stdout
-    for name in ("run/model.keras", "run/history.png", "evaluation.json"):
+    names = ("evaluation.json", "predictions.csv", "confusion.png")
+    evaluated = [f"run/evaluation-test/{name}" for name in names]
+    for name in ("run/model.keras", "run/history.png", *evaluated):
         assert (out / name).stat().st_size > 0
 
     # In the place of the quick one.
     done = run_demo("--out", out, timeout_seconds=1100)
     assert done.returncode == 0, done.stderr
-    report = json.loads((out / "evaluation.json").read_text())
+    report = json.loads(
+        (out / "run" / "evaluation-test" / "evaluation.json").read_text()
+    )
     assert report["num_clips"] == 64
     assert report["per_clip"]["top1"] >= 0.8
     # Chance between the two of a pair is one half; and a model that sees no order

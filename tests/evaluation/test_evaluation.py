@@ -6,10 +6,12 @@ import zipfile
 
 import numpy as np
 import pytest
-from known_models import CLIP, constant, right, write_run, write_shards
+from drawn_shards import write_folder
+from known_models import CLIP, GLOSSES, constant, right, write_run, write_shards
 
 from wlasl_tfrecord.errors import ShardFolderError, TrainingError
 from wlasl_tfrecord.network import model_info
+from wlasl_tfrecord.shard_format.clips import ClipSpec
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +119,49 @@ def test_a_model_of_a_newer_keras_says_what_it_wants(shards, tmp_path):
         rf"{keras.__version__}; update Keras",
     ):
         evaluation.evaluate(shards, run)
+
+
+@pytest.mark.parametrize("strategy", ["none", "mirrored"])
+def test_views_are_crops_and_the_same_for_every_strategy(tmp_path, strategy):
+    import keras
+
+    from wlasl_tfrecord.evaluation import evaluation
+    from wlasl_tfrecord.training.strategies import make_strategy
+
+    clip = ClipSpec(num_frames=4, height=32, width=32)
+    write_folder(tmp_path / "shards", {"val": 6}, num_frames=4, height=32, width=32)
+    frames = keras.Input(clip.shape, dtype="uint8")
+    x = keras.ops.cast(frames, "float32") / 255
+    x = keras.layers.Dense(3, use_bias=False)(keras.layers.Flatten()(x))
+    model = keras.Model(frames, keras.layers.Softmax()(x))
+    # Random weights for every pixel, so that a crop is another clip.
+    weights = np.random.default_rng(3).normal(0, 0.05, (clip.num_bytes, 3))
+    model.set_weights([weights.astype(np.float32)])
+    run = tmp_path / "run"
+    run.mkdir()
+    model.save(run / "model.keras")
+    info = model_info.ModelInfo(glosses=GLOSSES, clip=clip, framing="center")
+    model_info.write_model_info(run, info)
+
+    def probabilities(name, num_views):
+        report = evaluation.evaluate(
+            tmp_path / "shards",
+            run,
+            batch_size=4,
+            strategy=make_strategy(name),
+            num_views=num_views,
+        )
+        assert report.num_views == num_views
+        return report.probabilities
+
+    one, two = probabilities(strategy, 1), probabilities(strategy, 2)
+    assert np.abs(one - two).max() > 1e-3
+    # Always the same views.
+    assert probabilities("none", 2) == pytest.approx(two, abs=1e-5)
+
+
+def test_fewer_than_one_view_is_refused(shards, tmp_path):
+    from wlasl_tfrecord.evaluation import evaluation
+
+    with pytest.raises(ValueError, match="num_views must be at least 1, got 0"):
+        evaluation.evaluate(shards, tmp_path, num_views=0)

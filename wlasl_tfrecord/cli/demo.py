@@ -194,12 +194,9 @@ def _see_hands(out: Path, videos: Sequence[Any], size: _Size, seed: int) -> None
 
 
 def _evaluation(out: Path) -> dict[str, Any]:
-    """Evaluates again, as JSON for the last lines of the demo."""
-    from wlasl_tfrecord.evaluation import evaluation
-
-    report = evaluation.evaluate(out / "shards", out / "run", "test").to_json()
-    (out / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
-    return report
+    """Reads what bin/evaluate wrote, for the last lines of the demo."""
+    path = out / "run" / "evaluation-test" / "evaluation.json"
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _finish(out: Path, report: dict[str, Any], seconds: float) -> None:
@@ -222,7 +219,7 @@ def _finish(out: Path, report: dict[str, Any], seconds: float) -> None:
   {out}/shards             what training reads
   {out}/run/history.png    the curves of the training
   {out}/run/model.keras    the model; model.json describes its inputs and outputs
-  {out}/evaluation.json    every clip of the test
+  {out}/run/evaluation-test/    every clip of the test, and pictures of what is mixed up
 
 With videos of your own, WLASL's for example, in videos/:
   {_name("shard")} --src videos/

@@ -3,7 +3,7 @@
 import io
 from typing import Any
 
-__all__ = ["new_figure", "png_bytes"]
+__all__ = ["drawn_text", "new_figure", "png_bytes"]
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -26,3 +26,14 @@ def png_bytes(figure: Any) -> bytes:
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=100)
     return image.getvalue()
+
+
+def drawn_text(text: str, length: int) -> str:
+    r"""Returns a text as Matplotlib draws it: cut, on one line, and no formula.
+
+    >>> drawn_text("thank you very much", 10), drawn_text("a$b\n", 10)
+    ('thank you…', 'a\\$b?')
+    """
+    cut = text if len(text) <= length else f"{text[: length - 1]}…"
+    # Matplotlib takes a dollar for mathematics.
+    return "".join(c if c.isprintable() else "?" for c in cut).replace("$", r"\$")

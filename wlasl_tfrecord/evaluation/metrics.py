@@ -20,8 +20,11 @@ from wlasl_tfrecord.network.micro_batches import few_at_once
 
 __all__ = [
     "TOP_K",
+    "ClipLogits",
     "ClipScores",
+    "make_predictor",
     "make_scorer",
+    "score_clips",
 ]
 
 TOP_K = (1, 5, 10)
@@ -55,6 +58,27 @@ class ClipScores:
         return float((self.ranks < k).mean())
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClipLogits:
+    """What a model finds in each clip, in the order of the records.
+
+    Attributes:
+        records: int64 [N], index of the clip in its split.
+        labels: int64 [N], the truth.
+        logits: float32 [N, C].
+    """
+
+    records: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    logits: NDArray[np.float32]
+
+    def probabilities(self) -> NDArray[np.float32]:
+        """Returns the softmax of the logits, float32 [N, C]."""
+        shifted = self.logits - self.logits.max(axis=1, keepdims=True)
+        shares = np.exp(shifted)
+        return shares / shares.sum(axis=1, keepdims=True)
+
+
 def make_scorer(
     strategy: tf.distribute.Strategy, model: keras.Model
 ) -> Callable[[MakeBatches], ClipScores]:
@@ -68,49 +92,73 @@ def make_scorer(
         A function from what makes the dataset of `Batch`es, given an InputContext, to
         the scores of its clips of weight 1.
     """
+    predict = make_predictor(strategy, model)
+    return lambda batches: score_clips(predict(batches))
+
+
+def make_predictor(
+    strategy: tf.distribute.Strategy, model: keras.Model
+) -> Callable[[MakeBatches], ClipLogits]:
+    """Makes a function that runs a model on a dataset, compiled once.
+
+    Args:
+        strategy: Strategy that the model was made in.
+        model: Inputs -> logits.
+
+    Returns:
+        A function from what makes the dataset of `Batch`es, given an InputContext, to
+        the logits of its clips of weight 1.
+    """
     row = tf.TensorSpec(model.output_shape[1:], tf.float32)
 
     def logits_of(inputs: tf.Tensor) -> tf.Tensor:
         return tf.cast(model(inputs, training=False), tf.float32)
 
-    def replica_scores(batch: Batch) -> list[tf.Tensor]:
+    def replica_logits(batch: Batch) -> list[tf.Tensor]:
         if batch.inputs.dtype == tf.uint8:
             logits = few_at_once(logits_of, [batch.inputs], row)
         else:  # features take no memory to speak of
             logits = logits_of(batch.inputs)
-        labels = batch.labels
-        truth = tf.gather(logits, labels, batch_dims=1)[:, tf.newaxis]
-        # Where the model finds two classes alike the first comes first, or a model that
-        # finds all alike would be right every time.
-        earlier = tf.range(logits.shape[-1], dtype=tf.int64) < labels[:, tf.newaxis]
-        likelier = (logits > truth) | ((logits == truth) & earlier)
-        ranks = tf.reduce_sum(tf.cast(likelier, tf.int64), axis=1)
-        sound = tf.reduce_all(tf.math.is_finite(logits), axis=1)
-        ranks = tf.where(sound, ranks, logits.shape[-1])
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        predictions = tf.argmax(logits, axis=1)
-        return [batch.records, labels, predictions, ranks, losses, batch.weights]
+        return [batch.records, batch.labels, logits, batch.weights]
 
     @tf.function(reduce_retracing=True)
     def run(batch: Batch) -> list[tf.Tensor]:
-        values = strategy.run(replica_scores, args=(batch,))
+        values = strategy.run(replica_logits, args=(batch,))
         return [strategy.gather(value, axis=0) for value in values]
 
-    def score(batches: MakeBatches) -> ClipScores:
+    def predict(batches: MakeBatches) -> ClipLogits:
         distributed = distribution.distributed(strategy, batches)
         rows = [[value.numpy() for value in run(batch)] for batch in distributed]
         columns = [np.concatenate(column) for column in zip(*rows)]
         real = columns.pop() > 0
         order = np.argsort(columns[0][real], kind="stable")
-        records, labels, predictions, ranks, losses = (
-            column[real][order] for column in columns
-        )
-        return ClipScores(
-            records=records,
-            labels=labels,
-            predictions=predictions,
-            ranks=ranks,
-            losses=losses,
-        )
+        records, labels, logits = (column[real][order] for column in columns)
+        return ClipLogits(records=records, labels=labels, logits=logits)
 
-    return score
+    return predict
+
+
+def score_clips(clips: ClipLogits) -> ClipScores:
+    """Scores what a model found in each clip.
+
+    A clip whose logits are not all finite counts as never right.
+    """
+    labels, num_classes = clips.labels, clips.logits.shape[1]
+    logits = clips.logits.astype(np.float64)
+    truth = np.take_along_axis(logits, labels[:, np.newaxis], axis=1)
+    # Where the model finds two classes alike the first comes first, or a model that
+    # finds all alike would be right every time.
+    earlier = np.arange(num_classes) < labels[:, np.newaxis]
+    ranks = ((logits > truth) | ((logits == truth) & earlier)).sum(axis=1)
+    is_finite = np.isfinite(logits).all(axis=1)
+    highest = logits.max(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        sums = np.exp(logits - highest).sum(axis=1, keepdims=True)
+        losses = (np.log(sums) + highest - truth)[:, 0]
+    return ClipScores(
+        records=clips.records,
+        labels=labels,
+        predictions=logits.argmax(axis=1),
+        ranks=np.where(is_finite, ranks, num_classes),
+        losses=losses.astype(np.float32),
+    )

@@ -11,12 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from wlasl_tfrecord.errors import RecordError
 from wlasl_tfrecord.files import written_whole
-from wlasl_tfrecord.shard_format import decode_frames, parsing
 from wlasl_tfrecord.shard_format.layout import SPLITS
-from wlasl_tfrecord.shard_format.parsing import read_record
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
+from wlasl_tfrecord.shard_format.stored_clip import read_clip
 from wlasl_tfrecord.video.sampling import evenly_spaced
 
 __all__ = ["SheetRow", "choose_rows", "draw_contact_sheet", "write_contact_sheet"]
@@ -161,20 +159,7 @@ def write_contact_sheet(
 
 def _strip(folder: ShardFolder, row: SheetRow) -> NDArray[np.uint8]:
     """Lays some frames of a clip side by side: uint8 [H, n * W, 3]."""
-    records = load_records(folder, row.split)
-    shard = folder.split_shards(row.split)[records.shard_indices[row.record]]
-    path = folder.shard_path(shard)
-    try:
-        serialized = read_record(
-            tf.constant(path), tf.constant(records.offsets[row.record])
-        )
-        parsed = parsing.parse_clip(serialized, folder.clip, folder.codec, ())
-        frames = decode_frames.decode_frames(parsed, folder.clip, folder.codec).numpy()
-    except tf.errors.OpError as error:
-        raise RecordError(
-            f"{path}: the record of {row.video_id} is damaged; bin/inspect --verify "
-            "says what is wrong"
-        ) from error
+    frames = read_clip(folder, row.split, row.record)
     count = min(_FRAMES_PER_ROW, len(frames))
     chosen = frames[evenly_spaced(len(frames), count)]
     # White between the frames, so that their edges show.

@@ -1,0 +1,43 @@
+"""One stored clip, read by its position: for pictures, not for training."""
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from wlasl_tfrecord.errors import RecordError
+from wlasl_tfrecord.shard_format.decode_frames import decode_frames
+from wlasl_tfrecord.shard_format.parsing import parse_clip, read_record
+from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
+
+__all__ = ["read_clip"]
+
+
+def read_clip(folder: ShardFolder, split: str, record: int) -> NDArray[np.uint8]:
+    """Reads the frames of one clip.
+
+    Args:
+        folder: The folder.
+        split: The split of the clip.
+        record: Its position in the table of records of the split.
+
+    Returns:
+        uint8 [T, H, W, 3], RGB.
+
+    Raises:
+        ShardFolderError: If a table of records is damaged.
+        RecordError: If the record is damaged.
+    """
+    records = load_records(folder, split)
+    shard = folder.split_shards(split)[records.shard_indices[record]]
+    path = folder.shard_path(shard)
+    try:
+        serialized = read_record(
+            tf.constant(path), tf.constant(records.offsets[record])
+        )
+        parsed = parse_clip(serialized, folder.clip, folder.codec, ())
+        return decode_frames(parsed, folder.clip, folder.codec).numpy()
+    except tf.errors.OpError as error:
+        raise RecordError(
+            f"{path}: the record of {records.video_ids[record]} is damaged; "
+            "bin/inspect --verify says what is wrong"
+        ) from error
