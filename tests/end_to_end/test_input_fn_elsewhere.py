@@ -213,7 +213,8 @@ def service():
 
 @pytest.mark.parametrize("order", ["shuffled", "sequential"])
 def test_tf_data_service_delivers_the_same_batches(shards, service, order):
-    dataset = input_fn(shards, "train", 4, num_epochs=2, element="dict", order=order)
+    options = {"num_epochs": 2, "element": "dict", "order": order}
+    dataset = input_fn(shards, "train", 4, reader="graph", **options)
     distributed = dataset.apply(
         tf.data.experimental.service.distribute("parallel_epochs", service)
     )

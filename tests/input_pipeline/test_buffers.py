@@ -5,8 +5,12 @@ import numpy as np
 import pytest
 
 from wlasl_tfrecord import input_fn
-from wlasl_tfrecord.input_pipeline import dataset
-from wlasl_tfrecord.input_pipeline.buffers import Buffers, plan_buffers
+from wlasl_tfrecord.input_pipeline import buffers, dataset
+from wlasl_tfrecord.input_pipeline.buffers import (
+    Buffers,
+    plan_direct_buffers,
+    plan_graph_buffers,
+)
 from wlasl_tfrecord.shard_format.record_table import Records
 
 MIB = 2**20
@@ -28,7 +32,7 @@ def table(record_bytes, count=100):
 
 def plan(budget, *, batch_size=4, **options):
     defaults = {"augmented": False, "sequential": False, "remote": False}
-    return plan_buffers(
+    return plan_graph_buffers(
         table(4 * MIB),
         4 * MIB,
         batch_size,
@@ -42,7 +46,7 @@ def used_mib(planned, *, augmented, sequential):
     if augmented:
         used = planned.read_calls * 32 + 2 * 16
     else:
-        used = planned.read_calls * 8 + 16 + planned.decode_calls * 48
+        used = planned.read_calls * 8 + 16 + planned.batch_calls * 48
     used += (planned.prefetch + 1) * 16
     return used + (planned.window_size * 5 * 4 if sequential else 0)
 
@@ -63,9 +67,9 @@ def test_a_plan_stays_within_its_budget_and_uses_more_of_a_larger_one(
 
 def test_a_large_budget_takes_no_more_than_is_of_use():
     large, free = plan(100_000), plan(None)
-    assert (large.read_calls, large.decode_calls) == (
+    assert (large.read_calls, large.batch_calls) == (
         free.read_calls,
-        free.decode_calls,
+        free.batch_calls,
     )
     assert large.prefetch == free.prefetch == 2
 
@@ -98,27 +102,57 @@ def test_a_budget_below_one_batch_names_what_is_needed():
         plan(10)
 
 
+def plan_direct(budget, *, batch_size=4):
+    return plan_direct_buffers(
+        table(4 * MIB), 4 * MIB, batch_size, ram_budget_mib=budget
+    )
+
+
+@pytest.mark.parametrize("budget", [70, 100, 150, 4000])
+def test_a_direct_plan_stays_within_its_budget(budget):
+    planned = plan_direct(budget)
+    # A call has its batch, a record and two clips; then those that wait and are used.
+    used = planned.batch_calls * (16 + 4 + 8) + (planned.prefetch + 1) * 16
+    assert used <= budget
+    assert planned.window_size == plan(max(budget, 350)).window_size or budget < 350
+
+
+def test_a_direct_budget_below_one_batch_names_what_is_needed():
+    message = "ram_budget_mib 10 is too small: batches of 4 clips need at least 60"
+    with pytest.raises(ValueError, match=message):
+        plan_direct(10)
+    assert plan_direct(60).batch_calls == 1
+
+
+def test_a_direct_plan_of_many_cores_has_a_bound(monkeypatch):
+    monkeypatch.setattr(buffers, "num_cores", lambda: 10_000)
+    assert plan_direct(None).batch_calls == 2 * 1024 // 28
+
+
 def test_where_a_network_or_a_window_is_waited_for_tensorflow_decides():
     assert plan(None).read_calls is not None
     assert plan(None, remote=True).read_calls is None
     assert plan(None, sequential=True).read_calls is None
 
 
+@pytest.mark.parametrize("reader", ["direct", "graph"])
 @pytest.mark.parametrize("augment", [True, False])
 @pytest.mark.parametrize("order", ["shuffled", "sequential"])
 def test_how_much_is_done_at_once_changes_no_batch(
-    write_folder, tmp_path, monkeypatch, order, augment
+    write_folder, tmp_path, monkeypatch, order, augment, reader
 ):
     folder = write_folder(tmp_path / "shards", {"train": 20})
 
     def batches(**calls):
-        buffers = Buffers(window_size=5, **calls)
-        monkeypatch.setattr(dataset, "plan_buffers", lambda *_, **__: buffers)
+        planned = Buffers(window_size=5, **calls)
+        plan = f"plan_{reader}_buffers"
+        monkeypatch.setattr(dataset, plan, lambda *_, **__: planned)
         options = {"order": order, "augment": augment, "num_epochs": 2}
+        options["reader"] = reader
         return [x.numpy() for x, _ in input_fn(folder, "train", 3, **options)]
 
-    one = batches(read_calls=1, decode_calls=1, prefetch=1)
-    many = batches(read_calls=16, decode_calls=6, prefetch=4)
+    one = batches(read_calls=1, batch_calls=1, prefetch=1)
+    many = batches(read_calls=16, batch_calls=6, prefetch=4)
     assert len(one) == 12
     np.testing.assert_array_equal(one, many)
 
@@ -126,8 +160,9 @@ def test_how_much_is_done_at_once_changes_no_batch(
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
 @pytest.mark.parametrize("order", ["shuffled", "sequential"])
 @pytest.mark.parametrize("augment", [True, False])
+@pytest.mark.parametrize("reader", ["direct", "graph"])
 def test_the_budget_holds_while_nobody_takes_the_batches(
-    write_folder, tmp_path, order, augment
+    write_folder, tmp_path, order, augment, reader
 ):
     # 1.2 MB a clip, 60 of them: without a bound the input would read ahead through all.
     folder = write_folder(
@@ -146,7 +181,7 @@ next(iter(tiny))  # what TensorFlow takes by itself
 before = peak()
 batches = iter(
     input_fn({str(folder)!r}, "train", 4, num_epochs=None, order={order!r},
-             augment={augment}, ram_budget_mib=150)
+             augment={augment}, ram_budget_mib=150, reader={reader!r})
 )
 for _ in range(40):
     next(batches)

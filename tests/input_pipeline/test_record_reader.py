@@ -2,6 +2,7 @@ import logging
 import os
 import re
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -24,6 +25,12 @@ BAD = 3
 def healthy(request, write_folder, tmp_path_factory):
     directory = tmp_path_factory.mktemp(request.param) / "shards"
     return write_folder(directory, {"train": 8, "val": 8}, codec=request.param)
+
+
+@pytest.fixture(params=["direct", "graph"])
+def batches_of(request):
+    """input_fn, in each way to read."""
+    return partial(input_fn, reader=request.param)
 
 
 @pytest.fixture
@@ -69,8 +76,8 @@ def test_a_reader_gives_the_record_it_is_asked_for(healthy):
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_a_damaged_record_ends_the_input_with_its_name(damaged, split):
-    dataset = input_fn(damaged, split, 4)
+def test_a_damaged_record_ends_the_input_with_its_name(batches_of, damaged, split):
+    dataset = batches_of(damaged, split, 4)
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         list(dataset)
     assert re.search(
@@ -82,9 +89,11 @@ def test_a_damaged_record_ends_the_input_with_its_name(damaged, split):
 
 
 @pytest.mark.parametrize("element", ["dict", "weighted", "pair"])
-def test_training_puts_the_next_record_in_place_of_a_damaged_one(damaged, element):
+def test_training_puts_the_next_record_in_place_of_a_damaged_one(
+    batches_of, damaged, element
+):
     options = {"augment": False, "element": element, "max_bad_records": 1}
-    batches = list(input_fn(damaged, "train", 4, **options))
+    batches = list(batches_of(damaged, "train", 4, **options))
     frames = np.concatenate(
         [(b["frames"] if element == "dict" else b[0]) for b in batches]
     )
@@ -98,26 +107,26 @@ def test_training_puts_the_next_record_in_place_of_a_damaged_one(damaged, elemen
                 assert video_id.numpy().decode() == f"train{int(record):05d}"
 
 
-def test_a_run_with_a_damaged_record_can_be_resumed_too(damaged):
+def test_a_run_with_a_damaged_record_can_be_resumed_too(batches_of, damaged):
     options = {"element": "dict", "max_bad_records": 1, "num_epochs": 2}
-    whole = list(input_fn(damaged, "train", 4, **options))
-    tail = list(input_fn(damaged, "train", 4, start_step=3, **options))
+    whole = list(batches_of(damaged, "train", 4, **options))
+    tail = list(batches_of(damaged, "train", 4, start_step=3, **options))
     tf.nest.map_structure(np.testing.assert_array_equal, whole[3:], tail)
 
 
-def test_evaluation_gives_a_damaged_clip_no_weight(damaged):
-    batches = list(input_fn(damaged, "val", 4, element="weighted", max_bad_records=1))
+def test_evaluation_gives_a_damaged_clip_no_weight(batches_of, damaged):
+    batches = list(batches_of(damaged, "val", 4, element="weighted", max_bad_records=1))
     weights = np.concatenate([w for _, _, w in batches])
     assert weights.tolist() == [1, 1, 1, 0, 1, 1, 1, 1]
     assert not batches[0][0][BAD].numpy().any()
-    pairs = list(input_fn(damaged, "val", 4, max_bad_records=1))
+    pairs = list(batches_of(damaged, "val", 4, max_bad_records=1))
     assert [labels.numpy().tolist() for _, labels in pairs] == [[0, 1, 2], [1, 2, 0, 1]]
     np.testing.assert_array_equal(pairs[0][0], batches[0][0][:3])
 
 
-def test_each_damaged_record_is_named_once_in_the_log(damaged, caplog):
+def test_each_damaged_record_is_named_once_in_the_log(batches_of, damaged, caplog):
     with caplog.at_level(logging.WARNING, logger="absl"):
-        dataset = input_fn(damaged, "train", 4, num_epochs=3, max_bad_records=2)
+        dataset = batches_of(damaged, "train", 4, num_epochs=3, max_bad_records=2)
         assert len(list(dataset)) == 6
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 1
@@ -125,26 +134,28 @@ def test_each_damaged_record_is_named_once_in_the_log(damaged, caplog):
     assert messages[0].endswith("passed over, 1 of at most 2")
 
 
-def test_one_record_too_many_ends_the_input(damaged):
+def test_one_record_too_many_ends_the_input(batches_of, damaged):
     flip_byte(damaged, "train", 6)
-    assert len(list(input_fn(damaged, "train", 4, max_bad_records=2))) == 2
+    assert len(list(batches_of(damaged, "train", 4, max_bad_records=2))) == 2
     with pytest.raises(tf.errors.InvalidArgumentError, match="max_bad_records=1"):
-        list(input_fn(damaged, "train", 4, max_bad_records=1))
+        list(batches_of(damaged, "train", 4, max_bad_records=1))
 
 
-def test_a_split_without_a_whole_record_ends_too(damaged):
+def test_a_split_without_a_whole_record_ends_too(batches_of, damaged):
     for record in (0, 1, 2, 4, 5, 6, 7):
         flip_byte(damaged, "train", record)
     with pytest.raises(tf.errors.InvalidArgumentError, match="is damaged"):
-        list(input_fn(damaged, "train", 4, max_bad_records=1000))
+        list(batches_of(damaged, "train", 4, max_bad_records=1000))
 
 
-def test_a_file_cut_off_under_the_reader_costs_its_records_alone(healthy, tmp_path):
+def test_a_file_cut_off_under_the_reader_costs_its_records_alone(
+    batches_of, healthy, tmp_path
+):
     directory = tmp_path / "cut"
     shutil.copytree(healthy, directory)
     folder = load_folder(directory)
     path = folder.shard_path(folder.split_shards("val")[0])
-    dataset = input_fn(directory, "val", 8, element="weighted", max_bad_records=2)
+    dataset = batches_of(directory, "val", 8, element="weighted", max_bad_records=2)
     records = load_records(folder, "val")
     with open(path, "r+b") as file:
         file.truncate(int(records.offsets[2]) + 100)
@@ -175,22 +186,26 @@ def swap_records(directory, split, one, other):
         file.write(data)
 
 
-def test_a_record_in_the_place_of_another_ends_the_input(write_folder, tmp_path):
+def test_a_record_in_the_place_of_another_ends_the_input(
+    batches_of, write_folder, tmp_path
+):
     # Of one gloss: what else differs must not change the length.
     directory = write_folder(tmp_path / "shards", {"train": 8}, glosses=["book"])
     swap_records(directory, "train", 0, 1)
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
-        list(input_fn(directory, "train", 8, training=False))
+        list(batches_of(directory, "train", 8, training=False))
     assert "record 0 at byte 0, video_id train00000, is damaged or not the clip" in str(
         caught.value
     )
-    dataset = input_fn(
+    dataset = batches_of(
         directory, "train", 8, training=False, element="weighted", max_bad_records=2
     )
     assert next(iter(dataset))[2].numpy().tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
 
 
-def test_shards_of_another_folder_of_the_same_size_are_refused(write_folder, tmp_path):
+def test_shards_of_another_folder_of_the_same_size_are_refused(
+    batches_of, write_folder, tmp_path
+):
     directory = write_folder(tmp_path / "shards", {"train": 8}, glosses=["book"])
     swap_records(directory, "train", 6, 7)
     with pytest.raises(
@@ -198,30 +213,34 @@ def test_shards_of_another_folder_of_the_same_size_are_refused(write_folder, tmp
         match=r"train\.tfrecord-00001-of-00002 is not the shard that the index was "
         "written with; run bin/shard again, or copy the folder again",
     ):
-        input_fn(directory, "train", 8)
+        batches_of(directory, "train", 8)
 
 
-def test_a_shard_that_vanished_after_it_was_listed_is_named(healthy, tmp_path):
+def test_a_shard_that_vanished_after_it_was_listed_is_named(
+    batches_of, healthy, tmp_path
+):
     directory = tmp_path / "gone"
     shutil.copytree(healthy, directory)
     folder = load_folder(directory)
     path = folder.shard_path(folder.split_shards("train")[1])
     os.remove(path)
     with pytest.raises(ShardFolderError, match=f"cannot read {re.escape(path)} "):
-        input_fn(folder, "train", 8)
+        batches_of(folder, "train", 8)
 
 
-def test_a_file_that_was_cut_off_before_costs_its_records_alone_too(healthy, tmp_path):
+def test_a_file_that_was_cut_off_before_costs_its_records_alone_too(
+    batches_of, healthy, tmp_path
+):
     directory = tmp_path / "cut"
     shutil.copytree(healthy, directory)
     path, start, _ = record_range(directory, "val", 2)
     os.truncate(path, start + 100)
     with pytest.raises(ShardFolderError, match=r"has \d+ bytes, the index says \d+"):
-        input_fn(directory, "val", 8)
-    dataset = input_fn(directory, "val", 8, element="weighted", max_bad_records=2)
+        batches_of(directory, "val", 8)
+    dataset = batches_of(directory, "val", 8, element="weighted", max_bad_records=2)
     assert next(iter(dataset))[2].numpy().tolist() == [1, 1, 0, 0, 1, 1, 1, 1]
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"video_id val0000[23]"):
-        list(input_fn(directory, "val", 8, max_bad_records=1))
+        list(batches_of(directory, "val", 8, max_bad_records=1))
 
 
 @pytest.mark.parametrize("codec", ["raw", "jpeg", "png"])
@@ -239,6 +258,6 @@ def test_a_record_of_another_shape_is_not_whole(write_folder, tmp_path, codec):
         assert not parse_frames(serialized, other, folder.codec)[-1]
 
 
-def test_a_negative_number_of_bad_records_is_refused(healthy):
+def test_a_negative_number_of_bad_records_is_refused(batches_of, healthy):
     with pytest.raises(ValueError, match="max_bad_records must be at least 0, got -1"):
-        input_fn(healthy, max_bad_records=-1)
+        batches_of(healthy, max_bad_records=-1)

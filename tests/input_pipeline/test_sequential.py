@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from wlasl_tfrecord import input_fn
-from wlasl_tfrecord.input_pipeline.buffers import plan_buffers
+from wlasl_tfrecord.input_pipeline.buffers import plan_graph_buffers
 from wlasl_tfrecord.input_pipeline.order import Order, WorkerPositions
 from wlasl_tfrecord.input_pipeline.sequential import (
     read_window,
@@ -34,7 +34,7 @@ def arrays(dataset):
 
 
 def sequential(shards, **options):
-    options = {"order": "sequential", "element": "dict"} | options
+    options = {"order": "sequential", "element": "dict", "reader": "graph"} | options
     return input_fn(shards, "train", 4, **options)
 
 
@@ -47,7 +47,7 @@ def assert_same(one, other):
 def test_the_windows_are_smaller_than_the_split(shards):
     folder = load_folder(shards)
     records = load_records(folder, "train")
-    plan = plan_buffers(
+    plan = plan_graph_buffers(
         records,
         folder.clip.num_bytes,
         4,

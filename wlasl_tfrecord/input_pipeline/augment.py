@@ -5,12 +5,19 @@ Nothing here has a state. A clip's changes depend on its seed alone (see
 the same clip gets the same bytes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import tensorflow as tf
 
-__all__ = ["AugmentConfig", "augment_clip", "crop_clips", "jitter_colours"]
+__all__ = [
+    "AugmentConfig",
+    "augment_clip",
+    "crop_clips",
+    "draw_changes",
+    "jitter_colours",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,20 +83,46 @@ def augment_clip(
         uint8 [T, H, W, 3].
     """
     num_frames, height, width, _ = cast(tuple[int, ...], tuple(frames.shape))
-    draws = tf.unstack(tf.random.stateless_uniform([7], _salted(seed, 0)))
+    shape = (num_frames, height, width)
+    picked, box, flip = draw_changes(seed, shape, config)
     if config.time_jitter or config.min_duration < 1:
-        picked = _frame_order(num_frames, draws[0], draws[1], seed, config)
         frames = tf.gather(frames, picked)
     if config.min_scale < 1 or config.max_stretch > 1:
-        box = tf.unstack(_crop_box(draws, height, width, config))
-        top, left, crop_height, crop_width = box
+        top, left, crop_height, crop_width = tf.unstack(box)
         crop = frames[:, top : top + crop_height, left : left + crop_width]
         resized = tf.image.resize(crop, (height, width), "bilinear")
         frames = tf.cast(resized + 0.5, tf.uint8)
     if config.flip_probability:
-        flip = draws[6] < config.flip_probability
         frames = tf.cond(flip, lambda: tf.reverse(frames, [2]), lambda: frames)
     return tf.ensure_shape(frames, [num_frames, height, width, 3])
+
+
+def draw_changes(
+    seed: tf.Tensor, shape: Sequence[int], config: AugmentConfig
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Draws how to change one clip.
+
+    Args:
+        seed: int64 [2], from `order.clip_seed`.
+        shape: T, H and W.
+        config: The limits of the changes.
+
+    Returns:
+        int32 [T] stored frames to show, never decreasing; int32 [4] top, left, height
+        and width of the part that is scaled to the whole frame; bool [] whether to
+        mirror it.
+    """
+    num_frames, height, width = shape
+    draws = tf.unstack(tf.random.stateless_uniform([7], _salted(seed, 0)))
+    if config.time_jitter or config.min_duration < 1:
+        picked = _frame_order(num_frames, draws[0], draws[1], seed, config)
+    else:
+        picked = tf.range(num_frames)
+    if config.min_scale < 1 or config.max_stretch > 1:
+        box = _crop_box(draws, height, width, config)
+    else:
+        box = tf.constant([0, 0, height, width])
+    return picked, box, draws[6] < config.flip_probability
 
 
 def crop_clips(frames: tf.Tensor, seeds: tf.Tensor, config: AugmentConfig) -> tf.Tensor:

@@ -8,12 +8,16 @@ from wlasl_tfrecord.shard_format.record_table import Records
 
 __all__ = [
     "Buffers",
-    "plan_buffers",
+    "plan_direct_buffers",
+    "plan_graph_buffers",
 ]
 
 # Bytes of encoded records in a window where no budget is set: some 700 jpeg clips,
 # enough for a thorough shuffle, and little beside a training process.
 DEFAULT_WINDOW_BYTES = 256 * 2**20
+# Bytes of the batches that the direct reader reads at once where no budget is set:
+# enough for 24 cores with batches of 16 clips of 4.5 MB. More cores need a budget.
+DEFAULT_DIRECT_BYTES = 2 * 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,20 +25,75 @@ class Buffers:
     """How many clips and batches are in memory at a time.
 
     Attributes:
-        read_calls: Clips that are read, and augmented, at once; None to let tf.data
-            choose while it runs.
-        decode_calls: Batches that are decoded at once, where nothing is augmented.
+        read_calls: Clips that are read, and augmented, at once by the graph reader;
+            None to let tf.data choose while it runs.
+        batch_calls: Batches that are put together at once.
         prefetch: Finished batches that wait to be used.
         window_size: Records in a window of the sequential order.
     """
 
     read_calls: int | None
-    decode_calls: int
+    batch_calls: int
     prefetch: int
     window_size: int
 
 
-def plan_buffers(
+def plan_direct_buffers(
+    records: Records,
+    clip_bytes: int,
+    local_batch_size: int,
+    *,
+    ram_budget_mib: int | None,
+) -> Buffers:
+    """Plans the memory of the direct reader.
+
+    The plan counts each batch that is read at once, with the memory that its thread
+    works in (a record and two clips at most), the batches that wait, and the one in the
+    training step. The records that `order="sequential"` reads ahead lie in the
+    system's page cache, which the system takes back as it needs.
+
+    Args:
+        records: The table of records of the split.
+        clip_bytes: Bytes of one decoded clip.
+        local_batch_size: Clips in one element of the dataset.
+        ram_budget_mib: The budget in MiB; None for `DEFAULT_DIRECT_BYTES`.
+
+    Returns:
+        The plan, within the budget if there is one.
+
+    Raises:
+        ValueError: If the budget is too small for one batch at a time.
+    """
+    record_bytes = max(int(records.num_bytes.max()), 1)
+    # `Order` refuses a batch of 0.
+    per_batch = max(local_batch_size, 1) * clip_bytes
+    per_call = per_batch + record_bytes + 2 * clip_bytes
+    # A thread a core, and one more for the time in which one starts or ends a batch.
+    most_calls = num_cores() + 1
+    if ram_budget_mib is None:
+        return Buffers(
+            read_calls=None,
+            batch_calls=max(2, min(most_calls, DEFAULT_DIRECT_BYTES // per_call)),
+            prefetch=2,
+            window_size=_window_size(record_bytes, None),
+        )
+    budget = ram_budget_mib * 2**20
+    # A batch that is read, one that waits and one in use.
+    least = per_call + 2 * per_batch
+    if budget < least:
+        raise ValueError(_too_small(ram_budget_mib, local_batch_size, least))
+    spare = budget - least
+    calls = 1 + min(most_calls - 1, spare // per_call)
+    spare -= (calls - 1) * per_call
+    return Buffers(
+        read_calls=None,
+        batch_calls=calls,
+        prefetch=1 + min(1, spare // per_batch),
+        window_size=_window_size(record_bytes, ram_budget_mib),
+    )
+
+
+def plan_graph_buffers(
     records: Records,
     clip_bytes: int,
     local_batch_size: int,
@@ -44,7 +103,7 @@ def plan_buffers(
     remote: bool,
     ram_budget_mib: int | None,
 ) -> Buffers:
-    """Plans how the stages share the memory that the input may take.
+    """Plans the memory of the graph reader.
 
     The plan counts, in copies:
     - a clip that is read: its record and, while it is parsed, its frames; where it is
@@ -82,14 +141,11 @@ def plan_buffers(
             # tf.data chooses well where there is latency to hide, and where a window is
             # in memory in any case.
             read_calls=None if remote or sequential else most_reads,
-            decode_calls=most_decodes,
+            batch_calls=most_decodes,
             prefetch=2,
-            window_size=max(DEFAULT_WINDOW_BYTES // record_bytes, 1),
+            window_size=_window_size(record_bytes, None),
         )
     budget = ram_budget_mib * 2**20 * 2 // 3
-    # Half of the budget for any batch size: the order must not depend on the number of
-    # replicas that share a batch.
-    window_size = max(budget // 2 // (5 * record_bytes), 1)
     if sequential:
         budget //= 2
     # `Order` refuses a batch of 0.
@@ -106,10 +162,7 @@ def plan_buffers(
     least += 0 if augmented else batch_size * record_bytes
     if budget < least or (sequential and budget < 5 * record_bytes):
         needed = max(least, 5 * record_bytes) * (2 if sequential else 1) * 3 / 2
-        raise ValueError(
-            f"ram_budget_mib {ram_budget_mib} is too small: batches of "
-            f"{local_batch_size} clips need at least {math.ceil(needed / 2**20)}"
-        )
+        raise ValueError(_too_small(ram_budget_mib, local_batch_size, needed))
     spare = budget - least
     reads = 1 + min(most_reads - 1, spare // 2 // per_read)
     spare -= (reads - 1) * per_read
@@ -120,7 +173,23 @@ def plan_buffers(
     prefetch = 1 + min(1, spare // per_batch)
     return Buffers(
         read_calls=reads,
-        decode_calls=decodes,
+        batch_calls=decodes,
         prefetch=prefetch,
-        window_size=window_size,
+        window_size=_window_size(record_bytes, ram_budget_mib),
+    )
+
+
+def _window_size(record_bytes: int, ram_budget_mib: int | None) -> int:
+    """Returns the records in a window; the order depends on it alone."""
+    if ram_budget_mib is None:
+        return max(DEFAULT_WINDOW_BYTES // record_bytes, 1)
+    # For any batch size and reader: the order must depend neither on the number of
+    # replicas that share a batch, nor on how records are read.
+    return max(ram_budget_mib * 2**20 * 2 // 3 // 2 // (5 * record_bytes), 1)
+
+
+def _too_small(ram_budget_mib: int, batch_size: int, needed_bytes: float) -> str:
+    return (
+        f"ram_budget_mib {ram_budget_mib} is too small: batches of {batch_size} clips "
+        f"need at least {math.ceil(needed_bytes / 2**20)}"
     )

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
-import tensorflow as tf
 from absl import logging
 from numpy.typing import NDArray
 
@@ -121,6 +120,9 @@ def damaged_records_by_name() -> Iterator[None]:
     Raises:
         RecordError: Names the shard, the record and the video.
     """
+    # Here, because `shard_reader` needs the rest of this file without TensorFlow.
+    import tensorflow as tf
+
     try:
         yield
     except tf.errors.InvalidArgumentError as error:

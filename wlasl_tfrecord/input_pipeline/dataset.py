@@ -11,10 +11,14 @@ from typing import Literal, get_args
 import tensorflow as tf
 
 from wlasl_tfrecord.input_pipeline.augment import AugmentConfig
-from wlasl_tfrecord.input_pipeline.buffers import plan_buffers
+from wlasl_tfrecord.input_pipeline.buffers import (
+    plan_direct_buffers,
+    plan_graph_buffers,
+)
 from wlasl_tfrecord.input_pipeline.elements import Element
 from wlasl_tfrecord.input_pipeline.order import Order, WorkerPositions
-from wlasl_tfrecord.input_pipeline.pipeline import InputPlan, make_batches
+from wlasl_tfrecord.input_pipeline.pipeline import make_batches
+from wlasl_tfrecord.input_pipeline.plan import InputPlan, ReaderName
 from wlasl_tfrecord.input_pipeline.record_reader import check_ends
 from wlasl_tfrecord.shard_format.shard_folder import (
     ShardFolder,
@@ -44,6 +48,7 @@ def input_fn(
     order: OrderName = "shuffled",
     max_bad_records: int = 0,
     ram_budget_mib: int | None = None,
+    reader: ReaderName | None = None,
 ) -> tf.data.Dataset:
     """Makes a dataset of the batches of a split.
 
@@ -94,6 +99,12 @@ def input_fn(
             TensorFlow itself needs; by default as much as makes it fast, see
             `buffers.plan_buffers`. The window of the sequential order, and so the
             order, depends on it.
+        reader: "direct", the default for a folder on this machine: NumPy and OpenCV
+            read a batch into memory that TensorFlow takes over. "graph": operations of
+            TensorFlow alone, which a tf.data service can run, and which read where
+            TensorFlow does; the default for a URL. Either reads the same clips in the
+            same order with the same pixels; those of an augmented clip differ by 1
+            where they are rounded another way.
 
     Returns:
         The dataset, with known cardinality. In evaluation the last batch of "pair" is
@@ -105,7 +116,7 @@ def input_fn(
         tf.errors.InvalidArgumentError: From the iterator, at a damaged record;
             `damaged_records.damaged_records_by_name` makes one line of it.
     """
-    _check_choices(element, order)
+    _check_choices(element, order, reader)
     max_bad_records = _whole("max_bad_records", max_bad_records)
     if max_bad_records < 0:
         raise ValueError(f"max_bad_records must be at least 0, got {max_bad_records}")
@@ -121,15 +132,18 @@ def input_fn(
     worker_index, num_workers, local_batch_size = _division(batch_size, input_context)
     augmentation = _augmentation(augment, training)
     by_window = training and order == "sequential"
-    buffers = plan_buffers(
-        records,
-        folder.clip.num_bytes,
-        local_batch_size,
-        augmented=augmentation is not None,
-        sequential=by_window,
-        remote="://" in folder.directory,
-        ram_budget_mib=ram_budget_mib,
-    )
+    reader = _reader(reader, folder)
+    sizes = (records, folder.clip.num_bytes, local_batch_size)
+    if reader == "direct":
+        buffers = plan_direct_buffers(*sizes, ram_budget_mib=ram_budget_mib)
+    else:
+        buffers = plan_graph_buffers(
+            *sizes,
+            augmented=augmentation is not None,
+            sequential=by_window,
+            remote="://" in folder.directory,
+            ram_budget_mib=ram_budget_mib,
+        )
     clip_order = Order(
         num_clips=len(records),
         batch_size=batch_size,
@@ -155,6 +169,7 @@ def input_fn(
         element=element,
         training=training,
         max_bad_records=max_bad_records,
+        reader=reader,
         buffers=buffers,
     )
     _check_padding(plan)
@@ -186,11 +201,12 @@ def steps_per_epoch(
     ).steps_per_epoch
 
 
-def _check_choices(element: str, order: str) -> None:
+def _check_choices(element: str, order: str, reader: str | None) -> None:
     """Refuses choices that do not exist."""
     for name, value, known in (
         ("element", element, get_args(Element)),
         ("order", order, get_args(OrderName)),
+        ("reader", reader or "direct", get_args(ReaderName)),
     ):
         if value not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
@@ -218,6 +234,17 @@ def _augmentation(
     if not isinstance(wanted, bool):
         raise ValueError(f"augment must be True, False or an AugmentConfig: {wanted!r}")
     return AugmentConfig() if wanted else None
+
+
+def _reader(reader: ReaderName | None, folder: ShardFolder) -> ReaderName:
+    """Returns how to read a folder."""
+    remote = "://" in folder.directory
+    if reader == "direct" and remote:
+        raise ValueError(
+            f'reader="direct" cannot read {folder.directory}, which is not on this '
+            'machine; use reader="graph"'
+        )
+    return reader or ("graph" if remote else "direct")
 
 
 def _position_range(

@@ -119,12 +119,12 @@ def locate(
 
     Args:
         order: The order of the split.
-        position: int64 [].
-        first_epoch: int64 [], added to the epoch that the position is in.
+        position: int64 [...], one position or a batch of them.
+        first_epoch: int64 [...], added to the epoch that the position is in.
 
     Returns:
-        int64 [] epoch, int64 [] record in [0, N), float32 [] weight: 1, or 0 for
-        padding.
+        int64 [...] epoch, int64 [...] record in [0, N), float32 [...] weight: 1, or 0
+        for padding.
     """
     step = position // order.batch_size
     place = tf.math.floormod(position, order.batch_size)
@@ -140,8 +140,7 @@ def locate(
         if order.window_size:
             record = _shuffle_in_windows(order, record, folded)
         else:
-            last = tf.constant(order.num_clips - 1, tf.int64)
-            record = _shuffle(record, tf.constant(order.seed, tf.int64), folded, last)
+            record = _shuffle(record, order.seed, folded, order.num_clips - 1)
     return epoch, record, weight
 
 
@@ -212,21 +211,22 @@ def _one_draw(seed: int) -> tf.data.Dataset:
 
 
 def _shuffle(
-    index: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor, last: tf.Tensor
+    index: tf.Tensor, seed: tf.Tensor | int, epoch: tf.Tensor, last: tf.Tensor | int
 ) -> tf.Tensor:
-    """Returns the place of an index, int64 [], in a permutation of [0, last]."""
+    """Returns the place of an index, int64 [...], in a permutation of [0, last]."""
     # The operation uses half as many bits of each of its three seeds as an index has,
     # 8 in every split of up to 2**16 clips. tf.random.experimental.index_shuffle holds
     # the first seed at this number, and so seeds, and epochs, that are 256 apart have
     # the same order there. Here the bits above 8 go into the first seed.
     first = 498247692 + seed // 256 * 31 + epoch // 256
+    seeds = tf.stack([first, tf.zeros_like(first) + seed, epoch], axis=-1)
     return tf.raw_ops.RandomIndexShuffle(
-        index=index, seed=tf.stack([first, seed, epoch]), max_index=last, rounds=4
+        index=index, seed=seeds, max_index=tf.zeros_like(index) + last, rounds=4
     )
 
 
 def _shuffle_in_windows(order: Order, place: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
-    """Finds the record at a place of an epoch in an order with windows: int64 []."""
+    """Finds the record at a place of an epoch in an order with windows."""
     window = place // order.window_size
     start = window * order.window_size
     last = tf.minimum(start + order.window_size, order.num_clips) - 1
@@ -237,10 +237,5 @@ def _shuffle_in_windows(order: Order, place: tf.Tensor, epoch: tf.Tensor) -> tf.
     num_runs = order.num_clips // length
     # The rest that fills no run stays at the end.
     run = tf.minimum(place // length, num_runs - 1)
-    moved = _shuffle(
-        run,
-        tf.constant(order.seed, tf.int64),
-        epoch,
-        tf.constant(num_runs - 1, tf.int64),
-    )
+    moved = _shuffle(run, order.seed, epoch, num_runs - 1)
     return tf.where(place < num_runs * length, place + (moved - run) * length, place)

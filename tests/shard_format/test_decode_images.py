@@ -1,0 +1,75 @@
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from wlasl_tfrecord.shard_format.decode_images import decode_image
+
+SIZE = (48, 64)
+
+
+def photograph(seed, height=SIZE[0], width=SIZE[1]):
+    """Something with edges, smooth parts and colours: uint8 [H, W, 3]."""
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 1 + seed)
+    return cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX)
+
+
+def encoded(suffix, image, *settings):
+    return memoryview(cv2.imencode(suffix, image, settings)[1].tobytes())
+
+
+@pytest.mark.parametrize("quality", [50, 95, 100])
+@pytest.mark.parametrize("sampling", [0x411111, 0x211111, 0x221111, 0x111111])
+@pytest.mark.parametrize("size", [(48, 64), (33, 47)])
+def test_jpegs_have_the_pixels_of_tensorflow_s_accurate_decoder(
+    quality, sampling, size
+):
+    for seed in range(3):
+        image = encoded(
+            ".jpg",
+            photograph(seed, *size),
+            *(cv2.IMWRITE_JPEG_QUALITY, quality),
+            *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling),
+        )
+        out = np.empty((*size, 3), np.uint8)
+        decode_image(image, "jpeg", out)
+        expected = tf.io.decode_jpeg(
+            bytes(image), channels=3, dct_method="INTEGER_ACCURATE"
+        )
+        np.testing.assert_array_equal(out, expected)
+
+
+def test_pngs_have_the_pixels_that_were_written():
+    out = np.empty((*SIZE, 3), np.uint8)
+    decode_image(encoded(".png", photograph(1)[..., ::-1]), "png", out)
+    np.testing.assert_array_equal(out, photograph(1))
+
+
+def bomb():
+    """A small PNG that says it is 60,000 pixels a side, which would be 10 GiB."""
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    crc = zlib.crc32(b"IHDR" + header)
+    return memoryview(
+        b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR" + header + struct.pack(">I", crc)
+    )
+
+
+@pytest.mark.parametrize(
+    ("codec", "image", "message"),
+    [
+        ("jpeg", encoded(".jpg", photograph(0, 40, 64)), "an image is 64 x 40 pixels"),
+        ("png", encoded(".png", photograph(0, 48, 60)), "an image is 60 x 48 pixels"),
+        ("png", bomb(), "an image is 60000 x 60000 pixels"),
+        ("png", encoded(".jpg", photograph(0)), "an image is no PNG"),
+        ("png", encoded(".png", photograph(0))[:60], "an image cannot be decoded"),
+        ("jpeg", memoryview(b"no image"), "Not a JPEG"),
+        ("jpeg", encoded(".jpg", photograph(0))[:400], "Premature end"),
+    ],
+)
+def test_an_image_of_another_size_or_kind_is_refused(codec, image, message):
+    with pytest.raises(ValueError, match=message):
+        decode_image(image, codec, np.empty((*SIZE, 3), np.uint8))

@@ -1,0 +1,128 @@
+"""Records become frames by operations of TensorFlow alone: `reader="graph"`.
+
+Such a graph can be sent to a tf.data service, and reads wherever TensorFlow does.
+"""
+
+import tensorflow as tf
+
+from wlasl_tfrecord.input_pipeline.augment import augment_clip
+from wlasl_tfrecord.input_pipeline.order import clip_seed, with_first_epoch
+from wlasl_tfrecord.input_pipeline.plan import InputPlan
+from wlasl_tfrecord.input_pipeline.record_reader import RecordReader
+from wlasl_tfrecord.input_pipeline.sequential import (
+    read_window,
+    window_positions,
+    window_range,
+)
+from wlasl_tfrecord.input_pipeline.stages import (
+    Stages,
+    Tensors,
+    find_places,
+    run_positions,
+)
+from wlasl_tfrecord.shard_format.decode_frames import decode_encoded
+
+__all__ = ["graph_stages"]
+
+
+def graph_stages(plan: InputPlan) -> Stages:
+    """Makes the stages of a plan."""
+    clips = _clips_by_window(plan) if plan.order.window_size else _clips(plan)
+    if plan.augmentation is not None:
+        return Stages(clips=clips, complete=lambda batch: batch)
+    # Straight into the batch: decoded one by one, clips would be copied into it.
+    return Stages(clips=clips, complete=lambda batch: _decode(plan, batch))
+
+
+def _clips(plan: InputPlan) -> tf.data.Dataset:
+    """The clips of a plan, each read from another place."""
+    read = _reader(plan)
+
+    # One function of all stages: no clip waits between two, and none is serial.
+    def make_clip(position: tf.Tensor, first_epoch: tf.Tensor) -> Tensors:
+        place = find_places(plan, position, first_epoch)
+        return _augment(plan, _read(read, place))
+
+    return run_positions(plan).map(make_clip, num_parallel_calls=_parallel_calls(plan))
+
+
+def _clips_by_window(plan: InputPlan) -> tf.data.Dataset:
+    """The clips of a plan, read in file order, a window at a time."""
+    read, calls = _reader(plan), _parallel_calls(plan)
+
+    def read_clips(window: tf.Tensor, first_epoch: tf.Tensor) -> tf.data.Dataset:
+        return read_window(
+            _locate_window(plan, window, first_epoch),
+            lambda place: _read(read, place),
+            # The room is taken at once, and more of it takes time: 0.6 s for 44,000.
+            window_size=min(plan.order.window_size, plan.order.clips_per_epoch),
+            num_parallel_calls=calls,
+        )
+
+    clips = (
+        with_first_epoch(
+            window_range(plan.order, plan.positions),
+            plan.order.seed,
+            reshuffle_each_iteration=plan.reshuffles,
+        )
+        .flat_map(read_clips)  # pyright: ignore[reportArgumentType]
+        # So that the next window is read while this one empties.
+        .prefetch(plan.buffers.window_size)
+    )
+    if plan.augmentation is None:
+        return clips
+    return clips.map(lambda clip: _augment(plan, clip), num_parallel_calls=calls)
+
+
+def _parallel_calls(plan: InputPlan) -> int:
+    return plan.buffers.read_calls or tf.data.AUTOTUNE
+
+
+def _reader(plan: InputPlan) -> RecordReader:
+    return RecordReader(
+        plan.folder,
+        plan.split,
+        plan.records,
+        max_bad_records=plan.max_bad_records,
+        substitute=plan.training,
+    )
+
+
+def _locate_window(
+    plan: InputPlan, window: tf.Tensor, first_epoch: tf.Tensor
+) -> Tensors:
+    """Finds the clips of a window: `find_places`'s values, [n] each."""
+    return tf.map_fn(
+        lambda position: find_places(plan, position, first_epoch),
+        window_positions(plan.order, plan.positions, window),
+        fn_output_signature={
+            "record": tf.TensorSpec([], tf.int64),
+            "epoch": tf.TensorSpec([], tf.int64),
+            "weight": tf.TensorSpec([], tf.float32),
+        },
+    )
+
+
+def _read(read: RecordReader, place: Tensors) -> Tensors:
+    """Adds the "encoded" frames to a clip, and no weight if they are damaged."""
+    record, encoded, whole = read(place["record"])
+    weight = place["weight"] * tf.cast(whole, tf.float32)
+    return {**place, "record": record, "weight": weight, "encoded": encoded}
+
+
+def _decode(plan: InputPlan, clips: Tensors) -> dict[str, tf.Tensor]:
+    """Puts "frames" in place of the "encoded" ones, of one clip or a batch."""
+    decoded = dict(clips)
+    encoded = decoded.pop("encoded")
+    frames = decode_encoded(encoded, plan.folder.clip, plan.folder.codec)
+    return {"frames": frames, **decoded}
+
+
+def _augment(plan: InputPlan, clip: Tensors) -> Tensors:
+    """Decodes and changes a clip, if the plan is to change it."""
+    if plan.augmentation is None:
+        return clip
+    decoded = _decode(plan, clip)
+    seed = clip_seed(plan.order.seed, clip["epoch"], clip["record"])
+    frames = augment_clip(decoded["frames"], seed, plan.augmentation)
+    return {**decoded, "frames": frames}

@@ -1,0 +1,313 @@
+"""Clips by their number as NumPy arrays: the shards without TensorFlow.
+
+`input_fn` reads through it; a PyTorch Dataset, grain, JAX or a script can do the same.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from stat import S_ISREG
+from typing import Any, SupportsIndex
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wlasl_tfrecord.errors import RecordError, ShardFolderError
+from wlasl_tfrecord.input_pipeline.clip_change import ClipChange, write_changed
+from wlasl_tfrecord.input_pipeline.damaged_records import damage_text, record_numbers
+from wlasl_tfrecord.shard_format.codecs import codec_facts
+from wlasl_tfrecord.shard_format.decode_images import decode_image
+from wlasl_tfrecord.shard_format.record_bytes import find_frames, find_images
+from wlasl_tfrecord.shard_format.record_table import Records
+from wlasl_tfrecord.shard_format.shard_folder import (
+    ShardFolder,
+    load_folder,
+    load_records,
+)
+from wlasl_tfrecord.shard_format.tfrecord import (
+    CRC_BYTES,
+    FRAME_BYTES,
+    HEADER_BYTES,
+    footer,
+    header,
+    masked_crc,
+)
+
+__all__ = ["MAX_OPEN_FILES", "ShardReader"]
+
+# Of one reader. A process may have 1,024 in all by default, and a training process has
+# several readers.
+MAX_OPEN_FILES = 64
+# The keys before the frames of a raw record take some 60 bytes.
+_HEAD_BYTES = 1024
+
+
+class ShardReader:
+    """The clips of one split, by their number.
+
+    It can be called from several threads, pickled, and used on both sides of a fork.
+    """
+
+    def __init__(
+        self,
+        data: str | os.PathLike[str] | ShardFolder,
+        split: str = "train",
+        *,
+        records: Records | None = None,
+    ) -> None:
+        """Reads the index; shards are opened when they are needed.
+
+        Args:
+            data: The shard folder's path on this machine, or what `load_folder`
+                returned.
+            split: "train", "val" or "test".
+            records: The split's table of records, where it is loaded already.
+
+        Raises:
+            ShardFolderError: If the folder or the split cannot be used, or lies on
+                another machine.
+        """
+        folder = data if isinstance(data, ShardFolder) else load_folder(data)
+        if "://" in folder.directory:
+            raise ShardFolderError(
+                f"{folder.directory} is not on this machine; copy it to a local disk, "
+                'or read it with input_fn(reader="graph")'
+            )
+        self.folder = folder
+        self.split = split
+        self.records = load_records(folder, split) if records is None else records
+        self._prepare()
+
+    def __len__(self) -> int:
+        """Returns the number of clips."""
+        return len(self.records)
+
+    def __getitem__(self, index: SupportsIndex) -> dict[str, Any]:
+        """Reads one clip.
+
+        Args:
+            index: The number of its record, in file order; from the end if negative.
+
+        Returns:
+            "frames" (uint8 [T, H, W, 3], RGB), "record", "label", "gloss", "video_id",
+            "signer_id" (-1 if unknown) and "num_distinct_frames", as in
+            `input_fn(element="dict")`.
+
+        Raises:
+            IndexError: If there is no such record.
+            RecordError: If the record is damaged.
+        """
+        record = self._record(index)
+        label = int(self.records.labels[record])
+        return {
+            "frames": self.read_batch([record])[0],
+            "record": record,
+            "label": label,
+            "gloss": self.folder.glosses[label],
+            "video_id": self.records.video_ids[record],
+            "signer_id": int(self.records.signer_ids[record]),
+            "num_distinct_frames": int(self.records.num_distinct_frames[record]),
+        }
+
+    def read_batch(
+        self,
+        indices: Sequence[SupportsIndex] | NDArray[np.integer],
+        *,
+        out: NDArray[np.uint8] | None = None,
+    ) -> NDArray[np.uint8]:
+        """Reads the frames of several clips.
+
+        Args:
+            indices: n numbers of records.
+            out: uint8 [n, T, H, W, 3] to read into, contiguous; by default new memory.
+
+        Returns:
+            uint8 [n, T, H, W, 3], RGB; `out` if it was given.
+
+        Raises:
+            IndexError: If there is no such record.
+            RecordError: If a record is damaged.
+            ValueError: If `out` is not of that shape and type.
+        """
+        shape = (len(indices), *self.folder.clip.shape)
+        if out is None:
+            out = np.empty(shape, np.uint8)
+        elif out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
+            raise ValueError(
+                f"out must be a contiguous uint8 array of shape {shape}, got "
+                f"{out.dtype} of shape {out.shape}"
+            )
+        for place, index in enumerate(indices):
+            self.read_frames(self._record(index), out[place])
+        return out
+
+    def read_frames(
+        self, record: int, out: NDArray[np.uint8], change: ClipChange | None = None
+    ) -> None:
+        """Reads the frames of one clip into place.
+
+        Args:
+            record: The number of the record, in [0, N).
+            out: uint8 [T, H, W, 3], contiguous; undefined after an error.
+            change: How to change the clip on the way; None for not at all.
+
+        Raises:
+            RecordError: If the record is damaged; the message names it.
+        """
+        stores_images = codec_facts(self.folder.codec).stores_images
+        read = self._read_images if stores_images else self._read_raw
+        try:
+            read(record, out, change)
+        except (ValueError, OSError) as error:
+            raise RecordError(self.damage(record)) from error
+
+    def read_ahead(self, records: NDArray[np.integer]) -> None:
+        """Asks the system to have the bytes of records in its page cache soon.
+
+        Does nothing where the system has no such request.
+        """
+        if not hasattr(os, "posix_fadvise"):
+            return
+        for record in records.tolist():
+            try:
+                file = self._open(self._path(record))
+            except OSError:
+                continue  # reading it will tell
+            offset = int(self.records.offsets[record])
+            num_bytes = int(self.records.num_bytes[record]) + FRAME_BYTES
+            os.posix_fadvise(file.descriptor, offset, num_bytes, os.POSIX_FADV_WILLNEED)
+
+    def damage(self, record: int) -> str:
+        """Returns the line that names a record if it is damaged."""
+        number = record_numbers(self.records)[record]
+        return "".join(
+            damage_text(
+                self._path(record),
+                str(number),
+                str(self.records.offsets[record]),
+                self.records.video_ids[record],
+            )
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out open files and memory; another process has its own."""
+        kept = ("folder", "split", "records")
+        return {name: getattr(self, name) for name in kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Starts with no open file."""
+        vars(self).update(state)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        # A file is closed when the last thread that reads from it lets go of it.
+        self._open = lru_cache(maxsize=MAX_OPEN_FILES)(_OpenFile)
+        self._memory = threading.local()
+
+    def _record(self, index: SupportsIndex) -> int:
+        """Returns the number of a record that exists."""
+        record = index.__index__()
+        if not -len(self) <= record < len(self):
+            raise IndexError(f"no record {record}: {self.split} has {len(self)}")
+        return record % len(self)
+
+    def _path(self, record: int) -> str:
+        shards = self.folder.split_shards(self.split)
+        return self.folder.shard_path(shards[self.records.shard_indices[record]])
+
+    def _read_raw(
+        self, record: int, out: NDArray[np.uint8], change: ClipChange | None
+    ) -> None:
+        """Reads a record of raw frames, straight into place if nothing changes them."""
+        file = self._open(self._path(record))
+        num_bytes = int(self.records.num_bytes[record])
+        offset = int(self.records.offsets[record])
+        head = os.pread(file.descriptor, HEADER_BYTES + _HEAD_BYTES, offset)
+        place = find_frames(head[HEADER_BYTES:])
+        if place is None:
+            # Other writers may put the frames behind other keys.
+            place = find_frames(self._read_proto(record))
+        if place is None or len(place) != out.nbytes or place.stop > num_bytes:
+            raise ValueError("the frames are of another shape")
+        frames = out if change is None else self._scratch("frames", out.shape)
+        before = bytearray(HEADER_BYTES + place.start)
+        after = bytearray(num_bytes - place.stop + CRC_BYTES)
+        # One call, without the lock of Python, and no copy.
+        pieces: Any = [before, frames, after]
+        read = os.preadv(file.descriptor, pieces, offset)
+        if read != num_bytes + FRAME_BYTES:
+            raise ValueError("the file ends within it")
+        proto = [memoryview(before)[HEADER_BYTES:], frames, after[:-CRC_BYTES]]
+        self._check(record, before, proto, after)
+        if change is not None:
+            scratch = self._scratch("frame", out.shape[1:])
+            write_changed(frames.__getitem__, change, out, scratch)
+
+    def _read_images(
+        self, record: int, out: NDArray[np.uint8], change: ClipChange | None
+    ) -> None:
+        """Reads a record of encoded images, and decodes them into place."""
+        proto = self._read_proto(record)
+        images = [proto[place.start : place.stop] for place in find_images(proto)]
+        if len(images) != len(out):
+            raise ValueError(f"it has {len(images)} images")
+        codec = self.folder.codec
+        if change is None:
+            for image, frame in zip(images, out):
+                decode_image(image, codec, frame)
+            return
+        decoded = self._scratch("decoded", out.shape[1:])
+
+        def read_frame(index: int) -> NDArray[np.uint8]:
+            decode_image(images[index], codec, decoded)
+            return decoded
+
+        scratch = self._scratch("frame", out.shape[1:])
+        write_changed(read_frame, change, out, scratch)
+
+    def _read_proto(self, record: int) -> memoryview:
+        """Reads a whole record into this thread's memory, and checks it."""
+        file = self._open(self._path(record))
+        num_bytes = int(self.records.num_bytes[record]) + FRAME_BYTES
+        largest = int(self.records.num_bytes.max()) + FRAME_BYTES
+        data = self._scratch("record", (largest,)).data[:num_bytes]
+        offset = int(self.records.offsets[record])
+        if os.preadv(file.descriptor, [data], offset) != num_bytes:
+            raise ValueError("the file ends within it")
+        proto = data[HEADER_BYTES:-CRC_BYTES]
+        self._check(record, data, [proto], data)
+        return proto
+
+    def _check(self, record: int, start: Any, proto: list[Any], end: Any) -> None:
+        """Compares a record with the index: its length, its bytes, its checksums."""
+        if bytes(start[:HEADER_BYTES]) != header(int(self.records.num_bytes[record])):
+            raise ValueError("its header is damaged")
+        # The index's, not the stored one: so it is the record that the index names.
+        crc = int(self.records.crcs[record])
+        if masked_crc(proto) != crc or bytes(end[-CRC_BYTES:]) != footer(crc):
+            raise ValueError("its checksum does not fit its bytes")
+
+    def _scratch(self, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Returns memory of this thread, which it uses again."""
+        memory = getattr(self._memory, name, None)
+        if memory is None:
+            memory = np.empty(shape, np.uint8)
+            setattr(self._memory, name, memory)
+        return memory
+
+
+class _OpenFile:
+    """A shard that is open for reading, until nobody refers to it."""
+
+    def __init__(self, path: str) -> None:
+        # Without O_NONBLOCK the system would wait for the other end of a pipe.
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        if not S_ISREG(os.fstat(self.descriptor).st_mode):
+            raise OSError(f"{path} is no file")
+
+    # As a default: at the interpreter's end the name `os` is gone before this is.
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        descriptor = getattr(self, "descriptor", None)
+        if descriptor is not None:
+            close(descriptor)

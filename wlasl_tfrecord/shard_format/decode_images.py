@@ -1,0 +1,55 @@
+"""Encoded images decoded into NumPy arrays, without TensorFlow.
+
+The pixels are those of `decode_frames`: the same inverse DCT and the same upsampling.
+"""
+
+import struct
+from typing import Any
+
+import cv2
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+__all__ = ["decode_image"]
+
+
+def decode_image(image: memoryview, codec: str, out: NDArray[np.uint8]) -> None:
+    """Decodes one image of a record into memory that is there already.
+
+    The size in the image's header is compared before anything is decoded: a small
+    image can claim to be gigabytes large.
+
+    Args:
+        image: The encoded image.
+        codec: "jpeg" or "png".
+        out: uint8 [H, W, 3], contiguous; RGB afterwards.
+
+    Raises:
+        ValueError: If it is no such image, or of another size.
+    """
+    size = _jpeg_size(image) if codec == "jpeg" else _png_size(image)
+    if size != out.shape[:2]:
+        raise ValueError(f"an image is {size[1]} x {size[0]} pixels")
+    if codec == "jpeg":
+        # Twice as fast as TensorFlow's decoder, and the lock of Python is free.
+        simplejpeg.decode_jpeg(image, "RGB", fastdct=False, buffer=out)
+        return
+    frame = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
+    if frame is None:
+        raise ValueError("an image cannot be decoded")
+    cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=out)
+
+
+def _jpeg_size(image: memoryview) -> tuple[int, int]:
+    """Reads the height and width in the header of a JPEG."""
+    header: tuple[Any, ...] = simplejpeg.decode_jpeg_header(image)
+    return header[0], header[1]
+
+
+def _png_size(image: memoryview) -> tuple[int, int]:
+    """Reads the height and width in the header of a PNG."""
+    if bytes(image[:8]) != b"\x89PNG\r\n\x1a\n" or bytes(image[12:16]) != b"IHDR":
+        raise ValueError("an image is no PNG")
+    width, height = struct.unpack(">II", image[16:24])
+    return height, width
