@@ -6,7 +6,7 @@ Every way is measured once a round, in turn, on the same drawn videos; medians o
 rounds. Without a run, an untrained network of the default size is used: its weights do
 not change the time. The network alone is measured at several numbers of clips at once,
 beside the exported SavedModel and TFLite file; the whole way is `predict_videos` with
-its decoder processes, which start anew in every round.
+its decoder processes, which start again in every round.
 """
 
 import argparse

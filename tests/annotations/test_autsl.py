@@ -90,11 +90,11 @@ def test_without_the_list_of_signs_the_glosses_are_numbers(tmp_path):
         ({"train_labels": ["signer0_sample1,9"]}, "class 9 is not in .*SignList"),
         (
             {"labels": ["signer7_sample1,1"]},
-            "nothing says the split of signer7_sample1",
+            "the split of signer7_sample1 is unknown",
         ),
         (
             {"test_labels": ["signer0_sample1,1"]},
-            "the video of signer0_sample1 lies in the folder of train, and the table "
+            "the video of signer0_sample1 is in the folder of train, and the table "
             "is that of test",
         ),
         (

@@ -55,7 +55,7 @@ def test_a_model_of_another_training_is_refused(trained_run, tmp_path):
     info["glosses"].append("go")
     (tmp_path / "model.json").write_text(json.dumps(info))
     (tmp_path / "model.keras").write_bytes((trained_run / "model.keras").read_bytes())
-    with pytest.raises(TrainingError, match=r"they are not of one training"):
+    with pytest.raises(TrainingError, match=r"they are not from the same training run"):
         trained_model.load_model(tmp_path)
 
 

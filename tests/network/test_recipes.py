@@ -201,7 +201,7 @@ def test_an_unknown_recipe_is_named():
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("x = 1\n", "is no recipe: it has no function build_model"),
+        ("x = 1\n", "is not a recipe: it has no function build_model"),
         ("import no_such_module\n", "cannot load the recipe .*ModuleNotFoundError"),
         (
             "import keras\n"

@@ -142,7 +142,7 @@ def test_a_picture_that_is_sheared_is_refused(tmp_path, drawn, matrix):
     path = encode_video(tmp_path / "a.mp4", drawn, matrix=matrix)
     with pytest.raises(
         VideoError,
-        match=r"^a.mp4: unreadable: its display matrix .* no quarter turn",
+        match=r"^a.mp4: unreadable: its display matrix .* is not a quarter turn",
     ):
         shown_corners(path)
 

@@ -161,13 +161,13 @@ def _with_splits(table: Table, colour: Mapping[str, str]) -> Iterator[tuple[_Row
         folder = folders[row.name]
         if folder and own and folder != own:
             raise ManifestError(
-                f"{row.place}: the video of {row.name} lies in the folder of {folder}, "
+                f"{row.place}: the video of {row.name} is in the folder of {folder}, "
                 f"and the table is that of {own}; move one of them"
             )
         split = folder or own
         if split is None:
             raise ManifestError(
-                f"{row.place}: nothing says the split of {row.name}; name the table "
+                f"{row.place}: the split of {row.name} is unknown; name the table "
                 "train_labels.csv, validation_labels.csv or test_labels.csv"
             )
         yield row, split

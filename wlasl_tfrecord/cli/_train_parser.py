@@ -49,7 +49,7 @@ def train_parser() -> argparse.ArgumentParser:
     network.add_argument(
         "--weights",
         default=default.weights,
-        help="of the backbone: imagenet (downloaded once), none, or a file",
+        help="weights of the backbone: imagenet (downloaded once), none, or a file",
     )
     for name, kind, explanation in (
         ("--alpha", float, "width of the backbone"),
@@ -117,10 +117,10 @@ def train_parser() -> argparse.ArgumentParser:
         "--workers",
         default="",
         metavar="HOST:PORT,…",
-        help="of multi_worker, if TF_CONFIG is not set",
+        help="all workers of multi_worker, if TF_CONFIG is not set",
     )
     devices.add_argument(
-        "--worker-index", type=int, help="which of them this is, from 0"
+        "--worker-index", type=int, help="number of this one among --workers, from 0"
     )
     devices.add_argument(
         "--connect-timeout",

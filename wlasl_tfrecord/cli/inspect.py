@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="read every record; check sums, shapes, labels and counts",
+        help="read and check every record: checksum, shape, label, counts",
     )
     parser.add_argument(
         "--json", action="store_true", help="print the summary as JSON, for programs"

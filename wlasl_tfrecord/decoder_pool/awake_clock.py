@@ -23,8 +23,8 @@ def awake_clock(
         monotonic: What measures the time between two looks.
 
     Returns:
-        Gives the seconds since the start, from any thread; at most two are added
-        between one look and the next.
+        A function that returns the seconds since the start, from any thread; at most
+        two are added between one look and the next.
 
     >>> now = awake_clock(iter([0.0, 1.0, 1.5, 1000.0, 1000.5]).__next__)
     >>> [now(), now(), now(), now()]

@@ -69,8 +69,8 @@ def load_model(run: str | os.PathLike[str]) -> TrainedModel:
     if found != wanted:
         raise TrainingError(
             f"{path} maps {found[0]} to {found[1]}, its "
-            f"{model_info.MODEL_INFO_FILE} says {wanted[0]} to {wanted[1]}; they are "
-            "not of one training"
+            f"{model_info.MODEL_INFO_FILE} says {wanted[0]} to {wanted[1]}; they "
+            "are not from the same training run"
         )
     return TrainedModel(network=rebuild(network), info=info, path=path)
 

@@ -181,7 +181,7 @@ def load_recipe(
         ) from error
     build_model = getattr(module, "build_model", None)
     if not callable(build_model):
-        raise RecipeError(f"{path} is no recipe: it has no function build_model")
+        raise RecipeError(f"{path} is not a recipe: it has no function build_model")
     return Recipe(
         name=path.stem,
         path=path,

@@ -87,8 +87,8 @@ def clip_pieces(
         codec: How the frames are stored.
 
     Returns:
-        The proto's bytes, one piece behind the other; the same for the same arguments.
-        The frames of `raw` are one of the pieces.
+        The proto's bytes in pieces that follow each other; the same for the same
+        arguments. The frames of `raw` are one of the pieces.
 
     Raises:
         ValueError: If the frames are not one clip of that shape.
@@ -175,12 +175,12 @@ CONTEXT_TYPES: Mapping[str, str] = {
 
 
 def context_shape(key: str, clip: ClipSpec) -> list[int]:
-    """Gives the shape of a context feature: most have one value."""
+    """Returns the shape of a context feature: most have one value."""
     return [clip.num_frames] if key == "wlasl/frame_indices" else []
 
 
 def _context(info: ClipInfo, clip: ClipSpec, codec: Codec) -> dict[str, Value]:
-    """Gives the values of the context, in the order of `CONTEXT_TYPES`."""
+    """Returns the values of the context, in the order of `CONTEXT_TYPES`."""
     source = info.source
     times = source.frame_times_us
     # The rate of the stored frames, not of the video they were drawn from.

@@ -27,7 +27,7 @@ def folder_files(
     records: Mapping[str, Records],
     tfds_features: Mapping[str, Any] | None,
 ) -> dict[str, bytes]:
-    """Gives every file of a shard folder that is not a shard, by name.
+    """Returns every file of a shard folder that is not a shard, by name.
 
     Besides our own index these are the files by which `tfds.builder_from_directory`
     knows the folder, so that it needs no code of ours.

@@ -72,7 +72,7 @@ def parse_frames(
 
 
 def context_features(clip: ClipSpec) -> dict[str, tf.io.FixedLenFeature]:
-    """Gives the parsing specification of the context, alike in every codec."""
+    """Returns the parsing specification of the context, the same for every codec."""
     return {
         key: tf.io.FixedLenFeature(context_shape(key, clip), tf.as_dtype(dtype))
         for key, dtype in CONTEXT_TYPES.items()
@@ -156,7 +156,7 @@ def read_record(
         filenames=[path], compression_type="", buffer_size=0, byte_offsets=[offset]
     )
     spec = tf.TensorSpec([], tf.string)
-    # `take` leaves the records behind this one alone.
+    # `take` leaves the records after this one alone.
     record = tf.data.experimental.from_variant(variant, spec).take(1)
     if or_empty:
         nothing = tf.data.Dataset.from_tensors("")

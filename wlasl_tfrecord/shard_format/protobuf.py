@@ -20,7 +20,7 @@ __all__ = [
     "encode_sequence_example",
 ]
 
-# Bytes that come one behind the other. A proto holds its frames as a piece of their
+# Bytes that follow each other. A proto holds its frames as a piece of their
 # own, so that nobody copies 4.5 MB to put a length before them.
 Pieces = list[bytes | memoryview]
 
@@ -109,7 +109,7 @@ def _read_varint(message: memoryview, at: int) -> tuple[int, int]:
 
 
 def _map(messages: Mapping[str, Pieces]) -> Pieces:
-    """Gives the entries of a map of messages in the order of their keys' bytes."""
+    """Returns the entries of a map of messages in the order of their keys' bytes."""
     entries: Pieces = []
     for key, message in sorted((key.encode(), m) for key, m in messages.items()):
         entries += _field(1, [*_field(1, [key]), *_field(2, message)])
@@ -117,7 +117,7 @@ def _map(messages: Mapping[str, Pieces]) -> Pieces:
 
 
 def _feature(value: Value) -> Pieces:
-    """Gives a `tf.train.Feature`: a list of bytes (1), floats (2) or int64 (3)."""
+    """Returns a `tf.train.Feature`: a list of bytes (1), floats (2) or int64 (3)."""
     one = isinstance(value, str | bytes | memoryview | int | float)
     values: list[Any] = [value] if one else list(value)
     if isinstance(values[0], int):
@@ -129,7 +129,7 @@ def _feature(value: Value) -> Pieces:
 
 
 def _field(number: int, pieces: Pieces) -> Pieces:
-    """Gives a field of bytes: its number and wire type 2, its length, its content."""
+    """Returns a field of bytes: its number and wire type 2, its length, its content."""
     length = sum(map(len, pieces))
     return [bytes([number << 3 | 2]) + _varint(length), *pieces]
 

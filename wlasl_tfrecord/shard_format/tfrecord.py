@@ -1,4 +1,4 @@
-"""A TFRecord: a proto with its length before it, and a checksum behind each of both.
+"""A TFRecord: length and its checksum, then a proto and its checksum.
 
 Reference:
     docs/shard-format.md section 3.
@@ -20,19 +20,19 @@ __all__ = [
     "stored_crc",
 ]
 
-# Eight bytes of length and four of its checksum; behind the proto four of the proto's.
+# Eight bytes of length and four of its checksum; after the proto four of the proto's.
 HEADER_BYTES, CRC_BYTES = 12, 4
 FRAME_BYTES = HEADER_BYTES + CRC_BYTES
 
 
 def header(num_bytes: int) -> bytes:
-    """Gives what stands before a proto of so many bytes."""
+    """Returns the bytes before a proto of `num_bytes` bytes."""
     length = num_bytes.to_bytes(8, "little")
     return length + footer(masked_crc([length]))
 
 
 def footer(crc: int) -> bytes:
-    """Gives what stands behind a proto of that masked CRC."""
+    """Returns the bytes after a proto with this masked CRC."""
     return crc.to_bytes(CRC_BYTES, "little")
 
 
@@ -50,7 +50,7 @@ def masked_crc(pieces: Iterable[bytes | bytearray | memoryview | NDArray]) -> in
 
 
 def stored_crc(descriptor: int, offset: int, num_bytes: int) -> int:
-    """Reads the masked CRC that a shard stores behind the proto of a record.
+    """Reads the masked CRC that a shard stores after the proto of a record.
 
     Args:
         descriptor: The open shard.

@@ -157,7 +157,7 @@ _MAX_DUPLICATES = 20
 
 
 def _overlap(one: Instance, other: Instance) -> bool:
-    """Says whether two ranges of one video share frames, as far as is known."""
+    """Returns whether two ranges of one video share frames, as far as is known."""
     unbounded = float("inf")
     one_stop = unbounded if one.stop is None else one.stop
     other_stop = unbounded if other.stop is None else other.stop

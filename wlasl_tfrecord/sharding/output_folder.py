@@ -1,7 +1,7 @@
 """The output folder: one run at a time, whole files only, finished or not.
 
 A folder may have been received from others, so nothing in it is followed: no link is
-written through, and none is entered to remove what lies behind it.
+written through, and none is followed to remove its target.
 """
 
 import contextlib

@@ -16,7 +16,7 @@ _UPPER_ARM, _FOREARM, _HAND = 1.4, 1.25, 0.86
 
 
 def draw_background(signer: Signer) -> NDArray[np.uint8]:
-    """Draws the room behind a signer.
+    """Draws the background of a signer.
 
     Returns:
         uint8 [H, W, 3], RGB.

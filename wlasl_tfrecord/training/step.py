@@ -202,7 +202,7 @@ class TrainingStep:
 def differ_between_replicas(
     strategy: tf.distribute.Strategy, model: keras.Model, seed: int
 ) -> None:
-    """Gives the random layers of a model another seed on each replica but the first.
+    """Sets another seed for the random layers of a model on each replica but the first.
 
     Keras gives all replicas the same one: the n-th clips of all replicas would lose the
     same features to dropout in every step, and a batch would see fewer masks the more

@@ -62,7 +62,7 @@ def _in_order(names: Sequence[str]) -> list[str]:
         return _sorted_by(names, dict(zip(names, columns[-1])))
     counters = {n: column for n, column in distinct.items() if _counts(column.values())}
     times = _decimals(stems[0], rows, names)
-    # The digits behind a point are no number of their own.
+    # The digits after a decimal point are not a number of their own.
     whole = {n: c for n, c in distinct.items() if n - 1 not in times}
     chosen = [*(counters or whole or distinct).values(), *times.values()]
     orders = [sorted(names, key=column.__getitem__) for column in chosen]

@@ -58,7 +58,7 @@ def orientation_of(matrix: Matrix) -> Orientation:
     numbers = ", ".join(f"{number:g}" for number in matrix)
     raise VideoError(
         "unreadable",
-        f"its display matrix ({numbers}) is no quarter turn; write it anew "
+        f"its display matrix ({numbers}) is not a quarter turn; write it again "
         "with ffmpeg -display_rotation 0 -i IN -c copy OUT.mp4",
     )
 
