@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from wlasl_tfrecord.cli import bench
 from wlasl_tfrecord.shard_format.shard_folder import load_folder, load_records
 
-STAGES = ["read", "parse", "decode", "augment", "batch"]
+STAGES = ["read", "decode", "augment"]
 
 
 @pytest.fixture(scope="module", params=["raw", "jpeg"])
@@ -20,6 +21,16 @@ def test_the_command_prints_a_line_a_stage_and_a_verdict(shards, capsys):
     printed = capsys.readouterr().out
     assert all(f"\n{stage:<14}" in printed for stage in STAGES)
     assert "the input keeps up" in printed
+
+
+def test_the_same_as_json(shards, capsys):
+    arguments = ["input", str(shards), "--batch-size", "2", "--seconds", "0.1"]
+    assert bench.main([*arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [stage["name"] for stage in told["stages"]] == STAGES
+    assert told["reader"] == "direct"
+    assert told["limit"]["clips_per_second"] > 0
+    assert "the input keeps up with steps of up to" in told["advice"][0]
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,21 @@
 """`bin/bench`: how fast the input is, and whether training has to wait for it."""
 
 import argparse
+import dataclasses
+import json
 import math
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from wlasl_tfrecord.cli.command import make_parser, run
 from wlasl_tfrecord.cli.process import import_tensorflow
 from wlasl_tfrecord.shard_format.codecs import codec_facts
 from wlasl_tfrecord.shard_format.layout import SPLITS
-from wlasl_tfrecord.shard_format.shard_folder import load_folder
+from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_folder
+
+if TYPE_CHECKING:
+    from wlasl_tfrecord.input_pipeline.hardware_limit import Rate
 
 __all__ = ["main"]
 
@@ -42,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--seconds", type=float, default=3.0, help="how long to measure each stage"
     )
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
     return run("bench", parser, _bench, argv)
 
 
@@ -55,7 +62,7 @@ def _bench(arguments: argparse.Namespace) -> int:
         if value is not None and not 0 < value < math.inf:
             raise ValueError(f"{name} must be above 0 and finite, got {value}")
     folder = load_folder(arguments.data)
-    num_clips = folder.num_clips(arguments.split)
+    folder.split_shards(arguments.split)
 
     # Only now TensorFlow: a wrong folder is reported at once.
     import_tensorflow()
@@ -65,16 +72,43 @@ def _bench(arguments: argparse.Namespace) -> int:
     dataset.steps_per_epoch(
         folder, arguments.split, arguments.batch_size, training=True
     )
-    print(f"{folder.directory}: {num_clips} {arguments.split} clips, {folder.codec}")
     limit = hardware_limit.measure_limit(
         folder, arguments.split, seconds=arguments.seconds
     )
-    # Decoding limits no stage before it.
-    before = ("read", "parse") if codec_facts(folder.codec).stores_images else ()
     rates = throughput.measure_input(
         folder, arguments.split, arguments.batch_size, seconds=arguments.seconds
     )
+    needed = None if step_ms is None else arguments.batch_size / step_ms * 1e3
+    advice = throughput.advise(rates, limit, folder.codec, needed)
+    if arguments.json:
+        told = {
+            "data": folder.directory,
+            "split": arguments.split,
+            "num_clips": folder.num_clips(arguments.split),
+            "codec": folder.codec,
+            "reader": "direct",
+            "limit": dataclasses.asdict(limit),
+            "stages": [dataclasses.asdict(rate) for rate in rates],
+            "advice": advice,
+        }
+        print(json.dumps(told, indent=2, ensure_ascii=False))
+        return 0
+    _print_table(folder, arguments.split, limit, rates)
+    print(*advice, sep="\n")
+    return 0
+
+
+def _print_table(
+    folder: ShardFolder, split: str, limit: "Rate", rates: Sequence["Rate"]
+) -> None:
+    """Prints a line for the limit and for each stage."""
+    print(
+        f"{folder.directory}: {folder.num_clips(split)} {split} clips, "
+        f"{folder.codec}, direct reader"
+    )
     print(f"{'up to':<14}{'clips/s':>10}{'GB/s':>8}{'CPU ms/clip':>14}{'of limit':>10}")
+    # Decoding limits no stage before it.
+    before = ("read",) if codec_facts(folder.codec).stores_images else ()
     for rate in (limit, *rates):
         gigabytes = rate.clips_per_second * folder.clip.num_bytes / 1e9
         share = f"{rate.clips_per_second / limit.clips_per_second:.2f}"
@@ -82,10 +116,6 @@ def _bench(arguments: argparse.Namespace) -> int:
             f"{rate.name:<14}{rate.clips_per_second:>10.0f}{gigabytes:>8.2f}"
             f"{rate.cpu_ms_per_clip:>14.2f}{'' if rate.name in before else share:>10}"
         )
-    needed = None if step_ms is None else arguments.batch_size / step_ms * 1e3
-    for line in throughput.advise(rates, limit, folder.codec, needed):
-        print(line)
-    return 0
 
 
 if __name__ == "__main__":

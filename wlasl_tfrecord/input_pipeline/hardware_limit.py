@@ -1,9 +1,9 @@
 """The upper limit of any input from a shard folder on a machine."""
 
 import os
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -18,7 +18,11 @@ from wlasl_tfrecord.shard_format.record_table import Records
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
 from wlasl_tfrecord.shard_format.tfrecord import HEADER_BYTES
 
-__all__ = ["Rate", "measure_limit"]
+__all__ = ["Rate", "measure_limit", "measure_threads"]
+
+
+# Of each thread that reads.
+_CLIPS_IN_MEMORY = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,32 +59,42 @@ def measure_limit(folder: ShardFolder, split: str, *, seconds: float) -> Rate:
         ShardFolderError: If the split or its table cannot be read.
     """
     records = load_records(folder, split)
-    num_threads = num_cores()
     if codec_facts(folder.codec).stores_images:
         name, make_work = "bare decoding", _bare_decoding(folder, split, records)
     else:
         name, make_work = "bare reads", _bare_reads(folder, split, records)
-    counts = [0] * num_threads
+    return measure_threads(name, make_work, seconds)
+
+
+def measure_threads(
+    name: str, make_work: Callable[[], Callable[[int], None]], seconds: float
+) -> Rate:
+    """Measures work on clips in one thread a core.
+
+    Args:
+        name: Name of the rate.
+        make_work: Called once a thread; makes a function that processes the n-th clip.
+        seconds: How long to measure.
+
+    Returns:
+        The rate of all threads together.
+    """
+    num_threads = num_cores()
     started, cpu_started = time.perf_counter(), time.process_time()
     deadline = started + seconds
 
-    def run(thread: int) -> None:
+    def run(thread: int) -> int:
         clip_index, process_clip = thread, make_work()
         while True:
             process_clip(clip_index)
-            counts[thread] += 1
             clip_index += num_threads
             if time.perf_counter() > deadline:
-                return
+                return clip_index // num_threads
 
-    threads = [threading.Thread(target=run, args=(i,)) for i in range(num_threads)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(num_threads) as pool:
+        clips = sum(pool.map(run, range(num_threads)))
     wall = time.perf_counter() - started
     cpu_ms = (time.process_time() - cpu_started) * 1e3
-    clips = sum(counts)
     return Rate(
         name=name, clips_per_second=clips / wall, cpu_ms_per_clip=cpu_ms / clips
     )
@@ -94,11 +108,14 @@ def _bare_reads(
     files = [os.open(path, os.O_RDONLY) for path in paths]
 
     def start() -> Callable[[int], None]:
-        buffer = bytearray(int(records.num_bytes.max()))
+        # A batch, as an input needs it: one clip would stay in the processor's cache.
+        record_bytes = int(records.num_bytes.max())
+        memory = memoryview(bytearray(_CLIPS_IN_MEMORY * record_bytes))
 
         def read(clip_index: int) -> None:
             record = clip_index % len(records)
-            view = memoryview(buffer)[: int(records.num_bytes[record])]
+            place = clip_index % _CLIPS_IN_MEMORY * record_bytes
+            view = memory[place : place + int(records.num_bytes[record])]
             file = files[records.shard_indices[record]]
             os.preadv(file, [view], int(records.offsets[record]) + HEADER_BYTES)
 

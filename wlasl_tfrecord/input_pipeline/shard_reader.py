@@ -162,6 +162,20 @@ class ShardReader:
         except (ValueError, OSError) as error:
             raise RecordError(self.damage(record)) from error
 
+    def check_record(self, record: int) -> None:
+        """Reads a record and compares its length and checksums, and decodes nothing.
+
+        Args:
+            record: The number of the record, in [0, N).
+
+        Raises:
+            RecordError: If the record is damaged; the message names it.
+        """
+        try:
+            self._read_proto(record)
+        except (ValueError, OSError) as error:
+            raise RecordError(self.damage(record)) from error
+
     def read_ahead(self, records: NDArray[np.integer]) -> None:
         """Asks the system to have the bytes of records in its page cache soon.
 

@@ -8,18 +8,17 @@ from functools import partial
 import tensorflow as tf
 
 from wlasl_tfrecord.files import num_cores
-from wlasl_tfrecord.input_pipeline import augment, dataset
+from wlasl_tfrecord.input_pipeline import dataset
 from wlasl_tfrecord.input_pipeline.damaged_records import damaged_records_by_name
-from wlasl_tfrecord.input_pipeline.hardware_limit import Rate
+from wlasl_tfrecord.input_pipeline.hardware_limit import Rate, measure_threads
+from wlasl_tfrecord.input_pipeline.shard_reader import ShardReader
 from wlasl_tfrecord.shard_format.codecs import (
     PLAIN_CODEC,
     SMALLEST_CODEC,
     Codec,
     codec_facts,
 )
-from wlasl_tfrecord.shard_format.decode_frames import decode_encoded
-from wlasl_tfrecord.shard_format.parsing import parse_frames, read_record
-from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
+from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 
 __all__ = ["advise", "measure_input"]
 
@@ -30,22 +29,23 @@ def measure_input(
     """Measures the input up to each of its stages, in the shuffled order.
 
     Args:
-        folder: The shard folder.
+        folder: The shard folder, on this machine.
         split: The split.
         batch_size: Clips in a batch.
         seconds: How long to measure each stage.
 
     Returns:
-        A rate for "read", "parse", "decode" and "augment", each with the stages before
-        it, and for "batch", which is `input_fn` as training calls it. "decode" is
-        `input_fn` without augmentation.
+        A rate for "read" (records read and their checksums compared, in one thread a
+        core), "decode" (`input_fn` without augmentation) and "augment" (`input_fn` as
+        training calls it), each with the stages before it.
 
     Raises:
         RecordError: If a record is damaged.
-        ShardFolderError: If the split is not there or its table cannot be read.
+        ShardFolderError: If the split is not there, its table cannot be read, or the
+            folder is on another machine.
         ValueError: If the batch does not fit into the split.
     """
-    records = load_records(folder, split)
+    reader = ShardReader(folder, split)
     batches = partial(
         dataset.input_fn,
         folder,
@@ -54,40 +54,15 @@ def measure_input(
         training=True,
         num_epochs=None,
     )
-    paths = tf.constant([folder.shard_path(s) for s in folder.split_shards(split)])
-    shard_indices, offsets = records.shard_indices, records.offsets
-    # As many clips at once as `input_fn` reads.
-    calls = num_cores() + 2
 
-    def read(key):
-        path = tf.gather(paths, tf.gather(shard_indices, key["record"]))
-        # `input_fn`, below, names a damaged one.
-        return read_record(path, tf.gather(offsets, key["record"]), or_empty=True)
-
-    def parse(key):
-        return parse_frames(read(key), folder.clip, folder.codec)[0]
-
-    def change(key):
-        frames = decode_encoded(parse(key), folder.clip, folder.codec)
-        return augment.augment_clip(frames, key["seed"], augment.AugmentConfig())
-
-    keys = (
-        batches(element="keys")
-        .unbatch()
-        .map(lambda key: {"record": key["record"], "seed": key["seed"]})
-    )
-
-    def measure(name: str, stages: Callable) -> Rate:
-        clips = keys.map(stages, num_parallel_calls=calls)
-        return _measure(name, clips.prefetch(batch_size), 1, seconds)
+    def make_read() -> Callable[[int], None]:
+        return lambda clip_index: reader.check_record(clip_index % len(reader))
 
     with damaged_records_by_name():
         return [
-            measure("read", read),
-            measure("parse", parse),
+            measure_threads("read", make_read, seconds),
             _measure("decode", batches(augment=False), batch_size, seconds),
-            measure("augment", change),
-            _measure("batch", batches(), batch_size, seconds),
+            _measure("augment", batches(), batch_size, seconds),
         ]
 
 
@@ -107,26 +82,26 @@ def advise(
     """
     cpu = {rate.name: rate.cpu_ms_per_clip for rate in rates}
     arrives = {rate.name: rate.clips_per_second for rate in rates}
-    if needed is not None and arrives["batch"] >= needed:
-        spare = arrives["batch"] / needed
+    if needed is not None and arrives["augment"] >= needed:
+        spare = arrives["augment"] / needed
         return [
-            f"the input keeps up: {arrives['batch']:.0f} clips/s arrive, a training "
+            f"the input keeps up: {arrives['augment']:.0f} clips/s arrive, a training "
             f"step takes {needed:.0f} ({spare:.1f} times as many)"
         ]
     if needed is None:
         lines = [
-            f"the input keeps up with steps of up to {arrives['batch']:.0f} clips/s"
+            f"the input keeps up with steps of up to {arrives['augment']:.0f} clips/s"
         ]
     else:
         lines = [
-            f"the input is the limit: {arrives['batch']:.0f} clips/s arrive, "
+            f"the input is the limit: {arrives['augment']:.0f} clips/s arrive, "
             f"a training step takes {needed:.0f}"
         ]
     augmenting = max(cpu["augment"] - cpu["decode"], 0.0)
-    decoding = max(cpu["decode"] - cpu["parse"], 0.0)
+    decoding = max(cpu["decode"] - cpu["read"], 0.0)
     cores = num_cores()
     busy = cpu["read"] / 1e3 * arrives["read"] / cores
-    if busy < 0.5 and arrives["read"] < 2 * arrives["batch"]:
+    if busy < 0.5 and arrives["read"] < 2 * arrives["augment"]:
         lines.append(
             "reading waits for the storage, not for a core: copy the folder to a local "
             f"disk, write it with --codec {SMALLEST_CODEC}, or use "
@@ -151,7 +126,7 @@ def advise(
         )
     lines.append(
         f"{limit.name} on {cores} cores give {limit.clips_per_second:.0f} clips/s: "
-        "beyond that, only more cores or more machines help"
+        "this is the most that any input can give here"
     )
     return lines
 
