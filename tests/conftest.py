@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -25,10 +26,13 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 
 def pytest_sessionstart() -> None:
-    """Splits the CPU in two devices, for the tests of strategies.
+    """Prepares the process of all tests, and of the commands that they start.
 
-    TensorFlow takes that only before its first use, so it is done for every test.
+    The CPU is split in two devices, for the tests of strategies. TensorFlow takes that
+    only before its first use.
     """
+    # A shell's background job ignores Ctrl-C, and so does what it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     from wlasl_tfrecord.cli import process
 
     process.import_tensorflow()

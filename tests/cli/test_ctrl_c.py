@@ -1,5 +1,4 @@
 import os
-import signal
 import subprocess
 import sys
 
@@ -15,17 +14,12 @@ sys.exit(main())
 """
 
 
-def run_hearing_ctrl_c(command, **variables):
+def run(command, **variables):
     clean = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
     clean["PYTHONPATH"] = os.pathsep.join(sys.path)
-    # A shell's background job, such as these tests perhaps, passes on that it is deaf.
-    deaf_or_not = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        return subprocess.run(
-            command, env={**clean, **variables}, capture_output=True, text=True
-        )
-    finally:
-        signal.signal(signal.SIGINT, deaf_or_not)
+    return subprocess.run(
+        command, env={**clean, **variables}, capture_output=True, text=True
+    )
 
 
 @pytest.mark.parametrize("moment", ["import", "start anew"])
@@ -43,7 +37,7 @@ def test_ctrl_c_is_one_line_before_a_command_has_begun(tmp_path, program, moment
     if program == "wlasl-shard":
         path = tmp_path / program
         path.write_text(INSTALLED)
-    done = run_hearing_ctrl_c(
+    done = run(
         [sys.executable, str(path), "--src", "x"],
         PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]),
     )
@@ -57,7 +51,7 @@ def test_a_second_ctrl_c_is_no_traceback(tmp_path):
     program.write_text(
         ends + PROGRAM.replace("import os\n", "raise KeyboardInterrupt\n")
     )
-    done = run_hearing_ctrl_c([sys.executable, str(program)])
+    done = run([sys.executable, str(program)])
     # As a shell sees it, this is 130 as well.
     assert (done.returncode, done.stderr) == (-2, "\nwlasl-shard: stopped\n")
 

@@ -292,19 +292,14 @@ def test_it_stops_at_once_while_large_files_are_read(tmp_path, number, code):
 
 
 def start_in_group(src, out):
-    """Starts a run as a terminal does: hearing Ctrl-C, in a group of its own."""
-    # A shell starts its background jobs deaf to Ctrl-C, and they pass it on.
-    deaf_or_not = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        return subprocess.Popen(
-            command(src, out),
-            cwd=CHECKOUT,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-    finally:
-        signal.signal(signal.SIGINT, deaf_or_not)
+    """Starts a run as a terminal does: in a group of its own."""
+    return subprocess.Popen(
+        command(src, out),
+        cwd=CHECKOUT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def check_stop(process, number, code):
