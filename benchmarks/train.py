@@ -155,7 +155,7 @@ def memory_of_step(
     from wlasl_tfrecord.input_pipeline import elements
     from wlasl_tfrecord.network.outputs import logits_model
     from wlasl_tfrecord.network.rematerialisation import rematerialised
-    from wlasl_tfrecord.training import step as training_step
+    from wlasl_tfrecord.training.step import TrainingStep
 
     if arguments.batch_size % accumulate:
         return {}
@@ -168,7 +168,7 @@ def memory_of_step(
     trained = logits_model(model)
     if remat:
         trained = rematerialised(trained, blocks)
-    step = training_step.TrainingStep(
+    step = TrainingStep(
         tf.distribute.get_strategy(),
         trained,
         keras.optimizers.AdamW(1e-3),

@@ -73,14 +73,13 @@ def test_a_host_that_does_not_exist_is_named(monkeypatch):
 def test_replicas_are_counted_each():
     import tensorflow as tf
 
-    from wlasl_tfrecord.training import cluster as training_cluster
-    from wlasl_tfrecord.training import strategies
+    from wlasl_tfrecord.training import cluster, strategies
 
     for name, num_replicas in (("none", 1), ("mirrored", 2)):
         strategy = strategies.make_strategy(name)
-        total = training_cluster.sum_over_replicas(strategy, [1, 2.5])
+        total = cluster.sum_over_replicas(strategy, [1, 2.5])
         np.testing.assert_array_equal(total, [num_replicas, 2.5 * num_replicas])
-        assert not training_cluster.differs(strategy, 10**7)
+        assert not cluster.differs(strategy, 10**7)
         # Of one machine, an error is no other worker's.
         gone = tf.errors.UnavailableError(None, None, "Socket closed")
-        assert training_cluster.lost_worker(strategy, gone) is None
+        assert cluster.lost_worker(strategy, gone) is None

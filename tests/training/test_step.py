@@ -37,8 +37,8 @@ def train(
 
     from wlasl_tfrecord.network import rematerialisation
     from wlasl_tfrecord.network.variables import read_variable
-    from wlasl_tfrecord.training import step as training_step
     from wlasl_tfrecord.training import strategies
+    from wlasl_tfrecord.training.step import TrainingStep
 
     strategy = strategies.make_strategy(strategy_name)
     keras.utils.set_random_seed(0)
@@ -53,7 +53,7 @@ def train(
     if remat:
         blocks = [[layer] for layer in model.layers[1:]]
         model = rematerialisation.rematerialised(model, blocks)
-    step = training_step.TrainingStep(strategy, model, optimizer, **options)
+    step = TrainingStep(strategy, model, optimizer, **options)
     clips = batch()
     if inputs is not None:
         clips = clips._replace(inputs=inputs)
@@ -88,8 +88,8 @@ def test_what_batch_norm_learns_is_the_mean_over_replicas(remat):
     import keras
 
     from wlasl_tfrecord.network import rematerialisation
-    from wlasl_tfrecord.training import step as training_step
     from wlasl_tfrecord.training import strategies
+    from wlasl_tfrecord.training.step import TrainingStep
 
     strategy = strategies.make_strategy("mirrored")
     with strategy.scope():
@@ -101,7 +101,7 @@ def test_what_batch_norm_learns_is_the_mean_over_replicas(remat):
     if remat:
         blocks = [[layer] for layer in model.layers[1:]]
         model = rematerialisation.rematerialised(model, blocks)
-    step = training_step.TrainingStep(strategy, model, optimizer)
+    step = TrainingStep(strategy, model, optimizer)
     clips = tf.data.Dataset.from_tensor_slices(batch()).batch(4, drop_remainder=True)
     batches = strategy.distribute_datasets_from_function(lambda _: clips)
     step.run(next(iter(batches)))
@@ -156,8 +156,8 @@ def test_a_weight_that_nothing_depends_on_stays_as_it_is():
     import keras
 
     from wlasl_tfrecord.network.variables import read_variable
-    from wlasl_tfrecord.training import step as training_step
     from wlasl_tfrecord.training import strategies
+    from wlasl_tfrecord.training.step import TrainingStep
 
     class Spare(keras.layers.Layer):
         def build(self, input_shape):  # noqa: ARG002
@@ -172,7 +172,7 @@ def test_a_weight_that_nothing_depends_on_stays_as_it_is():
         model = keras.Sequential([*layers, keras.layers.Dense(4)])
         optimizer = keras.optimizers.AdamW(0.01, weight_decay=0.0)
     kernel = read_variable(model.layers[-1].kernel)
-    step = training_step.TrainingStep(strategy, model, optimizer)
+    step = TrainingStep(strategy, model, optimizer)
     clips = tf.data.Dataset.from_tensor_slices(batch()).batch(4, drop_remainder=True)
     result = step.run(
         next(iter(strategy.distribute_datasets_from_function(lambda _: clips)))
@@ -222,9 +222,9 @@ def test_a_scaled_loss_gives_the_same_weights():
 
 
 def test_a_scale_that_holds_is_doubled(monkeypatch):
-    from wlasl_tfrecord.training import step as training_step
+    from wlasl_tfrecord.training import step
 
-    monkeypatch.setattr(training_step, "_STEPS_BEFORE_GROWTH", 2)
+    monkeypatch.setattr(step, "_STEPS_BEFORE_GROWTH", 2)
     _, results, _ = train(num_steps=3, scale_loss=True)
     scales = [float(result.loss_scale) for result in results]
     assert scales == [2.0**15, 2.0**15, 2.0**16]

@@ -51,7 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    from wlasl_tfrecord.inspection import summary as inspection_summary
+    from wlasl_tfrecord.inspection.summary import (
+        summarize,
+        summary_dict,
+        summary_text,
+    )
 
     if arguments.clips < 1:
         raise ValueError(f"--clips must be at least 1, got {arguments.clips}")
@@ -71,11 +75,11 @@ def _inspect(arguments: argparse.Namespace) -> int:
         import_tensorflow()
     if arguments.verify and not _verify(folder, splits):
         return 1
-    summary = inspection_summary.summarize(folder)
+    summary = summarize(folder)
     if arguments.json:
-        print(json.dumps(inspection_summary.summary_dict(summary), indent=2))
+        print(json.dumps(summary_dict(summary), indent=2))
     else:
-        print(inspection_summary.summary_text(summary))
+        print(summary_text(summary))
     if arguments.contact_sheet:
         from wlasl_tfrecord.inspection import contact_sheet
 
