@@ -64,10 +64,10 @@ def bomb():
         ("jpeg", encoded(".jpg", photograph(0, 40, 64)), "an image is 64 x 40 pixels"),
         ("png", encoded(".png", photograph(0, 48, 60)), "an image is 60 x 48 pixels"),
         ("png", bomb(), "an image is 60000 x 60000 pixels"),
-        ("png", encoded(".jpg", photograph(0)), "an image is no PNG"),
+        ("png", encoded(".jpg", photograph(0)), "an image is not a PNG"),
         ("png", encoded(".png", photograph(0))[:60], "an image cannot be decoded"),
-        ("jpeg", memoryview(b"no image"), "Not a JPEG"),
-        ("jpeg", encoded(".jpg", photograph(0))[:400], "Premature end"),
+        ("jpeg", memoryview(b"no image"), "an image is not a whole JPEG"),
+        ("jpeg", encoded(".jpg", photograph(0))[:400], "an image is not a whole JPEG"),
     ],
 )
 def test_an_image_of_another_size_or_kind_is_refused(codec, image, message):

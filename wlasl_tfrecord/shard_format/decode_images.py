@@ -3,7 +3,9 @@
 The pixels are those of `decode_frames`: the same inverse DCT and the same upsampling.
 """
 
+import contextlib
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -33,7 +35,8 @@ def decode_image(image: memoryview, codec: str, out: NDArray[np.uint8]) -> None:
         raise ValueError(f"an image is {size[1]} x {size[0]} pixels")
     if codec == "jpeg":
         # Twice as fast as TensorFlow's decoder, and the lock of Python is free.
-        simplejpeg.decode_jpeg(image, "RGB", fastdct=False, buffer=out)
+        with _whole_jpeg():
+            simplejpeg.decode_jpeg(image, "RGB", fastdct=False, buffer=out)
         return
     frame = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
     if frame is None:
@@ -43,13 +46,23 @@ def decode_image(image: memoryview, codec: str, out: NDArray[np.uint8]) -> None:
 
 def _jpeg_size(image: memoryview) -> tuple[int, int]:
     """Reads the height and width in the header of a JPEG."""
-    header: tuple[Any, ...] = simplejpeg.decode_jpeg_header(image)
+    with _whole_jpeg():
+        header: tuple[Any, ...] = simplejpeg.decode_jpeg_header(image)
     return header[0], header[1]
+
+
+@contextlib.contextmanager
+def _whole_jpeg() -> Iterator[None]:
+    """Starts every error of libjpeg-turbo in the same way: its words differ."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"an image is not a whole JPEG: {error}") from error
 
 
 def _png_size(image: memoryview) -> tuple[int, int]:
     """Reads the height and width in the header of a PNG."""
     if bytes(image[:8]) != b"\x89PNG\r\n\x1a\n" or bytes(image[12:16]) != b"IHDR":
-        raise ValueError("an image is no PNG")
+        raise ValueError("an image is not a PNG")
     width, height = struct.unpack(">II", image[16:24])
     return height, width
