@@ -71,10 +71,10 @@ def train_backbone(
     """
     path = Path(out_path)
     way_out = "free some space, or choose another folder with --out"
-    with output_errors(path, way_out), written_whole(path) as aside:
-        # An unwritable folder is an error now, not after minutes of training.
+    with output_errors(path, way_out):
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.touch()
+    # Made before the training: a folder that cannot be written to is an error at once.
+    with written_whole(path, way_out=way_out) as aside:
         keras.utils.set_random_seed(seed)
         folder = load_folder(data)
         frames, targets = _frames_and_targets(folder, videos)
