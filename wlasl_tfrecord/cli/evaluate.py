@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wlasl_tfrecord.cli import command, process
+from wlasl_tfrecord.cli import command, model_options, process
 from wlasl_tfrecord.network import model_info
 from wlasl_tfrecord.shard_format.layout import SPLITS
 from wlasl_tfrecord.shard_format.shard_folder import load_folder
@@ -23,11 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "by signer, and what it mixes up.",
     )
     parser.add_argument("--data", default="shards", help="the shard folder")
-    parser.add_argument(
-        "--run",
-        help="run folder, or the .keras or .h5 file in it (default: the newest in "
-        "runs/)",
-    )
+    model_options.add_run(parser)
     parser.add_argument(
         "--model",
         metavar="RECIPE",

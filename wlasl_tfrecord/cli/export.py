@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from wlasl_tfrecord.cli import model_options
 from wlasl_tfrecord.cli.command import make_parser, run
 from wlasl_tfrecord.cli.process import import_tensorflow
 from wlasl_tfrecord.text import size_text
@@ -22,11 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Writes the model of a run for a server (saved_model), a phone (tflite) or "
         "another Keras program (keras, h5), reads it back and compares the two.",
     )
-    parser.add_argument(
-        "--run",
-        help="run folder, or the .keras or .h5 file in it (default: the newest in "
-        "runs/)",
-    )
+    model_options.add_run(parser)
     parser.add_argument(
         "--format", choices=_FORMATS, default="saved_model", help="what to write"
     )

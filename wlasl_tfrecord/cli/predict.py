@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from wlasl_tfrecord.cli import model_options
 from wlasl_tfrecord.cli.command import make_parser, run
 from wlasl_tfrecord.cli.process import import_tensorflow
 from wlasl_tfrecord.inference import prediction
@@ -34,14 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="a video, a folder of videos, or a folder of numbered images; - for a "
         "list on stdin, one a line",
     )
-    parser.add_argument(
-        "--run",
-        help="run folder, or the .keras or .h5 file in it (default: the newest in "
-        "runs/)",
-    )
-    parser.add_argument(
-        "--top", type=int, default=5, help="glosses to print for each video"
-    )
+    model_options.add_run(parser)
+    model_options.add_top(parser)
     parser.add_argument(
         "--start",
         type=int,

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from wlasl_tfrecord.cli import model_options
 from wlasl_tfrecord.cli.command import make_parser, run
 from wlasl_tfrecord.cli.process import import_tensorflow
 from wlasl_tfrecord.serving.address import listen, url_of
@@ -24,11 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "interface: POST /predict, GET /healthz, GET /model, GET /openapi.json. Only "
         "this machine reaches it, unless --host says otherwise.",
     )
-    parser.add_argument(
-        "--run",
-        help="run folder, or the .keras or .h5 file in it (default: the newest in "
-        "runs/)",
-    )
+    model_options.add_run(parser)
     parser.add_argument(
         "--host",
         default=defaults.host,
@@ -42,9 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--token",
         help="secret that requests must carry; `new` makes one and prints it",
     )
-    parser.add_argument(
-        "--top", type=int, default=defaults.top, help="glosses to list a video"
-    )
+    model_options.add_top(parser, defaults.top)
     parser.add_argument(
         "--batch-size",
         type=int,

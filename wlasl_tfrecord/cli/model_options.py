@@ -1,0 +1,21 @@
+"""The options of every command that uses a trained model."""
+
+import argparse
+
+__all__ = ["add_run", "add_top"]
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Adds `--run`, which names the model."""
+    parser.add_argument(
+        "--run",
+        help="run folder, or the .keras or .h5 file in it (default: the newest in "
+        "runs/)",
+    )
+
+
+def add_top(parser: argparse.ArgumentParser, default: int = 5) -> None:
+    """Adds `--top`, the number of glosses that a result lists."""
+    parser.add_argument(
+        "--top", type=int, default=default, help="glosses to list for each video"
+    )
