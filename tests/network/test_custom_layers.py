@@ -170,3 +170,55 @@ def test_a_received_run_is_resumed_only_with_a_named_recipe(
     marker.unlink()
     assert train.main(command) == 1
     assert not marker.exists()
+
+
+def test_every_command_takes_the_named_recipe(
+    received, shards, numbered_video, tmp_path, capsys
+):
+    from wlasl_tfrecord.cli import evaluate, export, predict, serve
+
+    recipe, folder, marker = received
+    video = str(numbered_video(tmp_path / "sign.mp4", num_frames=5))
+    other = tmp_path / "other.py"
+    other.write_text(recipe.read_text() + "\n")
+    commands = {
+        evaluate.main: ["--data", str(shards), "--split", "val"],
+        predict.main: [video],
+        export.main: ["--format", "keras", "--out", str(tmp_path / "out")],
+        serve.main: ["--port", "0"],
+    }
+    for main, arguments in commands.items():
+        typed = [*arguments, "--run", str(folder)]
+        for more, message in (
+            ([], f"name it with --model {folder}/recipe.py"),
+            (["--model", str(other)], "is not the recipe that was trained with"),
+        ):
+            assert main([*typed, *more]) == 1
+            assert message in capsys.readouterr().err
+            assert not marker.exists()
+    for main, arguments in commands.items():
+        if main is not serve.main:  # which would serve
+            typed = [*arguments, "--run", str(folder), "--model", str(recipe)]
+            assert main(typed) == 0
+    assert "sign.mp4" in capsys.readouterr().out
+    assert marker.exists()
+
+
+def test_h5_is_unfolded_by_a_recipe_that_is_no_built_in(
+    recipe, shards, tmp_path, monkeypatch
+):
+    import keras
+
+    from wlasl_tfrecord.errors import RecipeError
+    from wlasl_tfrecord.inference import export, trained_model
+
+    folder = tmp_path / "run"
+    run(shards, folder, config(recipe, weights="none", epochs=1))
+    model = trained_model.load_model(folder)
+    assert export.export_model(model, tmp_path / "own", "h5").max_difference < 1e-5
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with pytest.raises(RecipeError, match=r"written as h5.*name the recipe with --mod"):
+        export.export_model(model, tmp_path / "none", "h5")
+    model = trained_model.load_model(folder, recipe)
+    report = export.export_model(model, tmp_path / "named", "h5")
+    keras.models.load_model(report.path, compile=False)

@@ -24,12 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--data", default="shards", help="the shard folder")
     model_options.add_run(parser)
-    parser.add_argument(
-        "--model",
-        metavar="RECIPE",
-        help="recipe to execute, if the model has layers of its own and was not "
-        "trained by you on this machine",
-    )
+    model_options.add_model(parser)
     parser.add_argument(
         "--split", choices=SPLITS, help="by default test, or val if there is no test"
     )

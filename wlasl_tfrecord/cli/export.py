@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "another Keras program (keras, h5), reads it back and compares the two.",
     )
     model_options.add_run(parser)
+    model_options.add_model(parser)
     parser.add_argument(
         "--format", choices=_FORMATS, default="saved_model", help="what to write"
     )
@@ -53,7 +54,7 @@ def _export(arguments: argparse.Namespace) -> int:
     import_tensorflow()
     from wlasl_tfrecord.inference import export, trained_model
 
-    model = trained_model.load_model(run_dir)
+    model = trained_model.load_model(run_dir, arguments.model)
     report = export.export_model(
         model, arguments.out, arguments.format, quantization=arguments.quantize
     )

@@ -2,7 +2,7 @@
 
 import argparse
 
-__all__ = ["add_run", "add_top"]
+__all__ = ["add_model", "add_run", "add_top"]
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -11,6 +11,16 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         "--run",
         help="run folder, or the .keras or .h5 file in it (default: the newest in "
         "runs/)",
+    )
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Adds `--model`, which names the recipe of a received model."""
+    parser.add_argument(
+        "--model",
+        metavar="RECIPE",
+        help="recipe to execute, if the model has layers of its own and was not "
+        "trained by you on this machine",
     )
 
 

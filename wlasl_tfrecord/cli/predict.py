@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "list on stdin, one a line",
     )
     model_options.add_run(parser)
+    model_options.add_model(parser)
     model_options.add_top(parser)
     parser.add_argument(
         "--start",
@@ -79,7 +80,7 @@ def _predict(arguments: argparse.Namespace) -> int:
         import_tensorflow()
         from wlasl_tfrecord.inference import trained_model
 
-        model = trained_model.load_model(run_dir)
+        model = trained_model.load_model(run_dir, arguments.model)
         if arguments.run is None:
             print(f"with {model.path}", file=sys.stderr)
         results = prediction.predict_videos(model, videos, **options)

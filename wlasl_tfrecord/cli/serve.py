@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "this machine reaches it, unless --host says otherwise.",
     )
     model_options.add_run(parser)
+    model_options.add_model(parser)
     parser.add_argument(
         "--host",
         default=defaults.host,
@@ -108,7 +109,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         from wlasl_tfrecord.inference.trained_model import load_model
         from wlasl_tfrecord.serving.server import serve
 
-        model = load_model(run_dir)
+        model = load_model(run_dir, arguments.model)
         # Temporary files are removed after a `kill`, too.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         serve(

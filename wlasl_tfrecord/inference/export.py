@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.inference import trained_model
 from wlasl_tfrecord.inference.trained_model import TrainedModel
-from wlasl_tfrecord.network import model_info, recipes, saving
+from wlasl_tfrecord.network import model_info, saving
+from wlasl_tfrecord.network.custom_layers import recipe_of_model
 
 __all__ = [
     "FORMATS",
@@ -211,14 +212,11 @@ def _tflite_runner(path: Path) -> Runner:
 
 def _unfolded_builder(model: TrainedModel) -> Callable[[], keras.Model] | None:
     """Returns a function that builds the network without folded time, if possible."""
-    recipe = dict(model.info.recipe)
-    name = recipe.pop("name", None)
-    if name not in recipes.recipe_paths():
+    found = recipe_of_model(model.path, model.info, model.recipe)
+    if found is None or "fold_time" not in found.options:
         return None
-    found = recipes.load_recipe(name)
-    if "fold_time" not in found.options:
-        return None
-    options = {**recipe, "weights": "none", "fold_time": False}
+    chosen = {name: one for name, one in model.info.recipe.items() if name != "name"}
+    options = {**chosen, "weights": "none", "fold_time": False}
     return partial(found.build, model.info.clip, len(model.info.glosses), options)
 
 

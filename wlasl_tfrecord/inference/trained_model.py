@@ -44,18 +44,23 @@ class TrainedModel:
         network: uint8 [B, T, H, W, 3] -> float32 [B, num_classes].
         info: Glosses, clip and framing.
         path: The file that it was loaded from.
+        recipe: Recipe that the user named; None for the copy beside the file.
     """
 
     network: keras.Model
     info: ModelInfo
     path: Path
+    recipe: Path | None = None
 
 
-def load_model(run: str | os.PathLike[str]) -> TrainedModel:
+def load_model(
+    run: str | os.PathLike[str], recipe: str | os.PathLike[str] | None = None
+) -> TrainedModel:
     """Loads the model of a run, computing in float32 whatever it was trained in.
 
     Args:
         run: A run folder, or a `.keras` or `.h5` file with its `model.json` beside it.
+        recipe: Recipe to execute for layers of its own; see `saving.load_network`.
 
     Raises:
         TrainingError: If there is no model, it cannot be loaded, or its `model.json`
@@ -63,7 +68,7 @@ def load_model(run: str | os.PathLike[str]) -> TrainedModel:
     """
     info = model_info.read_model_info(run)
     path = model_info.model_path(run)
-    network = saving.load_network(path)
+    network = saving.load_network(path, recipe=recipe)
     wanted = ((None, *info.clip.shape), (None, len(info.glosses)))
     found = (network.input_shape, network.output_shape)
     if found != wanted:
@@ -72,7 +77,12 @@ def load_model(run: str | os.PathLike[str]) -> TrainedModel:
             f"{model_info.MODEL_INFO_FILE} says {wanted[0]} to {wanted[1]}; they "
             "are not from the same training run"
         )
-    return TrainedModel(network=rebuild(network), info=info, path=path)
+    return TrainedModel(
+        network=rebuild(network),
+        info=info,
+        path=path,
+        recipe=None if recipe is None else Path(recipe),
+    )
 
 
 def rebuild(network: keras.Model) -> keras.Model:

@@ -19,7 +19,7 @@ from wlasl_tfrecord.errors import TrainingError, WlaslError
 from wlasl_tfrecord.network import model_info, recipes
 from wlasl_tfrecord.network.own_recipes import is_own_recipe, remember_recipe
 
-__all__ = ["custom_layers", "define_custom_layers"]
+__all__ = ["custom_layers", "define_custom_layers", "recipe_of_model"]
 
 
 def custom_layers(path: Path) -> list[str]:
@@ -73,6 +73,34 @@ def define_custom_layers(
         raise TrainingError(f"{what}: {error}") from error
     remember_recipe(expected)
     keras.saving.get_custom_objects().update(loaded.definitions)
+
+
+def recipe_of_model(
+    path: Path, info: model_info.ModelInfo, recipe: str | os.PathLike[str] | None
+) -> recipes.Recipe | None:
+    """Loads the recipe that a saved model was built with, if it may be executed.
+
+    Args:
+        path: The saved model.
+        info: Its `model.json`.
+        recipe: Recipe that the user names; None for one of the library, or the copy
+            beside the model.
+
+    Returns:
+        The recipe; None if there is none that the user has named or trained with.
+
+    Raises:
+        RecipeError: If it is not the recipe that was trained with.
+    """
+    name = info.recipe.get("name")
+    if recipe is None and name in recipes.recipe_paths():
+        return recipes.load_recipe(name)
+    if info.recipe_sha256 is None:
+        return None
+    copy = path.with_name(model_info.RECIPE_FILE)
+    if recipe is None and not (is_own_recipe(info.recipe_sha256) and copy.is_file()):
+        return None
+    return recipes.load_recipe(copy if recipe is None else recipe, info.recipe_sha256)
 
 
 def _config_text(path: Path) -> str | bytes:

@@ -186,8 +186,9 @@ def write_h5(
     except (TypeError, ValueError) as error:
         raise RecipeError(
             f"{model.name} cannot be written as h5, which holds layers only "
-            f"({str(error).splitlines()[0]}); use the .keras file, or give its recipe "
-            "an option fold_time that builds it without keras.ops"
+            f"({str(error).splitlines()[0]}); use the .keras file, or a recipe with "
+            "an option fold_time that builds it without keras.ops; if you received "
+            "the model, name the recipe with --model"
         ) from error
     finally:
         logging.set_verbosity(level)
