@@ -11,7 +11,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from wlasl_tfrecord.errors import OutputError
 
@@ -24,6 +24,7 @@ __all__ = [
     "locked",
     "nameless_file",
     "num_cores",
+    "open_binary",
     "open_regular",
     "open_small",
     "output_errors",
@@ -73,6 +74,20 @@ def open_regular(path: str | os.PathLike[str], flags: int) -> int:
     if stat.S_ISDIR(mode):
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+
+
+def open_binary(path: str) -> BinaryIO:
+    """Opens a file to read some of its bytes, local or remote, without a buffer.
+
+    Raises:
+        OSError: If it is no regular file, or cannot be opened; remote files are opened
+            by TensorFlow when they are read, and then raise its own errors.
+    """
+    if "://" not in path:
+        return open(path, "rb", opener=open_regular, buffering=0)
+    import tensorflow as tf
+
+    return cast(BinaryIO, tf.io.gfile.GFile(path, "rb"))
 
 
 def open_small(path: str | os.PathLike[str], flags: int) -> int:

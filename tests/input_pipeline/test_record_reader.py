@@ -1,17 +1,23 @@
 import logging
 import os
 import re
+import resource
 import shutil
 from functools import partial
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
-from drawn_shards import drawn_frames
+from drawn_shards import drawn_frames, rewrite
 
 from wlasl_tfrecord import input_fn
 from wlasl_tfrecord.errors import ShardFolderError
-from wlasl_tfrecord.input_pipeline.record_reader import RecordReader
+from wlasl_tfrecord.input_pipeline.record_reader import (
+    RecordReader,
+    readable_records,
+)
+from wlasl_tfrecord.shard_format import tfrecord
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.shard_format.decode_frames import decode_encoded
 from wlasl_tfrecord.shard_format.parsing import parse_frames
@@ -48,7 +54,7 @@ def flip_byte(directory, split, record):
     records = load_records(folder, split)
     shard = folder.split_shards(split)[records.shard_indices[record]]
     with open(folder.shard_path(shard), "r+b") as file:
-        middle = records.offsets[record] + 12 + records.num_bytes[record] // 2
+        middle = int(records.offsets[record] + 12 + records.num_bytes[record] // 2)
         file.seek(middle)
         byte = file.read(1)[0]
         file.seek(middle)
@@ -261,3 +267,94 @@ def test_a_record_of_another_shape_is_not_whole(write_folder, tmp_path, codec):
 def test_a_negative_number_of_bad_records_is_refused(batches_of, healthy):
     with pytest.raises(ValueError, match="max_bad_records must be at least 0, got -1"):
         batches_of(healthy, max_bad_records=-1)
+
+
+def forge_length(directory, split, record, num_bytes):
+    """Lets a record claim another length, with the checksum that belongs to it."""
+    path, start, _ = record_range(directory, split, record)
+    with open(path, "r+b") as file:
+        file.seek(start)
+        file.write(tfrecord.header(num_bytes))
+
+
+@pytest.mark.parametrize("num_bytes", [2**40, 2**63, 2**64 - 1, 0])
+def test_a_length_beyond_all_memory_is_not_believed(
+    batches_of, healthy, tmp_path, num_bytes
+):
+    directory = tmp_path / "forged"
+    shutil.copytree(healthy, directory)
+    forge_length(directory, "val", BAD, num_bytes)
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=r"video_id val00003, is d"
+    ):
+        list(batches_of(directory, "val", 4))
+    options = {"element": "weighted", "max_bad_records": 1}
+    batches = list(batches_of(directory, "val", 4, **options))
+    weights = np.concatenate([weights for _, _, weights in batches])
+    assert weights.tolist() == [1, 1, 1, 0, 1, 1, 1, 1]
+    forge_length(directory, "train", 0, num_bytes)
+    options = {"element": "dict", "max_bad_records": 1}
+    batches = list(batches_of(directory, "train", 4, **options))
+    seen = sorted(int(r) for batch in batches for r in batch["record"])
+    assert seen == [1, 1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_missing_shard_costs_its_records_alone(batches_of, healthy, tmp_path):
+    directory = tmp_path / "gone"
+    shutil.copytree(healthy, directory)
+    path, _, _ = record_range(directory, "val", 0)
+    os.remove(path)
+    options = {"element": "weighted", "max_bad_records": 4}
+    _, _, weights = next(iter(batches_of(directory, "val", 8, **options)))
+    assert weights.numpy().tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+
+
+def test_a_split_of_which_nothing_can_be_read_is_named(healthy, tmp_path):
+    directory = tmp_path / "gone"
+    shutil.copytree(healthy, directory)
+    for path in directory.glob("wlasl-val.tfrecord-*"):
+        path.unlink()
+    with pytest.raises(ShardFolderError, match=r"no record of the val shards in .*"):
+        input_fn(directory, "val", 8, reader="graph", max_bad_records=7)
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_what_can_be_read_is_known_before_it_is_read(healthy, tmp_path, scheme):
+    directory = tmp_path / "forged"
+    shutil.copytree(healthy, directory)
+    forge_length(directory, "val", BAD, 2**40)
+    path, start, _ = record_range(directory, "val", 6)
+    os.truncate(path, start + 100)
+    folder = load_folder(f"{scheme}{directory}", check_shards=False)
+    found = readable_records(folder, "val", load_records(folder, "val"))
+    # Of a remote folder the sizes alone: each length would be a request.
+    unread = {6, 7} if scheme else {BAD, 7}
+    # Record 6 is cut off after its header, which TensorFlow's reader notices itself.
+    assert set(np.flatnonzero(~found)) == unread
+
+
+@pytest.mark.parametrize("codec", ["jpeg", "png"])
+def test_an_image_of_another_size_is_not_decoded(
+    batches_of, write_folder, tmp_path, codec
+):
+    directory = write_folder(tmp_path / "shards", {"val": 8}, codec=codec)
+    # 6000 x 6000 pixels: a hundred megabytes for each of the frames.
+    huge = np.zeros((6000, 6000, 3), np.uint8)
+    bomb = cv2.imencode({"jpeg": ".jpg", "png": ".png"}[codec], huge)[1].tobytes()
+
+    def put_bombs(number, proto):
+        if number == BAD:
+            for image in proto.feature_lists.feature_list["image/encoded"].feature:
+                image.bytes_list.value[0] = bomb
+
+    rewrite(directory, put_bombs, "val")
+    before = peak_bytes()
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=r"image|video_id val00003"
+    ):
+        list(batches_of(directory, "val", 8))
+    assert peak_bytes() - before < 100 * 2**20
+
+
+def peak_bytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -75,6 +75,7 @@ def test_an_answer_is_what_predict_says_of_the_same_video(port, model, file, vid
     answer = ask(port, "/predict?top=3", video)
     assert answer.status == 200
     [expected] = prediction.predict_videos(model, [file], top=3)
+    assert isinstance(expected, prediction.Prediction)
     found = answer.json["predictions"]
     assert tuple(p["gloss"] for p in found) == expected.glosses
     assert [p["probability"] for p in found] == pytest.approx(
@@ -101,7 +102,8 @@ def test_a_form_is_answered_as_the_video_itself(port, video):
 def test_the_frames_are_those_that_the_model_saw(port, video, frame_number):
     answer = ask(port, "/predict?frames=true", video)
     jpegs = [base64.b64decode(text) for text in answer.json["frames"]]
-    images = [cv2.imdecode(np.frombuffer(j, np.uint8), 1)[..., ::-1] for j in jpegs]
+    images = [np.array(cv2.imdecode(np.frombuffer(j, np.uint8), 1)) for j in jpegs]
+    images = [image[..., ::-1] for image in images]
     assert [image.shape for image in images] == [(32, 32, 3)] * 4
     # Red above and blue below, so the channels are right.
     assert images[0][2, 16, 0] > 150 > 100 > images[0][2, 16, 2]
@@ -247,6 +249,28 @@ def test_a_form_may_not_hide_more_than_a_video_in_other_fields(port, video):
     except (BrokenPipeError, ConnectionResetError):
         return
     assert answer.status == 413
+
+
+def many_parts():
+    part = b'--edge\r\nContent-Disposition: form-data; name="x"\r\n\r\n\r\n'
+    return part * 4000
+
+
+def long_header():
+    return b"--edge\r\nX-Long: " + b"x" * 300_000 + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize("other", [many_parts, long_header])
+def test_a_form_may_not_hold_much_besides_the_video(port, video, other):
+    body, headers = form(video)
+    try:
+        answer = ask(port, "/predict", other() + body, headers)
+    except (BrokenPipeError, ConnectionResetError):
+        return
+    assert answer.status in (400, 413)
+    assert answer.json["error"].startswith(
+        ("the form holds more than 'video'", "the form cannot be read")
+    )
 
 
 @pytest.mark.parametrize(
@@ -428,7 +452,15 @@ def test_with_a_token_only_its_holders_are_answered(model, video):
     options = dataclasses.replace(OPTIONS, host="0.0.0.0", token=token)
     with running_app(model, options) as app, serving(app) as port:
         for path, body in (("/predict", video), ("/model", None)):
-            for wrong in ({}, {"Authorization": "Bearer wrong"}):
+            for wrong in (
+                {},
+                {"Authorization": "Bearer wrong"},
+                {"Authorization": "Bearer"},
+                # What some releases of Starlette add to the path.
+                {"Host": "x/y"},
+                {"Host": "x?"},
+                {"Host": "x#"},
+            ):
                 answer = ask(port, path, body, wrong)
                 assert answer.status == 401
                 assert answer.headers["www-authenticate"] == "Bearer"

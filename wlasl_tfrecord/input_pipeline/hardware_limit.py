@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from wlasl_tfrecord.errors import RecordError
-from wlasl_tfrecord.files import num_cores
+from wlasl_tfrecord.files import num_cores, open_regular
+from wlasl_tfrecord.input_pipeline.record_reader import readable_records
 from wlasl_tfrecord.shard_format.codecs import codec_facts
 from wlasl_tfrecord.shard_format.parsing import parse_frames, read_record
 from wlasl_tfrecord.shard_format.record_table import Records
@@ -105,7 +106,7 @@ def _bare_reads(
 ) -> Callable[[], Callable[[int], None]]:
     """Makes a function that makes one thread's reader of the n-th record's bytes."""
     paths = [folder.shard_path(shard) for shard in folder.split_shards(split)]
-    files = [os.open(path, os.O_RDONLY) for path in paths]
+    files = [open_regular(path, os.O_RDONLY) for path in paths]
 
     def start() -> Callable[[int], None]:
         # A batch, as an input needs it: one clip would stay in the processor's cache.
@@ -130,7 +131,8 @@ def _bare_decoding(
     """Makes a function that makes one thread's decoder of the n-th of some clips."""
     clips = []
     num_records = min(len(records), 32)
-    for record in range(num_records):
+    readable = readable_records(folder, split, records)
+    for record in np.flatnonzero(readable[:num_records]).tolist():
         shard = folder.split_shards(split)[records.shard_indices[record]]
         data = read_record(
             tf.constant(folder.shard_path(shard)),

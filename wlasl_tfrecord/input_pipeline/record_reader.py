@@ -4,12 +4,15 @@ Everything here works eagerly and inside `Dataset.map`. A damaged record cannot 
 there without ending the whole input, so it is told by a flag.
 """
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from wlasl_tfrecord.errors import ShardFolderError
-from wlasl_tfrecord.files import read_bytes
+from wlasl_tfrecord.files import file_sizes, open_binary, read_bytes
 from wlasl_tfrecord.input_pipeline.damaged_records import (
     DamageBudget,
     damage_text,
@@ -20,9 +23,14 @@ from wlasl_tfrecord.shard_format.decode_frames import encode_black
 from wlasl_tfrecord.shard_format.parsing import parse_frames, read_record
 from wlasl_tfrecord.shard_format.record_table import Records
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
-from wlasl_tfrecord.shard_format.tfrecord import CRC_BYTES, footer
+from wlasl_tfrecord.shard_format.tfrecord import (
+    CRC_BYTES,
+    FRAME_BYTES,
+    footer,
+    has_header,
+)
 
-__all__ = ["RecordReader", "check_ends"]
+__all__ = ["RecordReader", "check_ends", "readable_records"]
 
 # The record that was read, its still encoded frames, and whether they are whole.
 ReadRecord = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
@@ -56,12 +64,16 @@ class RecordReader:
                 one ends the input with an error that names it.
             substitute: What stands in for a damaged record: True for the next one that
                 is whole, False for a clip that is marked as not whole.
+
+        Raises:
+            ShardFolderError: If TensorFlow can read none of the records.
         """
         self._folder = folder
         shards = folder.split_shards(split)
         self._paths = tf.constant([folder.shard_path(shard) for shard in shards])
         self._shard_indices = tf.constant(records.shard_indices)
         self._offsets = tf.constant(records.offsets)
+        self._sources = tf.constant(_sources(folder, split, records))
         self._numbers = tf.constant(record_numbers(records))
         self._video_ids = tf.constant(records.video_ids)
         self._num_records = len(records)
@@ -81,15 +93,17 @@ class RecordReader:
 
     def _read(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Reads the encoded frames of a record, and whether they are whole."""
-        path = tf.gather(self._paths, tf.gather(self._shard_indices, record))
-        offset = tf.gather(self._offsets, record)
+        source = tf.gather(self._sources, record)
+        path = tf.gather(self._paths, tf.gather(self._shard_indices, source))
+        offset = tf.gather(self._offsets, source)
         serialized = read_record(path, offset, or_empty=True)
         clip, codec = self._folder.clip, self._folder.codec
         encoded, video_id, whole = parse_frames(serialized, clip, codec)
         # A record of the same length may stand in the place of another: with the label
         # from the index, it would teach the wrong word.
         expected = tf.gather(self._video_ids, record)
-        return encoded, whole & tf.equal(video_id, expected)
+        whole &= tf.equal(video_id, expected) & tf.equal(source, record)
+        return encoded, whole
 
     def _read_whole(self, record: tf.Tensor) -> ReadRecord:
         """Reads a record that has to be whole."""
@@ -149,6 +163,56 @@ class RecordReader:
                 tf.gather(self._video_ids, record),
             )
         )
+
+
+def _sources(folder: ShardFolder, split: str, records: Records) -> NDArray[np.int64]:
+    """Returns which record to read for each: itself, or any in place of a forged one.
+
+    What was read in its place does not count as whole. This takes no control flow.
+    """
+    readable = readable_records(folder, split, records)
+    if len(records) and not readable.any():
+        raise ShardFolderError(
+            f"no record of the {split} shards in {folder.directory} can be read; "
+            "bin/inspect --verify says why"
+        )
+    return np.where(readable, np.arange(len(records)), readable.argmax())
+
+
+def readable_records(
+    folder: ShardFolder, split: str, records: Records
+) -> NDArray[np.bool_]:
+    """Returns which records TensorFlow may be told to read: bool [N].
+
+    Its reader believes the length that a record claims to have, and ends the process
+    where there is not so much memory; and it opens a missing file again and again. So
+    files and lengths are compared with the index first. In a remote folder that would
+    be a request for each record: there only the sizes of the files are compared.
+    """
+    shards = folder.split_shards(split)
+    ends = records.offsets + records.num_bytes + FRAME_BYTES
+    if "://" in folder.directory:
+        sizes = file_sizes(folder.directory)
+        present = np.array([sizes.get(shard.name, 0) for shard in shards], np.int64)
+        return ends <= present[records.shard_indices]
+    readable = np.zeros(len(records), bool)
+
+    def check(shard_index: int) -> None:
+        # The table is in the order of the shards.
+        start, stop = np.searchsorted(
+            records.shard_indices, [shard_index, shard_index + 1]
+        )
+        path = folder.shard_path(shards[shard_index])
+        with contextlib.suppress(OSError), open_binary(path) as file:
+            for row in range(start, stop):
+                readable[row] = has_header(
+                    file, int(records.offsets[row]), int(records.num_bytes[row])
+                )
+
+    with ThreadPoolExecutor(16) as pool:
+        for _ in pool.map(check, range(len(shards))):
+            pass
+    return readable
 
 
 def check_ends(folder: ShardFolder, split: str, records: Records) -> None:

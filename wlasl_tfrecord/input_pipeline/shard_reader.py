@@ -7,13 +7,13 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from stat import S_ISREG
 from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.errors import RecordError, ShardFolderError
+from wlasl_tfrecord.files import open_regular
 from wlasl_tfrecord.input_pipeline.clip_change import ClipChange, write_changed
 from wlasl_tfrecord.input_pipeline.damaged_records import damage_text, record_numbers
 from wlasl_tfrecord.shard_format.codecs import codec_facts
@@ -315,10 +315,7 @@ class _OpenFile:
     """A shard that is open for reading, until nobody refers to it."""
 
     def __init__(self, path: str) -> None:
-        # Without O_NONBLOCK the system would wait for the other end of a pipe.
-        self.descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        if not S_ISREG(os.fstat(self.descriptor).st_mode):
-            raise OSError(f"{path} is no file")
+        self.descriptor = open_regular(path, os.O_RDONLY)
 
     # As a default: at the interpreter's end the name `os` is gone before this is.
     def __del__(self, close: Callable[[int], None] = os.close) -> None:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.errors import ShardFolderError
-from wlasl_tfrecord.files import open_regular
+from wlasl_tfrecord.files import open_binary
 from wlasl_tfrecord.input_pipeline.damaged_records import record_numbers
 from wlasl_tfrecord.inspection.verify_files import Damage
 from wlasl_tfrecord.shard_format import (
@@ -94,8 +94,8 @@ def _file_problem(folder: ShardFolder, shard: Shard) -> str | None:
 def _size_of(path: str) -> int:
     if "://" in path:
         return tf.io.gfile.stat(path).length
-    with _open_shard(path) as file:
-        return os.fstat(file.fileno()).st_size
+    with open_binary(path) as file:
+        return file.seek(0, os.SEEK_END)
 
 
 class _End(NamedTuple):
@@ -116,7 +116,7 @@ def _read_ends(folder: ShardFolder, split: str, records: Records) -> list[_End]:
     for shard_index, shard in enumerate(folder.split_shards(split)):
         rows = np.flatnonzero(records.shard_indices == shard_index).tolist()
         try:
-            with _open_shard(folder.shard_path(shard)) as file:
+            with open_binary(folder.shard_path(shard)) as file:
                 ends += [
                     _read_end(file, int(records.offsets[k]), int(records.num_bytes[k]))
                     for k in rows
@@ -124,12 +124,6 @@ def _read_ends(folder: ShardFolder, split: str, records: Records) -> list[_End]:
         except (OSError, tf.errors.OpError):
             ends += [_End(_NO_FILE)] * len(rows)
     return ends
-
-
-def _open_shard(path: str) -> BinaryIO:
-    if "://" in path:
-        return tf.io.gfile.GFile(path, "rb")
-    return open(path, "rb", opener=open_regular, buffering=0)
 
 
 def _read_end(file: BinaryIO, offset: int, num_bytes: int) -> _End:

@@ -67,10 +67,13 @@ class Guard:
                 MutableHeaders(scope=message).update(_HEADERS)
             await send(message)
 
-        refusal = self._refusal(Request(scope))
+        # Not `request.url`, to which some releases of Starlette add the `Host` header:
+        # `Host: x/y` would hide from it what is asked for.
+        needs_token = scope["path"] in _SECRET_PATHS
+        refusal = self._refusal(Request(scope), needs_token)
         await (refusal or self._app)(scope, receive, send_marked)
 
-    def _refusal(self, request: Request) -> JSONResponse | None:
+    def _refusal(self, request: Request, needs_token: bool) -> JSONResponse | None:
         """Returns the answer to a request that is refused; None if it may pass."""
         headers = request.headers
         if self._options.token is None and not self._is_ours(headers):
@@ -80,7 +83,7 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and origin.partition("://")[2] != headers.get("host"):
             return _refused(403, f"pages of {origin!r} may not use this server")
-        if request.url.path in _SECRET_PATHS and not self._has_token(headers):
+        if needs_token and not self._has_token(headers):
             response = _refused(401, "send the token: Authorization: Bearer …")
             response.headers["www-authenticate"] = "Bearer"
             return response

@@ -88,6 +88,7 @@ async def received(
                         sink.write(data)
                     else:
                         _parse(form, data)
+                        sink.check_form()
             file.flush()
         except TimeoutError as error:
             raise UploadError(
@@ -145,6 +146,20 @@ class _Sink:
         self.num_received += len(data)
         if self.num_received > self.most + _FORM_BYTES:
             raise _too_large(self.most)
+
+    def check_form(self) -> None:
+        """Checks how much a form holds besides the video.
+
+        Headers and small parts without end would keep the server busy, or its memory.
+
+        Raises:
+            UploadError: If it is too much.
+        """
+        # A piece is parsed as a whole, and the last few bytes may be a boundary's.
+        if self.num_received - self.num_bytes > 2 * _FORM_BYTES:
+            raise UploadError(
+                413, f"the form holds more than {FIELD!r} and a few small fields"
+            )
 
     def write(self, data: bytes) -> None:
         """Writes a piece of the video.

@@ -5,9 +5,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.errors import RecordError
+from wlasl_tfrecord.files import open_binary
 from wlasl_tfrecord.shard_format.decode_frames import decode_frames
 from wlasl_tfrecord.shard_format.parsing import parse_clip, read_record
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
+from wlasl_tfrecord.shard_format.tfrecord import has_header
 
 __all__ = ["read_clip"]
 
@@ -30,13 +32,15 @@ def read_clip(folder: ShardFolder, split: str, record: int) -> NDArray[np.uint8]
     records = load_records(folder, split)
     shard = folder.split_shards(split)[records.shard_indices[record]]
     path = folder.shard_path(shard)
+    offset = int(records.offsets[record])
     try:
-        serialized = read_record(
-            tf.constant(path), tf.constant(records.offsets[record])
-        )
+        with open_binary(path) as file:
+            if not has_header(file, offset, int(records.num_bytes[record])):
+                raise ValueError("its length is not that of the index")
+        serialized = read_record(tf.constant(path), tf.constant(offset, tf.int64))
         parsed = parse_clip(serialized, folder.clip, folder.codec, ())
         return decode_frames(parsed, folder.clip, folder.codec).numpy()
-    except tf.errors.OpError as error:
+    except (OSError, ValueError, tf.errors.OpError) as error:
         raise RecordError(
             f"{path}: the record of {records.video_ids[record]} is damaged; "
             "bin/inspect --verify says what is wrong"

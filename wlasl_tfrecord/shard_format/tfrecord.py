@@ -6,6 +6,7 @@ Reference:
 
 import os
 from collections.abc import Iterable
+from typing import BinaryIO
 
 import crc32c
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ __all__ = [
     "FRAME_BYTES",
     "HEADER_BYTES",
     "footer",
+    "has_header",
     "header",
     "masked_crc",
     "stored_crc",
@@ -29,6 +31,21 @@ def header(num_bytes: int) -> bytes:
     """Returns the bytes before a proto of `num_bytes` bytes."""
     length = num_bytes.to_bytes(8, "little")
     return length + footer(masked_crc([length]))
+
+
+def has_header(file: BinaryIO, offset: int, num_bytes: int) -> bool:
+    """Returns whether an open shard has a record of a length at an offset.
+
+    TensorFlow's reader takes memory for whatever length a record claims to have, and
+    ends the process where there is not so much. So this is asked first.
+
+    Args:
+        file: The shard.
+        offset: Where the record starts.
+        num_bytes: Length of the proto, as the index has it.
+    """
+    file.seek(offset)
+    return file.read(HEADER_BYTES) == header(num_bytes)
 
 
 def footer(crc: int) -> bytes:
