@@ -173,19 +173,24 @@ def file_sizes(directory: str) -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
+def locked(folder: str | os.PathLike[str], *, shared: bool = False) -> Iterator[None]:
     """Locks a folder against other processes that lock it.
 
     The system releases the lock when the process ends, however it ends.
+
+    Args:
+        folder: The folder.
+        shared: Whether others may hold it at the same time, if they share it, too.
 
     Raises:
         OutputError: If another process has locked the folder.
         OSError: If the folder cannot be opened.
     """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise OutputError(
                 f"another run is writing to {os.fspath(folder)}; wait for it, or "

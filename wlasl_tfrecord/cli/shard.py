@@ -102,6 +102,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="try again what took too long or too much memory, or ended its worker",
     )
+    add(
+        "--join",
+        action="store_true",
+        help="share the work with all who run this command with the same --out, on "
+        "machines with one file system; who comes last finishes",
+    )
     add("--dry-run", action="store_true", help="say what would be done, and do nothing")
     return parser
 
@@ -172,9 +178,11 @@ def _write(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
         overwrite=arguments.overwrite,
         retry=arguments.retry,
+        join=arguments.join,
         src=arguments.src,
         show_progress=sys.stderr.isatty(),
         on_plan=_announce,
+        on_wait=lambda num: _say(f"waiting for {num} shards that others are writing"),
     )
     _say(report.summary())
     return 1 if arguments.strict and report.num_failed else 0

@@ -1,6 +1,6 @@
 """The pool: processes that turn many videos into clips, each of which may fail."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import connection
 
@@ -33,7 +33,7 @@ _BYTES_AHEAD = 2**28
 
 
 def decode_in_order(
-    tasks: Sequence[Task],
+    tasks: Iterable[Task],
     *,
     options: ShardOptions,
     limits: VideoLimits,
@@ -45,7 +45,7 @@ def decode_in_order(
     memory in which they were made, a bounded number of them.
 
     Args:
-        tasks: What to decode.
+        tasks: What to decode; a task is taken when there is room for it.
         options: How the clips are made and stored.
         limits: What one video may cost.
         num_workers: How many processes.
@@ -59,7 +59,7 @@ def decode_in_order(
     """
     num_waiting = min(_NUM_AHEAD, _BYTES_AHEAD // record_bytes(options))
     pool = _Pool(
-        tasks=tasks,
+        tasks=iter(tasks),
         options=options,
         limits=limits,
         num_workers=num_workers,
@@ -69,8 +69,10 @@ def decode_in_order(
     )
     try:
         number = 0
-        while number < len(tasks):
+        while True:
             _send_jobs(pool, number)
+            if number == pool.num_sent:
+                return
             # The consumer writes each result before it asks for the next one. So look
             # at the workers first: none of them should wait for that.
             _receive_answers(pool, may_wait=number not in pool.results)
@@ -96,7 +98,7 @@ class _Pool:
     """The workers, what is still to be sent, and what has come back.
 
     Attributes:
-        tasks: What to decode, in the order of the results.
+        tasks: What is not sent yet, in the order of the results.
         options: How the clips are made and stored.
         limits: What one video may cost.
         num_workers: How many processes there may be.
@@ -104,10 +106,11 @@ class _Pool:
         num_buffers: How many records each worker has room for.
         workers: The processes that were started.
         num_sent: How many tasks were sent.
+        next_task: The one to send next; None if it is to be taken from `tasks`.
         results: By number, the jobs that are finished and not yet yielded.
     """
 
-    tasks: Sequence[Task]
+    tasks: Iterator[Task]
     options: ShardOptions
     limits: VideoLimits
     num_workers: int
@@ -115,6 +118,7 @@ class _Pool:
     num_buffers: int
     workers: list[Worker] = field(default_factory=list)
     num_sent: int = 0
+    next_task: Task | None = None
     results: dict[int, tuple[Worker, Job, Answer | Undecoded]] = field(
         default_factory=dict
     )
@@ -122,8 +126,10 @@ class _Pool:
 
 def _send_jobs(pool: _Pool, num_yielded: int) -> None:
     """Sends as many jobs as there is room for, and starts workers as needed."""
-    most = min(num_yielded + pool.num_ahead, len(pool.tasks))
-    while pool.num_sent < most:
+    while pool.num_sent < num_yielded + pool.num_ahead:
+        pool.next_task = pool.next_task or next(pool.tasks, None)
+        if pool.next_task is None:
+            return
         worker = _least_busy(pool.workers)
         if worker is None or worker.jobs:
             if len(pool.workers) < pool.num_workers:
@@ -131,7 +137,8 @@ def _send_jobs(pool: _Pool, num_yielded: int) -> None:
                 pool.workers.append(worker)
             elif worker is None:
                 return
-        send(worker, Job(number=pool.num_sent, task=pool.tasks[pool.num_sent]))
+        send(worker, Job(number=pool.num_sent, task=pool.next_task))
+        pool.next_task = None
         pool.num_sent += 1
 
 

@@ -28,6 +28,7 @@ from wlasl_tfrecord.shard_format.layout import FAILURES_FILE, REPORT_FILE
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 
 __all__ = [
+    "PLAN_FILE",
     "WORK_DIR",
     "check_output_folder",
     "finish_folder",
@@ -42,6 +43,8 @@ __all__ = [
 # Inside the folder of shards, so that renaming a finished file moves no bytes.
 WORK_DIR = ".shard-work"
 _OPTIONS_FILE = "options.json"
+# Of a run that several processes have joined.
+PLAN_FILE = "plan"
 
 _OUR_FILE = re.compile(
     rf"{layout.DATASET_NAME}-({'|'.join(layout.SPLITS)})"
@@ -97,8 +100,8 @@ def output_errors(path: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def locked_folder(out: str) -> Iterator[None]:
-    """Makes a folder, and keeps other runs out of it.
+def locked_folder(out: str, *, shared: bool = False) -> Iterator[None]:
+    """Makes a folder, and keeps other runs out of it, but those that share it.
 
     Raises:
         OutputError: If it cannot be made, or another run has locked it.
@@ -106,7 +109,7 @@ def locked_folder(out: str) -> Iterator[None]:
     with contextlib.ExitStack() as held:
         with output_errors(out):
             os.makedirs(out, exist_ok=True)
-            held.enter_context(locked(out))
+            held.enter_context(locked(out, shared=shared))
         yield
 
 
@@ -229,7 +232,13 @@ def finish_folder(
     # The index last.
     for name in sorted(files, key=lambda name: name == layout.INDEX_FILE):
         _write_changed(os.path.join(out, name), work_dir, files[name])
-    shutil.rmtree(work_dir)
+    # First what says that the run goes on, for the processes that have joined it.
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(os.path.join(work_dir, PLAN_FILE))
+    try:
+        shutil.rmtree(work_dir)
+    except OSError:  # one of them looked at a claim meanwhile
+        shutil.rmtree(work_dir)
 
 
 def _write_changed(path: str, work_dir: str, content: bytes) -> None:

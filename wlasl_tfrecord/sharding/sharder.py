@@ -1,21 +1,27 @@
 """Sharding: every instance of a manifest is decoded and stored, or reported."""
 
 import contextlib
+import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 from tqdm import tqdm
 
 from wlasl_tfrecord.annotations.manifest import Manifest
 from wlasl_tfrecord.decoder_pool.jobs import VideoLimits
 from wlasl_tfrecord.decoder_pool.pool import decode_in_order
-from wlasl_tfrecord.errors import ManifestError
-from wlasl_tfrecord.files import num_cores, read_bytes
-from wlasl_tfrecord.shard_format import clip_proto, shard_folder
-from wlasl_tfrecord.shard_format.folder_files import folder_files
+from wlasl_tfrecord.errors import ManifestError, OutputError
+from wlasl_tfrecord.files import num_cores
 from wlasl_tfrecord.shard_format.layout import FAILURES_FILE
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
+from wlasl_tfrecord.sharding.folder_content import (
+    all_files,
+    is_complete,
+    splits_with_clips,
+)
+from wlasl_tfrecord.sharding.joined_run import joined_run
 from wlasl_tfrecord.sharding.outcomes import unless_kept
 from wlasl_tfrecord.sharding.output_folder import (
     WORK_DIR,
@@ -27,12 +33,11 @@ from wlasl_tfrecord.sharding.output_folder import (
     remove_work_folder,
 )
 from wlasl_tfrecord.sharding.plan import PlannedShard
-from wlasl_tfrecord.sharding.report import ShardReport, report_files
+from wlasl_tfrecord.sharding.report import ShardReport
 from wlasl_tfrecord.sharding.run_plan import FolderPlan, check_space, plan_folder
 from wlasl_tfrecord.sharding.shard_writer import settle_shard, write_shard
 from wlasl_tfrecord.sharding.written_shard import (
     WrittenShard,
-    merge_records,
     save_state,
     shard_outcomes,
     state_name,
@@ -50,9 +55,11 @@ def write_shards(
     workers: int | None = None,
     overwrite: bool = False,
     retry: bool = False,
+    join: bool = False,
     src: str | os.PathLike[str] | None = None,
     show_progress: bool = False,
     on_plan: Callable[[FolderPlan], None] | None = None,
+    on_wait: Callable[[int], None] | None = None,
 ) -> ShardReport:
     """Writes the shard folder of a manifest, or the shards of it that are missing.
 
@@ -68,9 +75,14 @@ def write_shards(
         overwrite: Write a finished folder again.
         retry: Write shards again in which a video took too long or too much memory, or
             ended its worker.
+        join: Share the work with the processes that call this with the same arguments
+            and write to the same folder, on any number of machines. The bytes are those
+            of one process. One that dies is replaced after two minutes.
         src: The folder to which the paths in the report are relative.
         show_progress: Show a bar with clips/s on stderr.
         on_plan: Called with the plan, before anything is written.
+        on_wait: Called with the number of shards that other processes are writing, when
+            nothing else is left to do and whenever it changes.
 
     Returns:
         The outcome of every instance.
@@ -80,13 +92,19 @@ def write_shards(
             options, or the clips do not fit on the disk.
         ManifestError: If no video at all became a clip; the report is written, but a
             finished folder is left alone.
-        ValueError: If `workers` is below 1, or `out` is no local folder.
+        ValueError: If `workers` is below 1, `out` is no local folder, or `join` is set
+            with `overwrite` or `retry`.
     """
     options = options or ShardOptions()
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
+    if join and (overwrite or retry):
+        raise ValueError(
+            "--join cannot tell what the others of this run have written from what is "
+            "to be written again; leave out --overwrite and --retry, or delete --out"
+        )
     root = local_folder(out)
-    with locked_folder(root):
+    with locked_folder(root, shared=join):
         plan = plan_folder(
             manifest,
             root,
@@ -99,20 +117,13 @@ def write_shards(
         if on_plan is not None:
             on_plan(plan)
         check_space(plan)
-        num_unwritten = len(plan.unwritten)
-        written = _write_unwritten(
+        writer = _Writer(
             plan, limits or VideoLimits(), workers or num_cores(), show_progress
         )
-        report = _report(plan, written, num_unwritten, src)
-        if plan.is_finished and not report.num_written:
-            # A disk that was out of reach for a moment must not cost the clips.
-            remove_work_folder(root)
-            reason = next((o.reason for o in report.outcomes), "there are none")
-            raise ManifestError(
-                f"none of the {len(report.outcomes):,} videos became a clip "
-                f"({reason}); {root} is left as it was"
-            )
-        _finish(plan, written, report)
+        if join:
+            report = _write_joined(writer, src, on_wait)
+        else:
+            report = _write_alone(writer, src)
     if not report.num_written:
         raise ManifestError(
             f"none of the {report.num_failed:,} videos became a clip; "
@@ -121,40 +132,133 @@ def write_shards(
     return report
 
 
-def _write_unwritten(
-    plan: FolderPlan, limits: VideoLimits, num_workers: int, show_progress: bool
-) -> dict[str, WrittenShard]:
-    """Writes the missing shards into the working folder; returns all, by name."""
-    written = dict(plan.finished)
-    if not plan.unwritten:
+@dataclass(frozen=True)
+class _Writer:
+    """What writes shards of a plan into the working folder."""
+
+    plan: FolderPlan
+    limits: VideoLimits
+    num_workers: int
+    show_progress: bool
+
+    def write(
+        self,
+        shards: Iterable[PlannedShard],
+        settled: Callable[[PlannedShard], None] = lambda _: None,
+    ) -> dict[str, WrittenShard]:
+        """Writes shards, which may be chosen while others are written.
+
+        Args:
+            shards: What to write.
+            settled: Called when a shard is on the disk and noted, in another thread.
+
+        Returns:
+            Name -> shard.
+        """
+        plan = self.plan
+        work_dir = os.path.join(plan.out, WORK_DIR)
+        num_tasks = sum(len(shard.tasks) for shard in plan.unwritten)
+        written: dict[str, WrittenShard] = {}
+        # The disk takes its time; meanwhile the next shard is written.
+        settler = ThreadPoolExecutor(max_workers=1)
+        settling: list[Future[None]] = []
+        to_decode, to_write = itertools.tee(shards)
+        decoded = decode_in_order(
+            (task for shard in to_decode for task in shard.tasks),
+            options=plan.options,
+            limits=self.limits,
+            num_workers=min(self.num_workers, max(num_tasks, 1)),
+        )
+
+        def settle(shard: PlannedShard, path: str) -> None:
+            settle_shard(written[shard.name], path)
+            settled(shard)
+
+        with (
+            # So that the workers end when writing fails, and not when Python exits.
+            contextlib.closing(decoded),
+            tqdm(total=num_tasks, unit="clip", disable=not self.show_progress) as bar,
+            output_errors(plan.out),
+            _cancelled_at_end(settler),
+        ):
+            for shard in to_write:
+                path = os.path.join(work_dir, shard.name)
+                written[shard.name] = write_shard(shard, decoded, path, bar)
+                settling.append(settler.submit(settle, shard, path))
+            for future in settling:
+                future.result()
         return written
-    with output_errors(plan.out):
-        work_dir = open_work_folder(plan.out, plan.options, plan.work_files)
-    tasks = [task for shard in plan.unwritten for task in shard.tasks]
-    # The disk takes its time; meanwhile the next shard is written.
-    settler = ThreadPoolExecutor(max_workers=1)
-    settling: list[Future[None]] = []
-    decoded = decode_in_order(
-        tasks,
-        options=plan.options,
-        limits=limits,
-        num_workers=min(num_workers, max(len(tasks), 1)),
-    )
-    with (
-        # So that the workers end when writing fails, and not when Python exits.
-        contextlib.closing(decoded),
-        tqdm(total=len(tasks), unit="clip", disable=not show_progress) as progress,
-        output_errors(plan.out),
-        _cancelled_at_end(settler),
-    ):
-        for shard in plan.unwritten:
-            path = os.path.join(work_dir, shard.name)
-            finished = write_shard(shard, decoded, path, progress)
-            written[shard.name] = finished
-            settling.append(settler.submit(settle_shard, finished, path))
-        for future in settling:
-            future.result()
-    return written
+
+
+def _write_alone(writer: _Writer, src: str | os.PathLike[str] | None) -> ShardReport:
+    """Writes what is missing of a folder, and finishes it."""
+    plan = writer.plan
+    written = dict(plan.finished)
+    if plan.unwritten:
+        with output_errors(plan.out):
+            open_work_folder(plan.out, plan.options, plan.work_files)
+        written.update(writer.write(plan.unwritten))
+    report = _report(plan, written, len(plan.unwritten), src)
+    _refuse_to_empty(plan, report)
+    if is_complete(plan, written, report):
+        remove_work_folder(plan.out)
+        return report
+    if not plan.unwritten:
+        with output_errors(plan.out):
+            open_work_folder(plan.out, plan.options, plan.work_files)
+    _finish(plan, written, report)
+    return report
+
+
+def _write_joined(
+    writer: _Writer,
+    src: str | os.PathLike[str] | None,
+    on_wait: Callable[[int], None] | None,
+) -> ShardReport:
+    """Writes a share of what is missing; the last one of all finishes the folder."""
+    plan = writer.plan
+    if not plan.unwritten:
+        report = _report(plan, plan.finished, 0, src)
+        if is_complete(plan, plan.finished, report):
+            return report
+    num_shards, num_waiting = 0, 0
+    with joined_run(plan) as run:
+        while (left := run.unwritten()) and not run.is_over():
+            try:
+                own = writer.write(run.claimed(), run.release)
+            except OutputError:
+                if run.is_over():  # they did not wait: this machine stood still
+                    break
+                raise
+            run.written.update(own)
+            num_shards += len(own)
+            if not own:
+                if on_wait is not None and len(left) != num_waiting:
+                    on_wait(len(left))
+                num_waiting = len(left)
+                run.wait()
+        is_last = run.may_finish()
+        report = _report(plan, run.written, num_shards, src)
+        if is_last:
+            _refuse_to_empty(plan, report)
+            _finish(plan, run.written, report)
+    return report
+
+
+def _refuse_to_empty(plan: FolderPlan, report: ShardReport) -> None:
+    """Leaves a finished folder alone if no video could be read this time.
+
+    Raises:
+        ManifestError: If it would lose all of its clips.
+    """
+    if plan.is_finished and not report.num_written:
+        # A disk that was out of reach for a moment must not cost the clips.
+        remove_work_folder(plan.out)
+        reason = next((o.reason for o in report.outcomes), "there are none")
+        raise ManifestError(
+            f"none of the {len(report.outcomes):,} videos became a clip "
+            f"({reason}); {plan.out} is left as it was"
+        )
 
 
 @contextlib.contextmanager
@@ -196,69 +300,13 @@ def _finish(
     plan: FolderPlan, written: Mapping[str, WrittenShard], report: ShardReport
 ) -> None:
     """Writes the files besides the shards, and moves everything to its place."""
-    by_split: dict[str, list[PlannedShard]] = {}
-    for shard in plan.shards:
-        by_split.setdefault(shard.split, []).append(shard)
-    # A split of which no video could be decoded is no split.
-    by_split = {
-        split: shards
-        for split, shards in by_split.items()
-        if any(written[shard.name].clips for shard in shards)
-    }
-    # A folder without any clip has a report, and nothing that a reader could mistake.
-    files = _folder_files(plan, by_split, written) if by_split else {}
-    files.update(report_files(report))
     work_dir = os.path.join(plan.out, WORK_DIR)
     with output_errors(plan.out):
-        if plan.is_finished and not plan.unwritten and _are_there(plan.out, files):
-            remove_work_folder(plan.out)
-            return
-        if not plan.unwritten:
-            open_work_folder(plan.out, plan.options, plan.work_files)
         for shard in plan.shards:
             # Until the end, the folder's own files do not describe its shards.
             save_state(
                 written[shard.name], os.path.join(work_dir, state_name(shard.name))
             )
+        by_split = splits_with_clips(plan, written)
         names = [shard.name for shards in by_split.values() for shard in shards]
-        finish_folder(plan.out, work_dir, names, files)
-
-
-def _folder_files(
-    plan: FolderPlan,
-    by_split: Mapping[str, Sequence[PlannedShard]],
-    written: Mapping[str, WrittenShard],
-) -> dict[str, bytes]:
-    """Returns the index, the tables of records and the metadata of the folder."""
-    options = plan.options
-    named = options.to_dict()
-    for name in ("num_frames", "height", "width", "codec", "framing"):
-        del named[name]
-    folder = shard_folder.ShardFolder(
-        directory=plan.out,
-        clip=options.clip,
-        codec=options.codec,
-        framing=options.framing,
-        glosses=plan.glosses,
-        shards={
-            split: tuple(written[shard.name].shard for shard in shards)
-            for split, shards in by_split.items()
-        },
-        options=named,
-    )
-    records = {
-        split: merge_records(shards, written) for split, shards in by_split.items()
-    }
-    features = clip_proto.tfds_features(options.clip, options.codec, len(plan.glosses))
-    return folder_files(folder, records, features)
-
-
-def _are_there(out: str, files: Mapping[str, bytes]) -> bool:
-    """Whether a folder has these files, with this content."""
-    try:
-        return all(
-            read_bytes(os.path.join(out, name)) == content
-            for name, content in files.items()
-        )
-    except OSError:
-        return False
+        finish_folder(plan.out, work_dir, names, all_files(plan, written, report))

@@ -1,0 +1,110 @@
+"""Several processes write one shard folder: the bytes of one, whoever dies."""
+
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from checkout import CHECKOUT
+from sharding import command, folder_bytes, run, shard_here, wait_for
+
+# What a patched process does before the command runs.
+DIES_AT_FIRST_SHARD = "sharder.settle_shard = lambda *_: os.kill(os.getpid(), 9)"
+DIES_WHILE_IT_FINISHES = "sharder.finish_folder = lambda *_: os.kill(os.getpid(), 9)"
+STANDS_STILL_ONCE = """
+settle, once = sharder.settle_shard, [19]
+def settle_late(*arguments):
+    if once:
+        os.kill(os.getpid(), once.pop())
+    settle(*arguments)
+sharder.settle_shard = settle_late
+"""
+
+
+def start(src, out, *more, patch="", lasts=2.0):
+    """Starts a process that joins; claims last `lasts` seconds for it."""
+    words = [str(word) for word in command(src, out, "--join", *more)[3:]]
+    program = (
+        "import os, sys\n"
+        "from wlasl_tfrecord.sharding import claims, sharder\n"
+        "from wlasl_tfrecord.cli.shard import main\n"
+        f"claims.LASTS_SECONDS = {lasts}\n{patch}\n"
+        f"sys.exit(main({words!r}))\n"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(process):
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return output
+
+
+def test_processes_that_join_write_what_one_writes(tmp_path, src, undisturbed):
+    out = tmp_path / "s"
+    processes = [start(src, out, lasts=120.0) for _ in range(3)]
+    outputs = [end(process) for process in processes]
+    assert folder_bytes(out) == undisturbed
+    assert not (out / ".shard-work").exists()
+    shares = [re.findall(r"(\d+) of 24 shards written", text) for text in outputs]
+    assert sum(int(num) for share in shares for num in share) == 24
+    assert "shards written" not in end(start(src, out))
+    assert folder_bytes(out) == undisturbed
+
+
+@pytest.mark.parametrize("patch", [DIES_AT_FIRST_SHARD, DIES_WHILE_IT_FINISHES])
+def test_the_work_of_one_that_dies_is_done_by_the_others(
+    tmp_path, src, undisturbed, patch
+):
+    out = tmp_path / "s"
+    dead = start(src, out, patch=patch)
+    dead.communicate(timeout=120)
+    assert dead.returncode == -signal.SIGKILL
+    assert list((out / ".shard-work").glob("*.claim"))
+    for process in [start(src, out), start(src, out)]:
+        end(process)
+    assert folder_bytes(out) == undisturbed
+    assert not (out / ".shard-work").exists()
+
+
+def test_one_that_stood_still_ends_well_after_the_others(tmp_path, src, undisturbed):
+    out = tmp_path / "s"
+    still = start(src, out, patch=STANDS_STILL_ONCE)
+    wait_for(lambda: list((out / ".shard-work").glob("wlasl-*.claim")))
+    end(start(src, out))
+    assert folder_bytes(out) == undisturbed
+    still.send_signal(signal.SIGCONT)
+    assert "40 clips in" in end(still)
+    assert folder_bytes(out) == undisturbed
+    assert not (out / ".shard-work").exists()
+
+
+def test_another_plan_and_a_run_alone_are_refused(tmp_path, src, undisturbed):
+    out = tmp_path / "s"
+    still = start(src, out, patch=STANDS_STILL_ONCE)
+    try:
+        wait_for(lambda: list((out / ".shard-work").glob("wlasl-*.claim")))
+        other = start(src, out, "--seed", "7", lasts=120.0)
+        _, errors = other.communicate(timeout=120)
+        assert other.returncode == 1
+        assert "with another plan: they see other videos, labels or options" in errors
+        alone = run(src, out)
+        assert alone.returncode == 1
+        assert "another run is writing to" in alone.stderr
+    finally:
+        still.kill()
+        still.communicate()
+    end(start(src, out))
+    assert folder_bytes(out) == undisturbed
+
+
+def test_join_cannot_write_again_what_is_there(tmp_path, src, capsys):
+    assert shard_here(src, tmp_path / "s", "--join", "--retry") == 2
+    assert "leave out --overwrite and --retry, or delete" in capsys.readouterr().err
