@@ -7,7 +7,8 @@
     │   └── RecordError         one record of a shard is damaged
     ├── OutputError             an output path is full, read-only or in use
     ├── RecipeError             a file of `models/`, or its weights, cannot be used
-    └── TrainingError           a run cannot start, continue or be resumed
+    ├── TrainingError           a run cannot start, continue or be resumed
+    └── OutOfMemoryError        a network and its clips do not fit in memory
 
 An argument that is wrong for any data is a `ValueError`, as everywhere in Python.
 """
@@ -17,6 +18,7 @@ from typing import Literal, get_args
 __all__ = [
     "VIDEO_FAILURES",
     "ManifestError",
+    "OutOfMemoryError",
     "OutputError",
     "RecipeError",
     "RecordError",
@@ -99,3 +101,7 @@ class RecipeError(WlaslError):
 
 class TrainingError(WlaslError):
     """A run cannot start, continue or be resumed."""
+
+
+class OutOfMemoryError(WlaslError):
+    """A network and its clips do not fit in memory."""

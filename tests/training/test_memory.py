@@ -53,7 +53,7 @@ def build_model(clip, num_classes, *, weights="imagenet"):
 LIMITED = """
 import re, resource, sys
 from pathlib import Path
-from wlasl_tfrecord.errors import TrainingError
+from wlasl_tfrecord.errors import OutOfMemoryError
 from wlasl_tfrecord.training import trainer
 from wlasl_tfrecord.training.config import TrainConfig
 
@@ -69,7 +69,7 @@ config = TrainConfig(recipe=recipe, weights="none", epochs=1, batch_size=4,
                      accumulate=int(accumulate), precision="float32")
 try:
     trainer.train(data, out, config, say=say)
-except TrainingError as error:
+except OutOfMemoryError as error:
     print(error)
 """
 

@@ -14,6 +14,12 @@ from wlasl_tfrecord.input_pipeline.augment import AugmentConfig
 from wlasl_tfrecord.input_pipeline.damaged_records import damaged_records_by_name
 from wlasl_tfrecord.input_pipeline.elements import batches_of_clips
 from wlasl_tfrecord.network import model_info, saving
+from wlasl_tfrecord.network.micro_batches import clips_at_once
+from wlasl_tfrecord.network.out_of_memory import (
+    batch_size_options,
+    one_line_out_of_memory,
+    out_of_memory_line,
+)
 from wlasl_tfrecord.network.outputs import logits_model
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.shard_format.shard_folder import load_folder
@@ -55,6 +61,7 @@ def evaluate(
         ShardFolderError: If the folder or the split cannot be used, or a record is
             damaged.
         TrainingError: If there is no trained model, or it was trained for other clips.
+        OutOfMemoryError: If the clips of a batch do not fit in memory.
         ValueError: If `num_views` is below 1.
     """
     if num_views < 1:
@@ -62,7 +69,7 @@ def evaluate(
     if strategy is None:
         strategy = tf.distribute.get_strategy()
     assert strategy is not None  # TensorFlow's type says it might be
-    distribution.per_replica_batch_size(batch_size, strategy)
+    replica_batch = distribution.per_replica_batch_size(batch_size, strategy)
     folder = load_folder(data, check_shards=max_bad_records == 0)
     folder.split_shards(split)
     info = model_info.read_model_info(run)
@@ -97,7 +104,12 @@ def evaluate(
         )
         return batches_of_clips(clips)
 
-    with damaged_records_by_name():
+    def advice() -> str:
+        options = batch_size_options(batch_size, strategy.num_replicas_in_sync)
+        at_once = clips_at_once(replica_batch)
+        return out_of_memory_line("evaluation", folder.clip, at_once, options)
+
+    with damaged_records_by_name(), one_line_out_of_memory(advice):
         views = [predict(partial(batches, view)) for view in range(num_views)]
     return report_clips(folder, split, views)
 

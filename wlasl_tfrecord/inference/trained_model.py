@@ -20,6 +20,10 @@ from numpy.typing import NDArray
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.network import model_info, saving
 from wlasl_tfrecord.network.model_info import ModelInfo
+from wlasl_tfrecord.network.out_of_memory import (
+    one_line_out_of_memory,
+    out_of_memory_line,
+)
 
 __all__ = [
     "TrainedModel",
@@ -115,14 +119,23 @@ def probabilities(model: TrainedModel, clips: NDArray[np.uint8]) -> NDArray[np.f
 
     Returns:
         float32 [B, num_classes]; each row sums to 1.
+
+    Raises:
+        OutOfMemoryError: If they do not fit in memory.
     """
-    size = most_clips_at_once()
-    return np.concatenate(
-        [
-            np.asarray(model.network.predict_on_batch(clips[start : start + size]))
-            for start in range(0, len(clips), size)
-        ]
-    )
+    size = min(most_clips_at_once(), len(clips))
+
+    def advice() -> str:
+        options = [f"--batch-size {max(1, size // 4)}"] if size > 1 else []
+        return out_of_memory_line("prediction", model.info.clip, size, options)
+
+    with one_line_out_of_memory(advice):
+        return np.concatenate(
+            [
+                np.asarray(model.network.predict_on_batch(clips[start : start + size]))
+                for start in range(0, len(clips), size)
+            ]
+        )
 
 
 def most_clips_at_once() -> int:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-__all__ = ["few_at_once"]
+__all__ = ["clips_at_once", "few_at_once"]
 
 # Clips that a GPU computes at once where nothing is kept for gradients; MobileNetV2 of
 # width 1 takes some 0.4 GB for each. A CPU is busy with the frames of one.
@@ -32,8 +32,7 @@ def few_at_once(
         [B, ...].
     """
     num_clips = int(inputs[0].shape[0] or 0)
-    on_gpu = bool(tf.config.list_logical_devices("GPU"))
-    at_once = math.gcd(num_clips, _GPU_CLIPS) if on_gpu else 1
+    at_once = clips_at_once(num_clips)
     if num_clips == at_once:
         return compute(*inputs)
 
@@ -51,3 +50,9 @@ def few_at_once(
         fn_output_signature=tf.TensorSpec([at_once, *shape], row.dtype),
     )
     return tf.reshape(results, [num_clips, *shape])
+
+
+def clips_at_once(num_clips: int) -> int:
+    """Returns how many clips of a batch `few_at_once` computes at once."""
+    on_gpu = bool(tf.config.list_logical_devices("GPU"))
+    return math.gcd(num_clips, _GPU_CLIPS) if on_gpu else 1

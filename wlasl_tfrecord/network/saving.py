@@ -12,7 +12,7 @@ import keras
 from absl import logging
 from numpy.typing import NDArray
 
-from wlasl_tfrecord.errors import RecipeError, TrainingError
+from wlasl_tfrecord.errors import RecipeError, TrainingError, WlaslError
 from wlasl_tfrecord.files import written_whole
 from wlasl_tfrecord.network import model_info
 from wlasl_tfrecord.network.custom_layers import custom_layers, define_custom_layers
@@ -21,6 +21,7 @@ from wlasl_tfrecord.network.model_file import (
     check_keras_version,
     check_model_file,
 )
+from wlasl_tfrecord.network.out_of_memory import one_line_out_of_memory
 from wlasl_tfrecord.network.outputs import output_kind, probability_model
 from wlasl_tfrecord.network.recipes import Recipe
 from wlasl_tfrecord.network.variables import read_variable
@@ -92,6 +93,7 @@ def load_network(path: Path, *, recipe: str | os.PathLike[str] | None = None) ->
 
     Raises:
         TrainingError: If it cannot be loaded, or needs code that is not trusted.
+        OutOfMemoryError: If its weights do not fit in memory.
     """
     check_keras_version()
     try:
@@ -108,8 +110,9 @@ def _load(path: Path) -> Any:
     """Loads a model whose classes are all known."""
     try:
         check_model_file(path)
-        return keras.models.load_model(path, compile=False, safe_mode=True)
-    except TrainingError:
+        with one_line_out_of_memory(partial(_no_room, path)):
+            return keras.models.load_model(path, compile=False, safe_mode=True)
+    except WlaslError:
         raise
     except Exception as error:  # a zip, HDF5 or JSON error, or one of a layer
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -119,6 +122,14 @@ def _load(path: Path) -> Any:
         raise TrainingError(
             f"cannot load {path}{what} ({reason}); {way_out}"
         ) from error
+
+
+def _no_room(path: Path) -> str:
+    """Returns a line on weights that do not fit in memory."""
+    return (
+        f"out of memory: the weights of {path} do not fit; end other programs that use "
+        "much memory, or set CUDA_VISIBLE_DEVICES=-1 to compute on the CPU"
+    )
 
 
 def _newer_keras(path: Path) -> str | None:

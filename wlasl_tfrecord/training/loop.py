@@ -7,6 +7,7 @@ nothing had happened.
 
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, NoReturn
 
 import keras
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.evaluation.metrics import ClipScores, make_scorer
 from wlasl_tfrecord.input_pipeline import distribution
+from wlasl_tfrecord.network.out_of_memory import one_line_out_of_memory
 from wlasl_tfrecord.network.variables import (
     optimizer_names,
     read_variable,
@@ -25,6 +27,7 @@ from wlasl_tfrecord.training import schedules, strategies
 from wlasl_tfrecord.training.checkpoints import Checkpoint, save_checkpoint
 from wlasl_tfrecord.training.cluster import lost_worker
 from wlasl_tfrecord.training.end_of_epoch import EpochBar, end_epoch
+from wlasl_tfrecord.training.memory import forward_memory_advice
 from wlasl_tfrecord.training.phases import Phase
 from wlasl_tfrecord.training.progress import Progress
 from wlasl_tfrecord.training.run import Run
@@ -230,7 +233,9 @@ class _PhaseLoop:
     def _validate(self) -> ClipScores | None:
         if self._phase.validation_batches is None:
             return None
-        return self._score(self._phase.validation_batches)
+        advice = partial(forward_memory_advice, "validation", self._run)
+        with one_line_out_of_memory(advice):
+            return self._score(self._phase.validation_batches)
 
     def _save_if_due(self) -> None:
         """Writes a checkpoint now and then, and when the process is asked to stop."""

@@ -1,9 +1,12 @@
 """Out of memory, in one line: what did not fit, and the options that help."""
 
+from wlasl_tfrecord.network.micro_batches import clips_at_once
+from wlasl_tfrecord.network.out_of_memory import batch_size_options, out_of_memory_line
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 from wlasl_tfrecord.training.config import TrainConfig
+from wlasl_tfrecord.training.run import Run
 
-__all__ = ["memory_advice"]
+__all__ = ["forward_memory_advice", "memory_advice"]
 
 
 def memory_advice(folder: ShardFolder, config: TrainConfig, num_replicas: int) -> str:
@@ -36,3 +39,17 @@ def memory_advice(folder: ShardFolder, config: TrainConfig, num_replicas: int) -
         f"{clip.height}x{clip.width} do not fit on a device at once, with all that "
         f"their gradients need. What helps, the best first: {'; '.join(options)}"
     )
+
+
+def forward_memory_advice(doing: str, run: Run) -> str:
+    """Returns a line on what did not fit where a run computes no gradients.
+
+    Args:
+        doing: "feature caching" or "validation".
+        run: The run.
+    """
+    num_replicas = run.strategy.num_replicas_in_sync
+    at_once = clips_at_once(run.config.batch_size // num_replicas)
+    smaller = batch_size_options(run.config.batch_size, num_replicas)
+    options = [f"{one} and another --out" for one in smaller]
+    return out_of_memory_line(doing, run.folder.clip, at_once, options)

@@ -25,12 +25,14 @@ from wlasl_tfrecord.network.backbone import (
     freeze_backbone,
     unfreeze_blocks,
 )
+from wlasl_tfrecord.network.out_of_memory import one_line_out_of_memory
 from wlasl_tfrecord.network.outputs import logits_model
 from wlasl_tfrecord.network.recipes import Recipe
 from wlasl_tfrecord.network.rematerialisation import rematerialised
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
 from wlasl_tfrecord.training import feature_cache
 from wlasl_tfrecord.training.config import TrainConfig
+from wlasl_tfrecord.training.memory import forward_memory_advice
 from wlasl_tfrecord.training.run import Run
 from wlasl_tfrecord.training.step import Prepare
 
@@ -221,15 +223,19 @@ def _cached_inputs(
         max_bad_records=config.max_bad_records,
         stopped=run.stopped,
     )
-    training_paths = fill(
-        split="train",
-        num_views=config.feature_views,
-        augment=augmenting,
-        prepare=prepare,
-    )
+    advice = partial(forward_memory_advice, "feature caching", run)
     validation_paths = []
-    if "val" in folder.splits:
-        validation_paths = fill(split="val", num_views=1, augment=None, prepare=None)
+    with one_line_out_of_memory(advice):
+        training_paths = fill(
+            split="train",
+            num_views=config.feature_views,
+            augment=augmenting,
+            prepare=prepare,
+        )
+        if "val" in folder.splits:
+            validation_paths = fill(
+                split="val", num_views=1, augment=None, prepare=None
+            )
     batches = partial(
         feature_cache.cached_batches,
         folder,

@@ -16,6 +16,10 @@ from wlasl_tfrecord.errors import RecipeError, WlaslError
 from wlasl_tfrecord.files import write_whole
 from wlasl_tfrecord.network import model_info, saving
 from wlasl_tfrecord.network.layers import layers_within
+from wlasl_tfrecord.network.out_of_memory import (
+    one_line_out_of_memory,
+    out_of_memory_line,
+)
 from wlasl_tfrecord.network.outputs import logits_model
 from wlasl_tfrecord.network.recipes import Recipe
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
@@ -43,6 +47,7 @@ def check_recipe(recipe: Recipe, folder: ShardFolder, config: TrainConfig) -> No
     Raises:
         RecipeError: If something fails; it names the layer and the way out.
         TrainingError: If a phase needs blocks of the backbone, and there are none.
+        OutOfMemoryError: If one clip does not fit in memory.
     """
     options = build_options(config)
     policy = strategies.dtype_policy(config.precision)
@@ -51,7 +56,16 @@ def check_recipe(recipe: Recipe, folder: ShardFolder, config: TrainConfig) -> No
     clips = np.random.default_rng(0).integers(
         0, 256, (1, *folder.clip.shape), dtype=np.uint8
     )
-    _check_gradient(recipe, model, clips)
+    with one_line_out_of_memory(
+        lambda: out_of_memory_line(
+            "the check of the recipe",
+            folder.clip,
+            1,
+            [],
+            passes="forward and backward",
+        )
+    ):
+        _check_gradient(recipe, model, clips)
     if policy != "float32":
         model = saving.build_model(recipe, folder, options, "float32")
     info = model_info.ModelInfo(
@@ -72,6 +86,8 @@ def _check_gradient(
         with tf.GradientTape() as tape:
             loss = tf.reduce_logsumexp(logits(tf.constant(clips), training=True))
         gradients = tape.gradient(loss, model.trainable_variables)
+    except (tf.errors.ResourceExhaustedError, MemoryError):
+        raise
     except Exception as error:
         raise RecipeError(
             f"{recipe.path}: a step on one clip fails ({_first_line(error)}); mend it, "

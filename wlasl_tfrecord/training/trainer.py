@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from wlasl_tfrecord.errors import TrainingError
+from wlasl_tfrecord.errors import OutOfMemoryError, TrainingError
 from wlasl_tfrecord.input_pipeline import dataset, distribution
 from wlasl_tfrecord.input_pipeline.damaged_records import damaged_records_by_name
 from wlasl_tfrecord.network import model_info, recipes, saving
@@ -112,6 +112,7 @@ def train(
         RecipeError: If the network cannot be built.
         TrainingError: If the run cannot start, continue or be resumed.
         OutputError: If the run folder cannot be written to, or another run does.
+        OutOfMemoryError: If the clips that are computed at once do not fit in memory.
         ValueError: If the batch cannot be shared among the replicas, or a callback
             could not do its work.
     """
@@ -324,7 +325,7 @@ def _one_line_errors(
         resume = ""
         if checkpoints.load_newest(run_dir / "checkpoints", _say_nothing) is not None:
             resume = f"; with the first two, bin/train --resume {run_dir} continues"
-        raise TrainingError(advice + resume) from error
+        raise OutOfMemoryError(advice + resume) from error
     except tf.errors.OpError as error:
         lost = lost_worker(strategy, error)
         if lost is None:
