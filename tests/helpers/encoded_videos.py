@@ -124,6 +124,112 @@ def encode_video(
     return path
 
 
+# Colours of patches that `encode_patches` draws, RGB.
+PATCHES = np.array(
+    [
+        *((230, 30, 30), (30, 230, 30), (30, 30, 230), (230, 230, 30)),
+        *((128, 128, 128), (16, 16, 16), (255, 255, 255), (0, 0, 0)),
+        *((200, 120, 60), (60, 120, 200)),
+    ],
+    np.float64,
+)
+# Luma of red and of blue, by the number of the matrix in ITU-T H.273.
+_LUMA = {1: (0.2126, 0.0722), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
+_BT601_LUMA = (0.299, 0.114)
+_LOSSLESS = {
+    "libx264": {"qp": "0"},
+    "libx265": {"x265-params": "log-level=none:lossless=1"},
+    "libvpx-vp9": {"lossless": "1"},
+}
+
+
+def encode_patches(
+    path: Path,
+    *,
+    values: NDArray[np.float64] | None = None,
+    matrix: int = 2,
+    full_range: bool = False,
+    bits: int = 8,
+    codec: str = "libx264",
+    primaries: int = 2,
+    transfer: int = 2,
+    parameters: str = "",
+    interlaced: bool = False,
+) -> Path:
+    """Writes patches of 32 x 32 pixels, their YCbCr by hand and without any loss.
+
+    Args:
+        path: The file; its suffix names the container.
+        values: float64 [N, 3], R'G'B' from 0 to 1; by default those of `PATCHES`.
+        matrix: The number of the matrix; 2, unspecified, is encoded by BT.601.
+        full_range: Whether 0 is black, and the largest number white.
+        bits: Of each number, 8 or 10.
+        codec: FFmpeg's name of the encoder.
+        primaries: The number of the primaries, which are only named.
+        transfer: The number of the transfer function, which is only named.
+        parameters: Further ones of x264 or x265.
+        interlaced: Whether frames are coded as fields, and marked so.
+    """
+    signal = PATCHES / 255 if values is None else np.clip(values, 0, 1)
+    planes = _ycbcr(signal, _LUMA.get(matrix, _BT601_LUMA), full_range, bits)
+    pix_fmt = "yuv420p" if bits == 8 else "yuv420p10le"
+    options = {**_LOSSLESS[codec]}
+    if codec == "libx265":
+        options["x265-params"] += f":{parameters}" if parameters else ""
+    elif parameters or interlaced:
+        options["x264-params"] = parameters or "interlaced=1:tff=1"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream(codec, rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 32 * len(signal), 32, pix_fmt
+        context = stream.codec_context
+        context.colorspace, context.color_range = matrix, 2 if full_range else 1
+        context.color_primaries, context.color_trc = primaries, transfer
+        marking = _marking(stream, interlaced)
+        for number in range(3):
+            frame: Any = av.VideoFrame(stream.width, stream.height, pix_fmt)
+            for plane, row in zip(frame.planes, planes):
+                shape = (plane.height, plane.line_size // row.itemsize)
+                pixels = np.zeros(shape, row.dtype)
+                width = 32 if plane.width == stream.width else 16
+                pixels[:, : plane.width] = np.repeat(row, width)
+                plane.update(pixels.tobytes())
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            frame.colorspace, frame.color_range = matrix, 2 if full_range else 1
+            container.mux(stream.encode(marking(frame)))
+        container.mux(stream.encode(None))
+    return path
+
+
+def _ycbcr(
+    signal: NDArray[np.float64],
+    luma: tuple[float, float],
+    full_range: bool,
+    bits: int,
+) -> list[NDArray[Any]]:
+    """Returns Y, Cb and Cr of R'G'B' from 0 to 1, each [N], by ITU-T H.273."""
+    red, blue = luma
+    y = signal @ [red, 1 - red - blue, blue]
+    chroma = [
+        (signal[:, channel] - y) / (2 * (1 - weight))
+        for channel, weight in ((2, blue), (0, red))
+    ]
+    unit, largest = 1 << (bits - 8), (1 << bits) - 1
+    if full_range:
+        planes = [y * largest, *(c * largest + 128 * unit for c in chroma)]
+    else:
+        planes = [(16 + 219 * y) * unit, *((128 + 224 * c) * unit for c in chroma)]
+    dtype = np.uint8 if bits == 8 else np.uint16
+    return [np.clip(np.rint(plane), 0, largest).astype(dtype) for plane in planes]
+
+
+def header_of(path: Path) -> tuple[bytes, bytes]:
+    """Returns the decoder's configuration of a video, and its first packet."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        packet = next(container.demux(stream))
+        return bytes(stream.codec_context.extradata or b""), bytes(packet)
+
+
 def _nine(matrix: Sequence[float]) -> list[int]:
     """Returns the display matrix in FFmpeg's layout: 16.16, the last column 2.30."""
     a, b, c, d = (round(65536 * number) for number in matrix)

@@ -2,25 +2,17 @@
 
 import random
 
-import av
 import pytest
-from encoded_videos import draw_corners, encode_video
+from encoded_videos import draw_corners, encode_video, header_of
 
 from wlasl_tfrecord.video.codec_headers import is_progressive, turns_pictures
 
 INTERLACED = {"flags": "+ildct+ilme"}
 
 
-def header(path):
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        packet = next(container.demux(stream))
-        return bytes(stream.codec_context.extradata or b""), bytes(packet)
-
-
 def encode(tmp_path, name, **options):
     frames = [draw_corners(number) for number in range(4)]
-    return header(encode_video(tmp_path / name, frames, **options))
+    return header_of(encode_video(tmp_path / name, frames, **options))
 
 
 @pytest.mark.parametrize(
@@ -41,8 +33,8 @@ def encode(tmp_path, name, **options):
 def test_h264_of_frames_is_progressive(tmp_path, parameters, pix_fmt):
     options = {"x264-params": parameters} if parameters else {}
     extradata, packet = encode(tmp_path, "a.mp4", options=options, pix_fmt=pix_fmt)
-    assert is_progressive("h264", extradata, packet)
-    assert not turns_pictures("h264", extradata, packet)
+    assert is_progressive("h264", extradata, [packet])
+    assert not turns_pictures("h264", extradata, [packet])
 
 
 @pytest.mark.parametrize(
@@ -53,13 +45,13 @@ def test_h264_that_may_have_fields_is_not(tmp_path, parameters):
     extradata, packet = encode(
         tmp_path, "a.mp4", options={"x264-params": parameters}, interlaced=True
     )
-    assert not is_progressive("h264", extradata, packet)
+    assert not is_progressive("h264", extradata, [packet])
 
 
 def test_parameters_that_come_with_the_frames_prove_nothing(tmp_path):
     extradata, packet = encode(tmp_path, "a.ts")
     assert extradata.startswith(b"\0\0\x01")
-    assert not is_progressive("h264", extradata, packet)
+    assert not is_progressive("h264", extradata, [packet])
 
 
 def test_parameters_of_fields_before_the_first_frame_count(tmp_path):
@@ -68,8 +60,8 @@ def test_parameters_of_fields_before_the_first_frame_count(tmp_path):
     fields, _ = encode(tmp_path, "b.mp4", options=options, interlaced=True)
     unit = fields[8 : 8 + int.from_bytes(fields[6:8], "big")]
     packet = len(unit).to_bytes(4, "big") + unit
-    assert is_progressive("h264", plain, b"")
-    assert not is_progressive("h264", plain, packet)
+    assert is_progressive("h264", plain)
+    assert not is_progressive("h264", plain, [packet])
 
 
 @pytest.mark.parametrize(("structure", "stamp"), [(3, ""), (4, ""), (0, "101")])
@@ -80,7 +72,7 @@ def test_a_picture_whose_timing_is_interlaced_is_not(tmp_path, structure, stamp)
         content = int(bits.ljust(8, "0"), 2).to_bytes(1, "big")
         unit = b"\x06\x01\x01" + content + b"\x80"
         packet = len(unit).to_bytes(4, "big") + unit
-        assert is_progressive("h264", extradata, packet) is plain
+        assert is_progressive("h264", extradata, [packet]) is plain
 
 
 @pytest.mark.parametrize("name", ["a.avi", "a.mp4"])
@@ -121,6 +113,6 @@ def test_damaged_headers_are_no_error(tmp_path, codec):
             for _ in range(generator.choice([1, 3, 30])):
                 part[generator.randrange(len(part))] = generator.randrange(256)
         cut = generator.randrange(len(extradata) + 1)
-        seen.add(is_progressive(codec, bytes(extradata[:cut]), bytes(packet)))
-        turns_pictures(codec, bytes(extradata), bytes(packet))
+        seen.add(is_progressive(codec, bytes(extradata[:cut]), [bytes(packet)]))
+        turns_pictures(codec, bytes(extradata), [bytes(packet)])
     assert seen == {True, False}

@@ -3,6 +3,7 @@
 import csv
 import random
 import struct
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,8 +20,9 @@ CLIP = ClipSpec(num_frames=8, height=120, width=120)
 
 def count_shown_frames(path):
     track = read_video_track(path)
-    is_known = track is not None and track.frame_times is not None
-    return len(track.frame_times) if is_known else None
+    if track is None or track.frame_times is None:
+        return None
+    return len(track.frame_times)
 
 
 @pytest.fixture
@@ -137,6 +139,10 @@ def movie(
     turn=UPRIGHT,
     whole_turn=UPRIGHT,
     wide_offsets=False,
+    boxes=(),
+    entries=1,
+    keys=(1,),
+    chunks=(24,),
 ):
     """Writes the boxes of a movie of 24 frames, and no frame of it.
 
@@ -155,9 +161,30 @@ def movie(
     offset = (b"co64", ">Q") if wide_offsets else (b"stco", ">I")
     tables = [
         box(b"stts", bytes(4), struct.pack(">III", 1, 24, 2)),
-        box(b"stsz", bytes(4), struct.pack(">III", 0, 24, 5), bytes(92)),
-        box(offset[0], bytes(4), struct.pack(">I", 1), struct.pack(offset[1], 16)),
+        box(b"stsz", bytes(4), struct.pack(">26I", 0, 24, *[5] * 24)),
+        box(
+            b"stsd",
+            bytes(4),
+            struct.pack(">I", entries),
+            *[box(b"avc1", bytes(78), *boxes)] * entries,
+        ),
+        # A run for each chunk; a chunk begins 100 bytes after the one before.
+        box(
+            b"stsc",
+            bytes(4),
+            struct.pack(">I", len(chunks)),
+            *(struct.pack(">3I", n + 1, size, 1) for n, size in enumerate(chunks)),
+        ),
+        box(
+            offset[0],
+            bytes(4),
+            struct.pack(">I", len(chunks)),
+            *(struct.pack(offset[1], 16 + 100 * n) for n in range(len(chunks))),
+        ),
     ]
+    if keys is not None:
+        numbers = [struct.pack(">I", key) for key in keys]
+        tables.append(box(b"stss", bytes(4), struct.pack(">I", len(keys)), *numbers))
     times_and_id = 2 * struct.pack(word, 0) + bytes(8) + struct.pack(word, 0)
     if delays:
         runs = [struct.pack(">Ii", *run) for run in delays]
@@ -225,6 +252,7 @@ def test_parts_are_shown_one_after_the_other(tmp_path):
     path = movie(tmp_path, edits=((200, 0), (100, -1), (200, 30)))
     track = read_video_track(path)
     assert track is not None
+    assert track.frame_times is not None
     # Five frames of 40 ms, a pause of 100 ms, and five more.
     first = [0.0, 0.04, 0.08, 0.12, 0.16]
     second = [0.3, 0.34, 0.38, 0.42, 0.46]
@@ -266,10 +294,39 @@ def test_other_video_tracks_are_noticed(tmp_path, video):
 
 
 @pytest.mark.parametrize("wide_offsets", [False, True])
-def test_the_first_frame_is_found(tmp_path, wide_offsets):
-    track = read_video_track(movie(tmp_path, wide_offsets=wide_offsets))
+@pytest.mark.parametrize(
+    # Frames of 5 bytes: 2 in the first chunk, 3 in the second, 19 in the third.
+    ("keys", "offsets"),
+    [
+        ((1, 2, 3, 6, 24), [0, 5, 100, 200, 290]),
+        # A file may begin within a group of pictures.
+        ((5,), [0, 110]),
+        (None, [0, 5, 100, 105, 110, *range(200, 295, 5)]),
+    ],
+)
+def test_key_frames_are_found(tmp_path, wide_offsets, keys, offsets):
+    path = movie(
+        tmp_path, wide_offsets=wide_offsets, keys=keys, chunks=(2, 3, 19), large=400
+    )
+    data = bytearray(Path(path).read_bytes())
+    data[16:421] = bytes(n % 251 for n in range(405))
+    Path(path).write_bytes(data)
+    track = read_video_track(path)
     assert track is not None
-    assert track.first_sample == b"first"
+    frames = [data[16 + offset : 21 + offset] for offset in offsets]
+    assert track.key_samples == tuple(map(bytes, frames))
+
+
+def test_what_describes_the_frames_is_read(tmp_path):
+    colours = b"nclx" + struct.pack(">3H", 9, 16, 9) + b"\0"
+    boxes = (box(b"avcC", b"some"), box(b"colr", colours))
+    track = read_video_track(movie(tmp_path, boxes=boxes))
+    assert track is not None
+    assert track.boxes == {b"avcC": b"some", b"colr": colours}
+    assert track.has_one_entry
+    track = read_video_track(movie(tmp_path, entries=2))
+    assert track is not None
+    assert not track.has_one_entry
 
 
 @pytest.mark.parametrize("name", ["a.avi", "a.mkv"])

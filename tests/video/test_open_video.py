@@ -14,9 +14,10 @@ from encoded_videos import (
 
 from wlasl_tfrecord.errors import VideoError
 from wlasl_tfrecord.shard_format.clips import ClipSpec
-from wlasl_tfrecord.video import pyav_capture
+from wlasl_tfrecord.video import pyav_container
 from wlasl_tfrecord.video.decode import decode_clip
 from wlasl_tfrecord.video.open_video import open_video
+from wlasl_tfrecord.video.pyav_capture import PyavCapture
 
 NUM_FRAMES = 12
 INTERLACED = {
@@ -101,7 +102,7 @@ def check(path, corners="RGBY"):
 @pytest.mark.parametrize("name", OPENCV)
 def test_opencv_decodes_what_its_headers_call_plain(tmp_path, name):
     path = encode(tmp_path / name, **OPENCV[name])
-    assert not isinstance(open_video(str(path)), pyav_capture.PyavCapture)
+    assert not isinstance(open_video(str(path)), PyavCapture)
     if "turned" in name:
         clip = ClipSpec(num_frames=2, height=160, width=120)
         frames, _ = decode_clip(path, clip=clip, framing="center")
@@ -113,14 +114,14 @@ def test_opencv_decodes_what_its_headers_call_plain(tmp_path, name):
 @pytest.mark.parametrize("name", PYAV)
 def test_pyav_decodes_what_opencv_does_not_decode_right(tmp_path, name):
     path = encode(tmp_path / name, **PYAV[name])
-    assert isinstance(open_video(str(path)), pyav_capture.PyavCapture)
+    assert isinstance(open_video(str(path)), PyavCapture)
     check(path, PYAV[name].get("corners", "RGBY"))
 
 
 def test_a_gif_is_a_video(tmp_path):
     # In eight bits for all colours; the middle is grey.
     path = encode(tmp_path / "a.gif", codec="gif", pix_fmt="rgb8")
-    assert isinstance(open_video(str(path)), pyav_capture.PyavCapture)
+    assert isinstance(open_video(str(path)), PyavCapture)
     frames, source = decode_clip(path, clip=ClipSpec(), framing="center")
     assert source.num_video_frames == NUM_FRAMES
     levels = [read_level(frame) for frame in frames]
@@ -147,13 +148,13 @@ def test_a_gif_is_a_video(tmp_path):
 )
 def test_without_pyav_the_message_has_the_command(tmp_path, monkeypatch, name, message):
     path = encode(tmp_path / name, **PYAV[name])
-    monkeypatch.setattr(pyav_capture, "is_installed", lambda: False)
+    monkeypatch.setattr(pyav_container, "is_installed", lambda: False)
     with pytest.raises(VideoError, match=f"^{name}: unreadable: {message}"):
         decode_clip(path, clip=ClipSpec(), framing="center")
 
 
 def test_without_pyav_other_videos_are_decoded(tmp_path, monkeypatch):
-    monkeypatch.setattr(pyav_capture, "is_installed", lambda: False)
+    monkeypatch.setattr(pyav_container, "is_installed", lambda: False)
     for name in ("a.mp4", "a.mkv", "mpeg4.avi", "vp9.webm"):
         check(encode(tmp_path / name, **OPENCV[name]))
 
@@ -170,6 +171,38 @@ def test_sound_alone_is_called_so(tmp_path):
         container.mux(stream.encode(None))
     with pytest.raises(VideoError, match=r"^a.mp4: unreadable: no video in it, only s"):
         decode_clip(path, clip=ClipSpec(), framing="center")
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mkv", "mp4", "flv"])
+def test_a_video_that_turns_interlaced_half_way_is_not_plain(tmp_path, suffix):
+    # As a recorder of television writes it, and as it is copied to other containers:
+    # the parameters of the second half come with its first frame.
+    plain = {"qp": "5", "bf": "0"}
+    first = encode(tmp_path / "1.ts", options=plain)
+    options = {**INTERLACED["options"], **plain}
+    second = encode(tmp_path / "2.ts", interlaced=True, options=options)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(first.read_bytes() + second.read_bytes())
+    path = joined
+    if suffix != "ts":
+        path = tmp_path / f"a.{suffix}"
+        with av.open(str(joined)) as opened, av.open(str(path), "w") as written:
+            stream = opened.streams.video[0]
+            copy = written.add_stream_from_template(stream)
+            packets = [packet for packet in opened.demux(stream) if packet.size]
+            for number, packet in enumerate(packets):
+                moved = av.Packet(bytes(packet))
+                moved.pts = moved.dts = number
+                moved.time_base, moved.duration = Fraction(1, 25), 1
+                moved.is_keyframe, moved.stream = packet.is_keyframe, copy
+                written.mux(moved)
+    assert isinstance(open_video(str(path)), PyavCapture)
+    clip = ClipSpec(num_frames=2 * NUM_FRAMES, height=120, width=160)
+    frames, source = decode_clip(path, clip=clip, framing="center")
+    assert source.num_video_frames == 2 * NUM_FRAMES
+    for number, frame in enumerate(frames):
+        assert read_corners(frame) == "RGBY", number
+        assert abs(read_level(frame) - (20 + 5 * (number % NUM_FRAMES))) < 9, number
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "mov"])
@@ -190,5 +223,5 @@ def test_of_several_videos_in_a_file_it_is_the_largest(tmp_path, suffix):
             frame.pts, frame.time_base = number, Fraction(1, 25)
             container.mux(streams[1].encode(frame))
         container.mux(streams[1].encode(None))
-    assert isinstance(open_video(str(path)), pyav_capture.PyavCapture)
+    assert isinstance(open_video(str(path)), PyavCapture)
     check(path)

@@ -4,13 +4,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from encoded_videos import draw_corners, encode_video, read_corners, read_level
+from encoded_videos import draw_corners, encode_video, read_corners
 
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.video.capture import OpenCVCapture
 from wlasl_tfrecord.video.decode import decode_clip
 from wlasl_tfrecord.video.open_video import open_video
-from wlasl_tfrecord.video.pyav_capture import PyavCapture, read_packets
+from wlasl_tfrecord.video.pyav_capture import PyavCapture
 
 INTERLACED = {"flags": "+ildct+ilme", "x264-params": "interlaced=1:tff=1"}
 # FFmpeg's numbers: BT.709, BT.601, BT.2020, SMPTE 240M, unknown; limited, full range.
@@ -80,53 +80,6 @@ def test_no_real_clip_needs_it(wlasl_data):
     assert not any(isinstance(open_video(str(p)), PyavCapture) for p in paths)
 
 
-def moving_bar(number, height=120, width=160):
-    frame = np.full((height, width, 3), 40, np.uint8)
-    left = 4 * number
-    frame[:, left : left + 20] = 220
-    return frame
-
-
-def test_a_movement_loses_its_combs(tmp_path):
-    # Each frame is woven of two instants, as a camera of fields sees them.
-    woven = []
-    for number in range(12):
-        frame = moving_bar(2 * number)
-        frame[1::2] = moving_bar(2 * number + 1)[1::2]
-        woven.append(frame)
-    path = encode_video(
-        tmp_path / "a.mp4", woven, interlaced=True, options={"qp": "5", **INTERLACED}
-    )
-    frames = all_frames(open_video(str(path)))
-    assert len(frames) == 12
-    for number in range(1, 11):
-        rows = frames[number].astype(int)
-        # Where the bar's edges are, two neighbouring rows differ by no comb.
-        assert np.abs(rows[1:] - rows[:-1]).mean() < 1
-        truth = moving_bar(2 * number)
-        assert np.abs(rows - truth).mean() < 3
-    combs = np.abs(woven[5][1:].astype(int) - woven[5][:-1]).mean()
-    assert combs > 5
-
-
-def test_a_video_that_turns_interlaced_half_way_keeps_all_its_frames(tmp_path, drawn):
-    # MPEG-2 may change from frame to frame: here two files one after the other.
-    first = encode_video(tmp_path / "1.mpg", drawn, codec="mpeg2video")
-    second = encode_video(
-        tmp_path / "2.mpg",
-        [draw_corners(number) for number in range(8, 16)],
-        codec="mpeg2video",
-        interlaced=True,
-        options={"flags": "+ildct+ilme"},
-    )
-    path = tmp_path / "a.mpg"
-    path.write_bytes(first.read_bytes() + second.read_bytes())
-    frames = all_frames(open_video(str(path)))
-    levels = [read_level(frame) for frame in frames]
-    np.testing.assert_allclose(levels, [20 + 5 * n for n in range(16)], atol=3)
-    assert {read_corners(frame[..., ::-1]) for frame in frames} == {"RGBY"}
-
-
 def test_a_field_of_hevc_is_a_frame_of_full_height(tmp_path):
     fields = [draw_corners(number, height=64) for number in range(8)]
     path = encode_video(
@@ -163,24 +116,6 @@ def test_what_is_transparent_is_black(tmp_path, drawn):
             np.testing.assert_allclose(frame[10, 10], (230, 30, 30), atol=8)
             np.testing.assert_allclose(frame[10, 150], (15, 115, 15), atol=8)
             assert frame[70:].max() < 12
-
-
-def test_packets_tell_when_frames_are_shown(tmp_path, drawn):
-    times = [0, 40, 80, 120, 500, 540, 580, 1000]
-    path = encode_video(tmp_path / "a.mkv", drawn, times_ms=times)
-    packets = read_packets(str(path))
-    assert packets.num_promised_frames == 8
-    np.testing.assert_allclose(packets.frame_times, np.array(times) / 1000, atol=1e-3)
-    assert packets.first_packet
-
-
-def test_frames_of_vp8_that_are_only_referred_to_are_not_counted(tmp_path):
-    frames = [draw_corners(number % 40) for number in range(60)]
-    options = {"auto-alt-ref": "1", "lag-in-frames": "16", "b": "200k"}
-    path = encode_video(tmp_path / "a.webm", frames, codec="libvpx", options=options)
-    assert read_packets(str(path)).num_promised_frames == 60
-    _, source = decode_clip(path, clip=ClipSpec(), framing="center")
-    assert source.num_video_frames == 60
 
 
 def test_both_decoders_live_in_one_process(tmp_path, drawn):

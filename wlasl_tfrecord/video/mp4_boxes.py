@@ -1,18 +1,19 @@
 """MP4 boxes: what the tables of an MP4 or QuickTime file say of its video.
 
-When each frame is shown, how the picture is turned, and what the first frame begins
-with: read in a fraction of a millisecond, without decoding anything. The header counts
-all frames, but a track may have an edit list, which shows only parts of them, and
-FFmpeg decodes no others; so the times here are those of the frames that are shown.
+When each frame is shown, how the picture is turned, which colours it has, and what the
+key frames begin with: read in a fraction of a millisecond, without decoding anything.
+The header counts all frames, but a track may have an edit list, which shows only parts
+of them, and FFmpeg decodes no others; so the times here are those of the frames that
+are shown.
 
 Reference:
     ISO/IEC 14496-12, sections 8.3.2 (matrix), 8.6.1 (times of samples), 8.6.6 (edit
-    list), 8.7 (places of samples).
+    list), 8.6.2 (key frames), 8.7 (places of samples), 12.1.5 (colours).
 """
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +24,13 @@ __all__ = ["VideoTrack", "read_video_track"]
 # The tables of an hour of video take less than 4 MB.
 _MAX_TABLE_BYTES = 1 << 26
 _MAX_FRAMES = 10_000_000
-# What comes before the first slice of a frame fits in here.
-_MAX_SAMPLE_BYTES = 1 << 16
+# What comes before the first slice of a key frame fits in here; before the first frame
+# some programs write more.
+_MAX_SAMPLE_BYTES, _MAX_KEY_BYTES = 1 << 16, 1 << 12
+# Each costs a read, and in some files all frames are key frames.
+_MAX_KEY_FRAMES = 1000
+# The fields of an entry of `stsd` that describes pictures, before the boxes in it.
+_PICTURE_ENTRY_BYTES = 78
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +42,17 @@ class VideoTrack:
             them, never decreasing: what the file says, not what can be decoded. None if
             the tables name no frame, as where they come in fragments.
         matrix: How the picture is turned: a, b, c, d of x' = a x + c y, y' = b x + d y.
-        first_sample: The first compressed frame, or its first 64 KiB.
+        key_samples: The beginnings of the compressed key frames, the first one first.
+        boxes: Name -> content of the boxes that describe the frames, such as `colr`.
+        has_one_entry: Whether all frames are described by one entry.
         is_only_one: Whether the file has no other video track.
     """
 
     frame_times: NDArray[np.float64] | None
     matrix: tuple[float, float, float, float]
-    first_sample: bytes
+    key_samples: tuple[bytes, ...]
+    boxes: Mapping[bytes, bytes]
+    has_one_entry: bool
     is_only_one: bool
 
 
@@ -102,10 +112,17 @@ def _read_track(descriptor: int, movie: memoryview) -> VideoTrack | None:
         track_header = _box(track, b"tkhd")
         outer = _matrix(header, 48 if header[0] else 36)
         inner = _matrix(track_header, 52 if track_header[0] else 40)
+        descriptions = _box(tables, b"stsd")
+        entry = next((box for _, box in _boxes(descriptions[8:])), memoryview(b""))
         return VideoTrack(
             frame_times=(times - times[0]) / rate if len(times) else None,
             matrix=_product(inner, outer),
-            first_sample=_first_sample(descriptor, tables),
+            key_samples=_key_samples(descriptor, tables),
+            boxes={
+                name: bytes(content)
+                for name, content in _boxes(entry[_PICTURE_ENTRY_BYTES:])
+            },
+            has_one_entry=struct.unpack(">I", descriptions[4:8]) == (1,),
             is_only_one=kinds.count(b"vide") == 1,
         )
     return None
@@ -163,18 +180,61 @@ def _product(
     return a * e + b * g, a * f + b * h, c * e + d * g, c * f + d * h
 
 
-def _first_sample(descriptor: int, tables: memoryview) -> bytes:
-    """Reads the beginning of the first compressed frame; nothing where none is."""
+def _key_samples(descriptor: int, tables: memoryview) -> tuple[bytes, ...]:
+    """Reads the beginnings of the compressed key frames; none where there is none."""
     size, count = struct.unpack(">II", _box(tables, b"stsz")[4:12])
     if not count:
-        return b""
-    if not size:
-        (size,) = struct.unpack(">I", _box(tables, b"stsz")[12:16])
+        return ()
+    if size:
+        sizes = np.full(min(count, _MAX_FRAMES), size, np.int64)
+    else:
+        sizes = np.frombuffer(_box(tables, b"stsz"), ">u4", count, 12).astype(np.int64)
+    offsets = _sample_offsets(tables, sizes)
     try:
-        (offset,) = struct.unpack(">I", _box(tables, b"stco")[8:12])
+        # Numbers from 1.
+        (num_keys,) = struct.unpack(">I", _box(tables, b"stss")[4:8])
+        keys = np.frombuffer(_box(tables, b"stss"), ">u4", num_keys, 8).astype(int) - 1
     except KeyError:
-        (offset,) = struct.unpack(">Q", _box(tables, b"co64")[8:16])
-    return os.pread(descriptor, min(size, _MAX_SAMPLE_BYTES), offset)
+        keys = np.arange(len(offsets))
+    keys = keys[(keys > 0) & (keys < len(offsets))]
+    # The first frame is one, or the beginning of what can be decoded.
+    chosen = [0, *keys[:: 1 + len(keys) // _MAX_KEY_FRAMES].tolist()]
+    return tuple(
+        os.pread(
+            descriptor,
+            min(int(sizes[n]), _MAX_KEY_BYTES if n else _MAX_SAMPLE_BYTES),
+            int(offsets[n]),
+        )
+        for n in chosen
+    )
+
+
+def _sample_offsets(tables: memoryview, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Returns where the compressed frames begin in the file; all whose place is known.
+
+    Frames lie in chunks, each a run of so many frames as `stsc` says.
+    """
+    try:
+        box, width = _box(tables, b"stco"), ">u4"
+    except KeyError:
+        box, width = _box(tables, b"co64"), ">u8"
+    (num_chunks,) = struct.unpack(">I", box[4:8])
+    chunks = np.frombuffer(box, width, num_chunks, 8).astype(np.int64)
+    box = _box(tables, b"stsc")
+    (num_runs,) = struct.unpack(">I", box[4:8])
+    runs = np.frombuffer(box, ">u4", 3 * num_runs, 8).reshape(-1, 3).astype(np.int64)
+    lengths = np.diff(np.append(runs[:, 0] - 1, num_chunks))
+    per_chunk = np.repeat(runs[:, 1], np.maximum(lengths, 0))[:num_chunks]
+    if not len(per_chunk) or per_chunk.sum() > _MAX_FRAMES:
+        raise ValueError("no table of chunks")
+    chunk_of = np.repeat(np.arange(len(per_chunk)), per_chunk)[: len(sizes)]
+    sizes = sizes[: len(chunk_of)]
+    before = np.cumsum(sizes) - sizes
+    # The first frame of each chunk lies where the chunk begins.
+    firsts = np.cumsum(per_chunk) - per_chunk
+    return (
+        chunks[chunk_of] + before - before[np.minimum(firsts, len(sizes) - 1)][chunk_of]
+    )
 
 
 def _times(tables: memoryview) -> NDArray[np.int64]:

@@ -2,24 +2,34 @@
 
 OpenCV decodes most videos right, and some wrong, and reports success for both. An
 interlaced frame becomes memory that nobody wrote, a mirror image is turned as if it
-were none, pixels that are wider than high are taken as square. So what a file says of
-itself is read first, from its headers, and OpenCV is taken only where they rule all
-that out. Everything else goes to PyAV.
+were none, pixels that are wider than high are taken as square, colours of a wide gamut
+or a high dynamic range depend on its release. So what a file says of itself is read
+first, from its headers, and OpenCV is taken only where they rule all that out.
+Everything else goes to PyAV.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.errors import VideoError
-from wlasl_tfrecord.video import pyav_capture
+from wlasl_tfrecord.video import pyav_container
 from wlasl_tfrecord.video.capture import OpenCVCapture
 from wlasl_tfrecord.video.codec_headers import is_progressive, turns_pictures
+from wlasl_tfrecord.video.colours import (
+    are_plain,
+    colours_of_boxes,
+    colours_of_matroska,
+    colours_of_stream,
+    is_only_for_dolby,
+)
 from wlasl_tfrecord.video.file_kind import FileKind, file_kind
 from wlasl_tfrecord.video.mp4_boxes import VideoTrack, read_video_track
 from wlasl_tfrecord.video.orientation import is_square, is_turn
+from wlasl_tfrecord.video.packets import read_packets
+from wlasl_tfrecord.video.pyav_capture import PyavCapture
 
 __all__ = ["OpenVideo", "open_video"]
 
@@ -59,6 +69,11 @@ _MENDED_BY = {
     "partly transparent": "",
     "AV1": "",
     "a GIF": "",
+    "of other colours than those of BT.709 (HDR or a wide gamut)": (
+        "-vf zscale=t=linear:npl=203,format=gbrpf32le,tonemap=mobius,"
+        "zscale=p=bt709:t=bt709:m=bt709:r=tv "
+    ),
+    "of frames that are described in several ways": "",
     "an MP4 whose tables cannot be read": "",
     "one of several videos in its file": "",
 }
@@ -84,26 +99,34 @@ def open_video(location: str) -> OpenVideo:
     if kind.container == "gif":
         return _with_pyav(location, "a GIF")
     track = read_video_track(location) if kind.container == "mp4" else None
+    if is_only_for_dolby(track.boxes if track else {}, _matroska_header(kind)):
+        raise VideoError(
+            "unreadable",
+            "Dolby Vision of profile 5, whose colours only a player of Dolby Vision "
+            "shows; convert it with ffmpeg -i IN -vf libplacebo=colorspace=bt709:"
+            "color_primaries=bt709:color_trc=bt709 -c:v libx264 -crf 17 -pix_fmt "
+            "yuv420p OUT.mp4",
+        )
     try:
         capture = OpenCVCapture(location)
     except VideoError:
-        if not pyav_capture.is_installed():
+        if not pyav_container.is_installed():
             raise
         # It opens it after all, or finds a better reason.
-        return pyav_capture.PyavCapture(location)
+        return PyavCapture(location)
     if track is not None and track.frame_times is not None:
-        first_packet, is_first = track.first_sample, track.is_only_one
+        key_packets, is_first = track.key_samples, track.is_only_one
         capture.frame_times = track.frame_times
         capture.num_promised_frames = len(track.frame_times)
-    elif kind.container != "avi" and pyav_capture.is_installed():
-        packets = pyav_capture.read_packets(location)
-        first_packet, is_first = packets.first_packet, packets.is_first
+    elif kind.container != "avi" and pyav_container.is_installed():
+        packets = read_packets(location)
+        key_packets, is_first = packets.key_packets, packets.is_first
         capture.frame_times = packets.frame_times
         capture.num_promised_frames = packets.num_promised_frames
     else:
         # An AVI has neither times nor matrices.
-        first_packet, is_first = b"", True
-    reason = _why_not_opencv(capture, kind, track, first_packet)
+        key_packets, is_first = (), True
+    reason = _why_not_opencv(capture, kind, track, key_packets)
     if not is_first:
         # OpenCV takes the first, which may be a small picture of another.
         reason = "one of several videos in its file"
@@ -117,8 +140,8 @@ def _with_pyav(location: str, reason: str) -> OpenVideo:
         VideoError: If it is not installed; the message has the command that mends the
             file.
     """
-    if pyav_capture.is_installed():
-        return pyav_capture.PyavCapture(location)
+    if pyav_container.is_installed():
+        return PyavCapture(location)
     raise VideoError(
         "unreadable",
         f"it is {reason}, and PyAV, which decodes that, is not installed; "
@@ -131,7 +154,7 @@ def _why_not_opencv(
     capture: OpenCVCapture,
     kind: FileKind,
     track: VideoTrack | None,
-    first_packet: bytes,
+    key_packets: Sequence[bytes],
 ) -> str | None:
     """Returns what a video has that OpenCV does not decode right; None if nothing.
 
@@ -139,25 +162,51 @@ def _why_not_opencv(
         capture: The video, opened by OpenCV.
         kind: The file's kind and first bytes.
         track: The tables of an MP4.
-        first_packet: The first compressed frame, or its beginning.
+        key_packets: The compressed key frames, or their beginnings.
     """
-    is_matroska = kind.container == "matroska"
-    header = kind.head.partition(_CLUSTER)[0] if is_matroska else b""
+    header = _matroska_header(kind)
     codec, extradata = capture.codec_name.lower(), capture.extradata
     if codec == "av01":
         return "AV1"
-    if not is_progressive(codec, extradata, first_packet):
+    if not is_progressive(codec, extradata, key_packets):
         return "interlaced, or not known to be progressive"
     if kind.container == "mp4" and track is None:
         return "an MP4 whose tables cannot be read"
+    if track is not None and not track.has_one_entry:
+        return "of frames that are described in several ways"
     if (
         (track is not None and not is_turn(track.matrix))
         or _PROJECTION in header
-        or turns_pictures(codec, extradata, first_packet)
+        or turns_pictures(codec, extradata, key_packets)
     ):
         return "mirrored by its display matrix, or by its codec"
     if not is_square(capture.pixel_aspect):
         return "of pixels that are not square"
     if capture.pixel_format in _ALPHA_FORMATS or _ALPHA_MODE in header:
         return "partly transparent"
+    if not _has_plain_colours(codec, extradata, track, header, key_packets):
+        return "of other colours than those of BT.709 (HDR or a wide gamut)"
     return None
+
+
+def _has_plain_colours(
+    codec: str,
+    extradata: bytes,
+    track: VideoTrack | None,
+    header: bytes,
+    key_packets: Sequence[bytes],
+) -> bool:
+    """Returns whether all colours that a file names are plain."""
+    named = colours_of_matroska(header)
+    named += colours_of_boxes(track.boxes) if track is not None else []
+    try:
+        named += colours_of_stream(codec, extradata, key_packets)
+    except (IndexError, ValueError):
+        # Nobody knows: PyAV asks each frame.
+        return False
+    return all(map(are_plain, named))
+
+
+def _matroska_header(kind: FileKind) -> bytes:
+    """Returns what a Matroska file has before its first frame; nothing of others."""
+    return kind.head.partition(_CLUSTER)[0] if kind.container == "matroska" else b""
