@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from wlasl_tfrecord.evaluation.figures import drawn_text, new_figure, png_bytes
 from wlasl_tfrecord.evaluation.report import EvaluationReport
+from wlasl_tfrecord.figures import drawn_text, new_figure, png_bytes
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
 from wlasl_tfrecord.shard_format.stored_clip import read_clip
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from wlasl_tfrecord.evaluation.figures import drawn_text, new_figure, png_bytes
 from wlasl_tfrecord.evaluation.metrics import ClipScores
+from wlasl_tfrecord.figures import drawn_text, new_figure, png_bytes
 
 __all__ = [
     "confusion_matrix",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from wlasl_tfrecord.evaluation.figures import new_figure, png_bytes
+from wlasl_tfrecord.figures import new_figure, png_bytes
 from wlasl_tfrecord.files import write_whole
 
 __all__ = [
