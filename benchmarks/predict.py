@@ -1,12 +1,13 @@
-"""How long `bin/predict` takes for a video, and where: decoding, network, batches.
+"""How long `bin/predict` takes for a video, and where: decoding, network, exports.
 
-    taskset -c 0,1 python benchmarks/predict.py [--run runs/first | --alpha 0.35]
+    taskset -c 0,1 python benchmarks/predict.py [--run runs/first | --alpha 1.0 0.35]
 
 Every way is measured once a round, in turn, on the same drawn videos; medians of the
-rounds. Without a run, an untrained network of the default size is used: its weights do
-not change the time. The network alone is measured at several numbers of clips at once,
-beside the exported SavedModel and TFLite file; the whole way is `predict_videos` with
-its decoder processes, which start again in every round.
+rounds. Without a run, untrained networks of the default size are used: their weights do
+not change the time. The network alone is measured as Keras runs it, one clip at a time
+and all at once, and as it is used, beside the exported SavedModel and TFLite file; the
+whole way is `predict_videos` with its decoder processes, which start again in every
+round.
 """
 
 import argparse
@@ -29,7 +30,9 @@ NUM_GLOSSES = 100
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path)
-    parser.add_argument("--alpha", type=float, default=1.0, help="without --run")
+    parser.add_argument(
+        "--alpha", type=float, nargs="+", default=[1.0, 0.35], help="without --run"
+    )
     parser.add_argument("--videos", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--exports", action="store_true", help="SavedModel and TFLite")
@@ -37,29 +40,44 @@ def main() -> int:
     import_tensorflow()
     from wlasl_tfrecord.inference.trained_model import load_model
 
+    print(f"{platform.processor() or platform.machine()}, Python {sys.version[:7]}")
+    print(f"{arguments.videos} videos, medians of {arguments.rounds} rounds")
     with tempfile.TemporaryDirectory() as directory:
-        run_dir = arguments.run or untrained(Path(directory) / "run", arguments.alpha)
         videos = drawn(Path(directory), arguments.videos)
-        model = load_model(run_dir)
-        ways = {**network_ways(model, videos), **whole_ways(model, videos)}
-        if arguments.exports:
-            ways |= exported_ways(model, videos, Path(directory) / "exported")
-        for way in ways.values():  # traces, and fills the page cache
-            way()
-        print(f"{platform.processor() or platform.machine()}, Python {sys.version[:7]}")
-        print(f"{len(videos)} videos, medians of {arguments.rounds} rounds")
-        seconds: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(arguments.rounds):
-            for name, way in ways.items():
-                started = time.perf_counter()
-                way()
-                seconds[name].append((time.perf_counter() - started) / len(videos))
-    base = statistics.median(seconds["network, 1 clip"])
-    print(f"{'':<28}{'ms/video':>10}{'x one by one':>14}")
-    for name, every in seconds.items():
-        middle = statistics.median(every)
-        print(f"{name:<28}{middle * 1e3:>10.0f}{middle / base:>14.2f}")
+        alphas = [1.0] if arguments.run else arguments.alpha
+        ways: dict[str, Callable[[], object]] = {}
+        for alpha in alphas:
+            folder = Path(directory) / f"alpha {alpha}"
+            run_dir = arguments.run or untrained(folder / "run", alpha)
+            model = load_model(run_dir)
+            name = arguments.run or f"alpha {alpha}"
+            found = {
+                **network_ways(model, videos),
+                **whole_ways(model, videos),
+            }
+            if arguments.exports:
+                found |= exported_ways(model, videos, folder / "exported")
+            ways |= {f"{name}, {way}": run for way, run in found.items()}
+        measure(ways, len(videos), arguments.rounds)
     return 0
+
+
+def measure(
+    ways: dict[str, Callable[[], object]], num_videos: int, num_rounds: int
+) -> None:
+    """Runs every way once a round, and prints the medians."""
+    for way in ways.values():  # traces, and fills the page cache
+        way()
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(num_rounds):
+        print(f"round {number + 1} …", file=sys.stderr)
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way()
+            seconds[name].append((time.perf_counter() - started) / num_videos)
+    print(f"{'':<50}{'ms/video':>10}")
+    for name, every in seconds.items():
+        print(f"{name:<50}{statistics.median(every) * 1e3:>10.0f}")
 
 
 def network_ways(model, videos: list[Path]) -> dict[str, Callable[[], object]]:
@@ -75,8 +93,9 @@ def network_ways(model, videos: list[Path]) -> dict[str, Callable[[], object]]:
         ]
 
     return {
-        **{f"network, {n} clip{'s'[: n > 1]}": at_once(n) for n in (1, 2, 4, 8)},
-        "network, as it is used": lambda: trained_model.probabilities(model, clips),
+        "network as Keras runs it, one by one": at_once(1),
+        "network as Keras runs it, all at once": at_once(len(clips)),
+        "network as it is used": lambda: trained_model.probabilities(model, clips),
     }
 
 
@@ -104,7 +123,7 @@ def exported_ways(
     ways = {}
     for name in ("saved_model", "tflite"):
         path = export_model(model, out, name).path
-        ways[f"{name}, 1 clip"] = one_by_one(load_exported(path))
+        ways[f"{name}, one by one"] = one_by_one(load_exported(path))
     return ways
 
 
@@ -135,7 +154,7 @@ def untrained(run_dir: Path, alpha: float) -> Path:
 
     clip, options = ClipSpec(), {"weights": "none", "alpha": alpha}
     network = recipes.load_recipe().build(clip, NUM_GLOSSES, options)
-    os.makedirs(run_dir)
+    os.makedirs(run_dir, exist_ok=True)
     network.save(run_dir / model_info.MODEL_FILE)
     info = model_info.ModelInfo(
         glosses=tuple(f"gloss {number}" for number in range(NUM_GLOSSES)),

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.errors import TrainingError
+from wlasl_tfrecord.inference.split_network import SplitNetwork, split_network
 from wlasl_tfrecord.network import model_info, saving
 from wlasl_tfrecord.network.model_info import ModelInfo
 from wlasl_tfrecord.network.out_of_memory import (
@@ -35,9 +37,8 @@ __all__ = [
 
 
 # Clips that a CPU computes at once. More gain nothing, and wait for more videos to be
-# decoded: 122 ms a clip with 2, 131 with 8 and 128 one by one, on 2 cores, at alpha
-# 0.35 and 30 frames of 224 x 224 pixels (benchmarks/predict.py).
-_CPU_CLIPS = 2
+# decoded: what matters is how many frames are computed at once (benchmarks/predict.py).
+_CPU_CLIPS = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,15 @@ class TrainedModel:
     info: ModelInfo
     path: Path
     recipe: Path | None = None
+
+    @cached_property
+    def split(self) -> SplitNetwork:
+        """The same network in two parts, which is the fastest way to run it."""
+        return split_network(self.network)
+
+    def warm_up(self) -> None:
+        """Runs the network once, so that no video waits until it is compiled."""
+        probabilities(self, np.zeros((1, *self.info.clip.shape), np.uint8))
 
 
 def load_model(
@@ -130,12 +140,17 @@ def probabilities(model: TrainedModel, clips: NDArray[np.uint8]) -> NDArray[np.f
         return out_of_memory_line("prediction", model.info.clip, size, options)
 
     with one_line_out_of_memory(advice):
-        return np.concatenate(
-            [
-                np.asarray(model.network.predict_on_batch(clips[start : start + size]))
-                for start in range(0, len(clips), size)
-            ]
-        )
+        rows = [
+            _rows(model.split, clips[start : start + size])
+            for start in range(0, len(clips), size)
+        ]
+        return np.concatenate(rows)
+
+
+def _rows(network: SplitNetwork, clips: NDArray[np.uint8]) -> NDArray[np.float32]:
+    num_clips, num_frames, *frame_shape = clips.shape
+    features = network.features(clips.reshape(-1, *frame_shape))
+    return network.head(features.reshape(num_clips, num_frames, *features.shape[1:]))
 
 
 def most_clips_at_once() -> int:

@@ -73,10 +73,8 @@ class Recogniser:
         # None tells a thread to end.
         self._videos: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._clips: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
-        # TensorFlow traces the network for a batch of one, then for any size.
-        for size in (1, 2):
-            clips = np.zeros((size, *model.info.clip.shape), np.uint8)
-            trained_model.probabilities(model, clips)
+        # So that no request waits until the network is compiled.
+        model.warm_up()
         decoders: list[OnDemandDecoder] = []
         try:
             decoders.extend(self._new_decoder() for _ in range(options.workers))
