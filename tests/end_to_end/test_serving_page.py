@@ -3,7 +3,10 @@
 import base64
 import dataclasses
 import json
+import re
 
+import cv2
+import numpy as np
 import pytest
 from browser import ENTER, TAB, chromium, needs_chromium, write_camera_film
 from running_server import ask, serving
@@ -105,6 +108,63 @@ def test_a_sign_before_the_camera_is_recorded_and_recognised(page):
     assert int(page.text("summary").split("of ")[-1].split()[0]) > 4
     page.click("#camera")
     assert page.run("return document.getElementById('stage').hidden")
+
+
+def test_signs_are_named_live_until_somebody_stops_it(page):
+    page.click("#camera")
+    page.wait_for("!document.getElementById('live').hidden")
+    page.wait_for("document.getElementById('preview').videoWidth === 320")
+    # So that whatever the model says counts.
+    page.run("Object.assign(model.windows, {threshold: 0, min_motion: 0.01})")
+    page.run("model.windows.window_seconds = 0.5")
+    page.click("#live")
+    assert page.role_and_label("#live") == ("button", "Stop")
+    page.wait_for("document.querySelectorAll('#signs li').length > 0")
+    page.wait_for("document.getElementById('live-note').textContent")
+    assert re.fullmatch(r"Now: (\w+), \d+\.\d %", page.text("#now"))
+    note = page.text("#live-note")
+    assert re.fullmatch(r"The answer to the last 0\.5 s came after \d\.\d\d s\.", note)
+    assert page.role_and_label("#signs") == ("log", "Signs, the newest first")
+    page.click("#live")
+    page.run("return new Promise((done) => setTimeout(done, 300))")
+    stopped = page.text("#live-note")
+    page.run("return new Promise((done) => setTimeout(done, 700))")
+    assert page.text("#live-note") == stopped
+    page.click("#camera")
+
+
+def test_the_frames_of_a_live_window_arrive_as_they_were(page):
+    shades = [10, 80, 150, 220]
+    jpegs = [
+        cv2.imencode(".jpg", np.full((240, 322, 3), shade, np.uint8))[1].tobytes()
+        for shade in shades
+    ]
+    script = """
+        const jpegs = arguments[0].map(
+            (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)));
+        return fetch("predict?frames=true",
+                     {method: "POST", body: aviOf(jpegs, 322, 240, 8)})
+            .then((response) => response.json());
+    """
+    encoded = [base64.b64encode(jpeg).decode() for jpeg in jpegs]
+    answer = page.run(script, encoded)
+    assert answer["num_video_frames"] == 4
+    for shade, frame in zip(shades, answer["frames"]):
+        image = cv2.imdecode(np.frombuffer(base64.b64decode(frame), np.uint8), 1)
+        assert image is not None
+        assert abs(int(np.median(image)) - shade) <= 2
+
+
+def test_of_live_windows_neighbours_are_one_sign_and_rivals_the_better_one(page):
+    found = page.run("""
+        const find = newFinder({threshold: 0.5, min_motion: 1}, 1);
+        const windows = [["a", 0.6, 2, 0.0], ["a", 0.8, 2, 0.2], ["b", 0.9, 2, 0.4],
+                         ["c", 0.9, 0, 0.6], ["c", 0.4, 2, 0.8], ["d", 0.7, 2, 3.0],
+                         ["d", 0.6, 2, 3.4], ["e", 0.1, 2, 9.0]];
+        return windows.map((one) => find(...one)).filter((sign) => sign)
+            .map((sign) => [sign.gloss, sign.probability, sign.best]);
+    """)
+    assert found == [["b", 0.9, 0.4], ["d", 0.7, 3.0]]
 
 
 def test_what_is_no_video_is_named_on_the_page(page, tmp_path):

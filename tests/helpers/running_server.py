@@ -11,6 +11,7 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from wlasl_tfrecord.serving.address import listen
+from wlasl_tfrecord.serving.options import ServeOptions
 from wlasl_tfrecord.serving.server import make_server
 
 
@@ -29,10 +30,10 @@ class Answer:
 
 
 @contextmanager
-def serving(app: ASGIApp) -> Iterator[int]:
+def serving(app: ASGIApp, options: ServeOptions | None = None) -> Iterator[int]:
     """Serves an application in a thread, and yields its port."""
     with listen("127.0.0.1", 0) as sock:
-        server = make_server(app)
+        server = make_server(app, options or ServeOptions())
         thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
         thread.start()
         try:

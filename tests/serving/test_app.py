@@ -148,7 +148,7 @@ def test_every_address_and_every_answer_is_in_the_description(port, video):
     assert "429" in described["paths"]["/predict"]["post"]["responses"]
 
 
-@pytest.mark.parametrize("path", ["/", "/page.js", "/page.css"])
+@pytest.mark.parametrize("path", ["/", "/page.js", "/live.js", "/page.css"])
 def test_the_page_may_load_nothing_from_elsewhere(port, path):
     answer = ask(port, path)
     assert answer.status == 200

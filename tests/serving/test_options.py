@@ -14,6 +14,7 @@ from wlasl_tfrecord.serving.options import ServeOptions, new_token
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"port": -1}, "port must be from 0 to 65535, got -1"),
         ({"port": 65536}, "port must be from 0 to 65535, got 65536"),
+        ({"header_seconds": 0}, "header timeout must be above 0 and below 1e6"),
         ({"upload_seconds": 0}, "upload timeout must be above 0 and below 1e6"),
         ({"decode_seconds": -1}, "timeout must be above 0 and below 1e6 seconds"),
         ({"memory_mib": 10}, "memory must be at least 200 MiB"),

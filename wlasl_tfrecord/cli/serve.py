@@ -64,6 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="videos in the server at once; further ones are refused with status 429",
     )
     limits.add_argument(
+        "--header-timeout",
+        type=float,
+        default=defaults.header_seconds,
+        help="seconds for the head of its request",
+    )
+    limits.add_argument(
         "--upload-timeout",
         type=float,
         default=defaults.upload_seconds,
@@ -95,6 +101,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         max_mib=arguments.max_mib,
         max_frames=arguments.max_frames,
         max_at_once=arguments.max_at_once,
+        header_seconds=arguments.header_timeout,
         upload_seconds=arguments.upload_timeout,
         decode_seconds=arguments.timeout,
         memory_mib=arguments.worker_mib,

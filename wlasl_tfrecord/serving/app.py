@@ -23,8 +23,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from wlasl_tfrecord import __version__
-from wlasl_tfrecord.inference.prediction import top_glosses
+from wlasl_tfrecord.inference.ranking import ranked_json, top_glosses
 from wlasl_tfrecord.inference.trained_model import TrainedModel
+from wlasl_tfrecord.inference.window_options import WindowOptions
 from wlasl_tfrecord.serving import openapi
 from wlasl_tfrecord.serving.guard import Guard
 from wlasl_tfrecord.serving.options import ServeOptions
@@ -38,6 +39,7 @@ _PAGES = {
     "/": ("page.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
+    "/live.js": ("live.js", "text/javascript"),
 }
 # Good enough to see what a frame shows.
 _JPEG_QUALITY = 85
@@ -111,6 +113,7 @@ class _Service:
                 "glosses": info.glosses,
                 "clip": dataclasses.asdict(info.clip),
                 "framing": info.framing,
+                "windows": dataclasses.asdict(WindowOptions()),
                 "limits": {name: getattr(options, name) for name in limits + seconds},
                 "version": __version__,
             }
@@ -156,10 +159,7 @@ class _Service:
         glosses, shares = top_glosses(result.probabilities, info.glosses, top)
         indices = evenly_spaced(decoded.num_video_frames, info.clip.num_frames)
         return {
-            "predictions": [
-                {"gloss": gloss, "probability": share}
-                for gloss, share in zip(glosses, shares)
-            ],
+            "predictions": ranked_json(glosses, shares),
             "num_video_frames": decoded.num_video_frames,
             "num_distinct_frames": decoded.num_distinct_frames,
             "frame_indices": indices.tolist(),

@@ -154,12 +154,18 @@ def _schemas() -> Json:
             "decode_seconds": number,
         }
     )
+    windows = _object(
+        dict.fromkeys(
+            ("window_seconds", "step_seconds", "threshold", "min_motion"), number
+        )
+    )
     model = _object(
         {
             "name": text,
             "glosses": _list(text),
             "clip": clip,
             "framing": text,
+            "windows": windows,
             "limits": limits,
             "version": text,
         }

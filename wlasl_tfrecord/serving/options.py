@@ -27,6 +27,7 @@ class ServeOptions:
         max_frames: How many frames a video may have.
         max_at_once: How many videos may be uploaded, waiting or at work; one more is
             refused with status 429.
+        header_seconds: How long the head of a request may take.
         upload_seconds: How long an upload may take.
         decode_seconds: How long decoding a video may take.
         memory_mib: How much memory a decoder process may take, in MiB.
@@ -45,6 +46,7 @@ class ServeOptions:
     max_mib: int = 64
     max_frames: int = 3000
     max_at_once: int = 16
+    header_seconds: float = 10.0
     upload_seconds: float = 60.0
     decode_seconds: float = 20.0
     memory_mib: int = 1024
@@ -63,11 +65,14 @@ class ServeOptions:
         _ = self.decoder_limits
         if not 0 <= self.port < 2**16:
             raise ValueError(f"port must be from 0 to 65535, got {self.port}")
-        if not 0 < self.upload_seconds < 1e6:
-            raise ValueError(
-                "upload timeout must be above 0 and below 1e6 seconds, "
-                f"got {self.upload_seconds}"
-            )
+        for name, value in (
+            ("header timeout", self.header_seconds),
+            ("upload timeout", self.upload_seconds),
+        ):
+            if not 0 < value < 1e6:
+                raise ValueError(
+                    f"{name} must be above 0 and below 1e6 seconds, got {value}"
+                )
         if self.token is not None and (
             len(self.token) < MIN_TOKEN_LENGTH
             or not self.token.isascii()

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 from wlasl_tfrecord.inference.trained_model import TrainedModel
 from wlasl_tfrecord.serving.app import running_app
 from wlasl_tfrecord.serving.options import ServeOptions
+from wlasl_tfrecord.serving.protocol import protocol_class
 
 __all__ = ["make_server", "serve"]
 
@@ -37,16 +38,16 @@ def serve(
     """
     with running_app(model, options) as app:
         on_ready()
-        make_server(app).run(sockets=[sock])
+        make_server(app, options).run(sockets=[sock])
 
 
-def make_server(app: ASGIApp) -> uvicorn.Server:
+def make_server(app: ASGIApp, options: ServeOptions) -> uvicorn.Server:
     """Makes the program that answers on a socket with an application."""
     config = uvicorn.Config(
         app,
         # Pure Python, and the same on every machine.
         loop="asyncio",
-        http="h11",
+        http=protocol_class(options.header_seconds),
         ws="none",
         lifespan="off",
         log_level="error",

@@ -23,6 +23,7 @@ function setBusy(value) {
   busy = value;
   element("file").disabled = value;
   element("record").disabled = value;
+  element("live").disabled = value;
   element("camera").disabled = value;
 }
 
@@ -67,8 +68,10 @@ async function recognise(video) {
     say(`This video is larger than ${model.limits.max_mib} MiB.`, true);
     return;
   }
+  stopLive();
   setBusy(true);
   element("result").hidden = true;
+  element("live-result").hidden = true;
   say("Recognising …");
   try {
     const response = await post(video);
@@ -166,11 +169,13 @@ async function startCamera() {
 function cameraIsOn(on) {
   element("stage").hidden = !on;
   element("record").hidden = !on;
+  element("live").hidden = !on;
   element("length-label").hidden = !on;
   element("camera").textContent = on ? "Stop the camera" : "Start the camera";
 }
 
 function stopCamera() {
+  stopLive();
   for (const track of stream.getTracks()) track.stop();
   stream = null;
   element("preview").srcObject = null;
