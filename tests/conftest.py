@@ -99,6 +99,19 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def few_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of three videos of different frames, one that is none, and a text."""
+    directory = tmp_path_factory.mktemp("videos")
+    for n in range(3):
+        drawn_videos.write_numbered_video(
+            directory / f"{n}.mp4", num_frames=12 + n, first_number=700 * n
+        )
+    (directory / "broken.mp4").write_bytes(b"<html>404</html>")
+    (directory / "notes.txt").write_text("no video")
+    return directory
+
+
+@pytest.fixture(scope="session")
 def src(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Class folders: 20 videos of each of two signs, with a train and a val split."""
     directory = tmp_path_factory.mktemp("src")

@@ -5,32 +5,18 @@ import re
 import shutil
 from pathlib import Path
 
-import pytest
-
 from wlasl_tfrecord.cli import predict
 
 GLOSSES = ("book", "drink", "computer", "before", "chair")
 
 
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory, numbered_video):
-    """Three videos of different frames, and one that is none."""
-    directory = tmp_path_factory.mktemp("videos")
-    for index in range(3):
-        path = directory / f"{index}.mp4"
-        numbered_video(path, num_frames=12 + index, first_number=700 * index)
-    (directory / "broken.mp4").write_bytes(b"<html>404</html>")
-    (directory / "notes.txt").write_text("no video")
-    return directory
-
-
-def test_the_command_prints_ranked_glosses(trained_run, videos, capsys):
+def test_the_command_prints_ranked_glosses(trained_run, few_videos, capsys):
     code = predict.main(
-        [str(videos / "0.mp4"), "--run", str(trained_run), "--top", "2"]
+        [str(few_videos / "0.mp4"), "--run", str(trained_run), "--top", "2"]
     )
     lines = capsys.readouterr().out.splitlines()
     assert code == 0
-    assert lines[0] == str(videos / "0.mp4")
+    assert lines[0] == str(few_videos / "0.mp4")
     assert len(lines) == 3
     assert lines[1].split()[1] in GLOSSES
     first, second = (float(line.split("%")[0]) for line in lines[1:])
@@ -38,9 +24,9 @@ def test_the_command_prints_ranked_glosses(trained_run, videos, capsys):
 
 
 def test_an_unreadable_video_is_one_line_and_the_others_are_done(
-    trained_run, videos, capsys
+    trained_run, few_videos, capsys
 ):
-    code = predict.main([str(videos), "--run", str(trained_run), "--json"])
+    code = predict.main([str(few_videos), "--run", str(trained_run), "--json"])
     captured = capsys.readouterr()
     assert code == 1
     results = [json.loads(line) for line in captured.out.splitlines()]
@@ -52,9 +38,11 @@ def test_an_unreadable_video_is_one_line_and_the_others_are_done(
     assert "broken.mp4: unreadable" in captured.err
 
 
-def test_a_video_that_is_not_there_is_one_line(trained_run, videos, tmp_path, capsys):
+def test_a_video_that_is_not_there_is_one_line(
+    trained_run, few_videos, tmp_path, capsys
+):
     line = "no.mp4: unreadable: No such file or directory\n"
-    there, absent = str(videos / "0.mp4"), str(tmp_path / "no.mp4")
+    there, absent = str(few_videos / "0.mp4"), str(tmp_path / "no.mp4")
     assert predict.main([absent, "--run", str(trained_run), "--json"]) == 1
     alone = capsys.readouterr()
     assert (alone.err, json.loads(alone.out)["path"]) == (line, absent)
@@ -71,17 +59,17 @@ def test_without_any_run_it_says_what_to_do(tmp_path, monkeypatch, capsys):
     assert "no trained model under runs/" in capsys.readouterr().err
 
 
-def test_a_list_on_stdin_names_videos(trained_run, videos, monkeypatch, capsys):
-    lines = f"{videos}/0.mp4\n\n{videos}/1.mp4\r\n".encode()
+def test_a_list_on_stdin_names_videos(trained_run, few_videos, monkeypatch, capsys):
+    lines = f"{few_videos}/0.mp4\n\n{few_videos}/1.mp4\r\n".encode()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
-    words = [f"{videos}/2.mp4", "-", "--run", str(trained_run), "--json"]
+    words = [f"{few_videos}/2.mp4", "-", "--run", str(trained_run), "--json"]
     assert predict.main(words) == 0
     results = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [Path(r["path"]).name for r in results] == ["2.mp4", "0.mp4", "1.mp4"]
 
 
-def test_a_table_has_a_row_for_each_video(trained_run, videos, capsys):
-    words = [str(videos), "--run", str(trained_run), "--csv", "--top", "6"]
+def test_a_table_has_a_row_for_each_video(trained_run, few_videos, capsys):
+    words = [str(few_videos), "--run", str(trained_run), "--csv", "--top", "6"]
     assert predict.main(words) == 1
     first, *rows = csv.DictReader(io.StringIO(capsys.readouterr().out))
     assert Path(first["path"]).name == "0.mp4"
@@ -95,7 +83,7 @@ def test_a_table_has_a_row_for_each_video(trained_run, videos, capsys):
 
 
 def test_hostile_names_and_glosses_are_printed_harmlessly(
-    trained_run, videos, tmp_path, capsys
+    trained_run, few_videos, tmp_path, capsys
 ):
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
@@ -103,7 +91,7 @@ def test_hostile_names_and_glosses_are_printed_harmlessly(
     info["glosses"][:] = ["=1+1", "a\x1b[2J", "b\nc", "d\u202e", "e"]
     (run / "model.json").write_text(json.dumps(info))
     video = tmp_path / "=1\n\x1b.mp4"
-    shutil.copy(videos / "0.mp4", video)
+    shutil.copy(few_videos / "0.mp4", video)
     assert predict.main([str(video), "--run", str(run)]) == 0
     text = capsys.readouterr().out
     assert text.startswith(f"{tmp_path}/=1\\n\\x1b.mp4\n")
@@ -119,8 +107,8 @@ def test_hostile_names_and_glosses_are_printed_harmlessly(
     assert "\u202e" not in text + table
 
 
-def test_the_time_is_told_by_where_it_went(trained_run, videos, capsys):
-    words = [str(videos / "0.mp4"), "--run", str(trained_run), "--timing"]
+def test_the_time_is_told_by_where_it_went(trained_run, few_videos, capsys):
+    words = [str(few_videos / "0.mp4"), "--run", str(trained_run), "--timing"]
     assert predict.main(words) == 0
     assert re.search(
         r"[\d.]+ s to load; 1 videos in [\d.]+ s, \d+ ms each: \d+ ms waiting for the "

@@ -225,7 +225,10 @@ With videos of your own, WLASL's for example, in videos/:
   {_name("shard")} --src videos/
   {_name("train")}
   {_name("evaluate")}
-  {_name("predict")} some_video.mp4"""
+  {_name("predict")} some_video.mp4
+  {_name("predict")} long_video.mp4 --windows    many signs, with their times
+  {_name("serve")}      a page for a video or a webcam
+  {_name("export")}     for TensorFlow Serving, phones and other programs"""
     )
 
 

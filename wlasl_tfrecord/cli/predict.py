@@ -1,22 +1,30 @@
 """Recognises the signs in videos."""
 
 import argparse
-import csv
-import io
 import json
 import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from wlasl_tfrecord.cli import model_options
+from wlasl_tfrecord.cli import model_options, predict_continuous
 from wlasl_tfrecord.cli.command import make_parser, run
 from wlasl_tfrecord.cli.process import import_tensorflow
 from wlasl_tfrecord.inference import prediction
 from wlasl_tfrecord.inference.prediction import Failure, Prediction
+from wlasl_tfrecord.inference.ranking import (
+    csv_line,
+    ranked_cells,
+    ranked_columns,
+    ranked_json,
+)
 from wlasl_tfrecord.network import model_info
 from wlasl_tfrecord.text import cell_text, text_of
+
+if TYPE_CHECKING:
+    from wlasl_tfrecord.inference.trained_model import TrainedModel
 
 __all__ = ["main"]
 
@@ -26,11 +34,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser(
         "predict",
         "Names the sign in each video, with the model of a run. Each video is taken as "
-        "one sign, from its first frame to its last; --start and --stop choose a part.",
+        "one sign, from its first frame to its last; --start and --stop choose a part. "
+        "--windows finds the signs of a long video, --camera those before a camera.",
     )
     parser.add_argument(
         "videos",
-        nargs="+",
+        nargs="*",
         metavar="VIDEO",
         help="a video, a folder of videos, or a folder of numbered images; - for a "
         "list on stdin, one a line",
@@ -61,10 +70,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--timing", action="store_true", help="print at the end where the time went"
     )
+    predict_continuous.add_continuous(parser)
     return run("predict", parser, _predict, argv)
 
 
 def _predict(arguments: argparse.Namespace) -> int:
+    continuous = predict_continuous.is_continuous(arguments)
     run_dir = arguments.run or model_info.find_run()
     model_info.read_model_info(run_dir)
     options = {
@@ -72,22 +83,21 @@ def _predict(arguments: argparse.Namespace) -> int:
         for name in ("top", "batch_size", "start", "stop")
     }
     prediction.check_options(**options)
+    predict_continuous.window_options(arguments)
+    if arguments.camera is not None:
+        return predict_continuous.watch_camera(_load(run_dir, arguments), arguments)
     videos = prediction.find_videos(_named(arguments.videos))
     results: Iterable[Prediction | Failure] = prediction.missing_videos(videos)
     started = time.perf_counter()
     if len(results) < len(videos):
-        # Only now TensorFlow: a mistyped name or option should answer at once.
-        import_tensorflow()
-        from wlasl_tfrecord.inference import trained_model
-
-        model = trained_model.load_model(run_dir, arguments.model)
-        if arguments.run is None:
-            print(f"with {model.path}", file=sys.stderr)
+        model = _load(run_dir, arguments)
+        if continuous:
+            return predict_continuous.predict_windows(model, videos, arguments)
         results = prediction.predict_videos(model, videos, **options)
     timing = _Timing(load_seconds=time.perf_counter() - started)
     num_failed = 0
     if arguments.csv:
-        print(_csv_line(_csv_columns(arguments.top)))
+        print(csv_line(_csv_columns(arguments.top)))
     for result in results:
         if isinstance(result, Failure):
             num_failed += 1
@@ -101,6 +111,21 @@ def _predict(arguments: argparse.Namespace) -> int:
     if arguments.timing:
         print(timing.summary(time.perf_counter() - started), file=sys.stderr)
     return 1 if num_failed else 0
+
+
+def _load(
+    run_dir: str | os.PathLike[str], arguments: argparse.Namespace
+) -> "TrainedModel":
+    # Only now TensorFlow: a mistyped name or option should answer at once.
+    import_tensorflow()
+    from wlasl_tfrecord.inference import trained_model
+
+    model = trained_model.load_model(run_dir, arguments.model)
+    # Compiled before the time of the first video is measured.
+    model.warm_up()
+    if arguments.run is None:
+        print(f"with {model.path}", file=sys.stderr)
+    return model
 
 
 @dataclass(kw_only=True)
@@ -147,7 +172,7 @@ def _shown(result: Prediction | Failure, arguments: argparse.Namespace) -> str:
     if arguments.json:
         return json.dumps(_as_json(result), ensure_ascii=False)
     if arguments.csv:
-        return _csv_line(_as_row(result, arguments.top))
+        return csv_line(_as_row(result, arguments.top))
     if isinstance(result, Failure):
         return ""
     lines = [text_of(str(result.path))]
@@ -161,17 +186,13 @@ def _as_json(result: Prediction | Failure) -> dict[str, object]:
         return {"path": str(result.path), "error": result.reason}
     return {
         "path": str(result.path),
-        "predictions": [
-            {"gloss": gloss, "probability": share}
-            for gloss, share in zip(result.glosses, result.probabilities)
-        ],
+        "predictions": ranked_json(result.glosses, result.probabilities),
         "num_distinct_frames": result.num_distinct_frames,
     }
 
 
 def _csv_columns(top: int) -> list[str]:
-    ranked = [f"{name}_{n}" for n in range(1, top + 1) for name in ("gloss", "prob")]
-    return ["path", *ranked, "num_distinct_frames", "error"]
+    return ["path", *ranked_columns(top), "num_distinct_frames", "error"]
 
 
 def _as_row(result: Prediction | Failure, top: int) -> list[str]:
@@ -179,20 +200,8 @@ def _as_row(result: Prediction | Failure, top: int) -> list[str]:
     path = cell_text(text_of(str(result.path)))
     if isinstance(result, Failure):
         return [path, *[""] * (2 * top + 1), cell_text(result.reason)]
-    ranked = [
-        cell
-        for gloss, share in zip(result.glosses, result.probabilities)
-        for cell in (cell_text(gloss), f"{share:.6f}")
-    ]
-    # A model may know fewer glosses than were asked for.
-    ranked += [""] * (2 * top - len(ranked))
+    ranked = ranked_cells(result.glosses, result.probabilities, top)
     return [path, *ranked, str(result.num_distinct_frames), ""]
-
-
-def _csv_line(cells: Sequence[str]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(cells)
-    return text.getvalue()
 
 
 if __name__ == "__main__":

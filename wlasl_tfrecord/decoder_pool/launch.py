@@ -1,4 +1,4 @@
-"""A worker's program: `worker_main`, started with its settings and limits."""
+"""The programs that decode, started with their settings and limits."""
 
 import dataclasses
 import io
@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from wlasl_tfrecord.decoder_pool.jobs import VideoLimits
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 from wlasl_tfrecord.video.ffmpeg_log import LOG_LEVEL
 
-__all__ = ["start_program"]
+__all__ = ["start_process", "start_program"]
 
 
 def start_program(
@@ -32,20 +34,40 @@ def start_program(
     Raises:
         OSError: If the system starts no process.
     """
-    results_fd, child_results_fd = os.pipe()
-    os.set_blocking(results_fd, False)
-    results = io.FileIO(results_fd, "rb")
     settings = {
         "options": dataclasses.asdict(options),
         "memory_bytes": limits.memory_mib * 2**20,
         "memory_fd": memory_fd,
         "buffer_bytes": buffer_bytes,
-        "results_fd": child_results_fd,
-        "parent": os.getpid(),
     }
+    return start_process("worker_main", settings, [memory_fd])
+
+
+def start_process(
+    module: str, settings: Mapping[str, Any], inherited_fds: Sequence[int] = ()
+) -> tuple[subprocess.Popen[bytes], io.FileIO]:
+    """Starts a process that decodes, and does not wait for it.
+
+    Args:
+        module: The module of this room whose `main` it runs.
+        settings: What that takes as JSON; the pipe for its results and the number of
+            this process are added.
+        inherited_fds: Files that it shares.
+
+    Returns:
+        The process, which may be written to, and the pipe of its results: reading it
+        returns None while there is none.
+
+    Raises:
+        OSError: If the system starts no process.
+    """
+    results_fd, child_results_fd = os.pipe()
+    os.set_blocking(results_fd, False)
+    results = io.FileIO(results_fd, "rb")
+    settings = {**settings, "results_fd": child_results_fd, "parent": os.getpid()}
     program = (
         f"import sys; sys.path[:] = {sys.path!r}; "
-        "from wlasl_tfrecord.decoder_pool.worker_main import main; "
+        f"from wlasl_tfrecord.decoder_pool.{module} import main; "
         "sys.exit(main(sys.argv[1:]))"
     )
     environment = {
@@ -66,7 +88,7 @@ def start_program(
         process = subprocess.Popen(
             [sys.executable, "-c", program, json.dumps(settings)],
             stdin=subprocess.PIPE,
-            pass_fds=(memory_fd, child_results_fd),
+            pass_fds=(*inherited_fds, child_results_fd),
             env=environment,
             bufsize=0,
             # Ctrl-C goes to a whole group of processes; only the parent handles it.

@@ -39,7 +39,7 @@ from wlasl_tfrecord.video.ffmpeg_log import (
     take_remarks,
 )
 
-__all__ = ["main"]
+__all__ = ["end_with_parent", "limit_memory", "main"]
 
 
 def main(argv: list[str]) -> int:
@@ -49,8 +49,8 @@ def main(argv: list[str]) -> int:
         argv: Its settings as JSON; see `launch.start_program`.
     """
     settings = json.loads(argv[0])
-    _limit_memory(settings["memory_bytes"])
-    _end_with_parent(settings["parent"])
+    limit_memory(settings["memory_bytes"])
+    end_with_parent(settings["parent"])
     options = _options(settings["options"])
     shared = memoryview(mmap.mmap(settings["memory_fd"], 0))
     buffer_bytes = settings["buffer_bytes"]
@@ -148,7 +148,7 @@ def _send(results: BinaryIO, answer: Answer | Undecoded | None) -> None:
     results.flush()
 
 
-def _limit_memory(memory_bytes: int) -> None:
+def limit_memory(memory_bytes: int) -> None:
     """Limits this process's memory, so that a video cannot take the machine's."""
     # Data, where the system counts it (Linux): address space would count every library.
     for limit in ("RLIMIT_DATA", "RLIMIT_AS"):
@@ -162,7 +162,7 @@ def _limit_memory(memory_bytes: int) -> None:
             return
 
 
-def _end_with_parent(parent: int) -> None:
+def end_with_parent(parent: int) -> None:
     """Ends this process when its parent ends, however that ends."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1

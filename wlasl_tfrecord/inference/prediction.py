@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wlasl_tfrecord.decoder_pool.frames import decode_clips
 from wlasl_tfrecord.decoder_pool.jobs import Undecoded, VideoLimits
 from wlasl_tfrecord.decoder_pool.on_demand import DecodedFrames
 from wlasl_tfrecord.errors import ManifestError
+from wlasl_tfrecord.inference.ranking import top_glosses
 from wlasl_tfrecord.text import text_of
 from wlasl_tfrecord.video.files import (
     VIDEO_SUFFIXES,
@@ -37,7 +37,6 @@ __all__ = [
     "find_videos",
     "missing_videos",
     "predict_videos",
-    "top_glosses",
 ]
 
 
@@ -243,26 +242,3 @@ def _predict_batch(
             wait_seconds=wait_seconds,
             network_seconds=seconds,
         )
-
-
-def top_glosses(
-    row: NDArray[np.float32], glosses: Sequence[str], top: int
-) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    """Sorts the glosses of one clip by their probabilities.
-
-    Args:
-        row: float32 [num_classes].
-        glosses: The words, by label.
-        top: How many to return, at most.
-
-    Returns:
-        Glosses and probabilities, the highest first; of equals, the lower label first.
-
-    >>> top_glosses(np.float32([0.2, 0.5, 0.3]), ("book", "drink", "go"), 2)[0]
-    ('drink', 'go')
-    """
-    order = np.argsort(-row, kind="stable")[:top]
-    return (
-        tuple(str(glosses[label]) for label in order),
-        tuple(float(row[label]) for label in order),
-    )

@@ -6,7 +6,7 @@ What it does not decode right, `open_video` finds before the first frame.
 import math
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import cv2
 import numpy as np
@@ -61,14 +61,15 @@ class OpenCVCapture:
 
     def grab_frames(
         self,
-        wanted: set[int],
+        wanted: Container[int],
         stop: int | None,
         keep: Callable[[int, NDArray[np.uint8]], None],
     ) -> int:
         """Decodes the video from its first frame on, and converts the wanted frames.
 
         Args:
-            wanted: Numbers of the frames to convert, from 0.
+            wanted: Numbers of the frames to convert, from 0; each is asked for once, in
+                order.
             stop: Where to stop decoding; None for the end of the file.
             keep: Called with each wanted number and its frame, uint8 [height, width,
                 3], BGR, which is valid only during the call.

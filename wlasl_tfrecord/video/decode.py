@@ -1,6 +1,8 @@
 """One video, or a folder of numbered images, becomes one clip."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -22,7 +24,7 @@ from wlasl_tfrecord.video.sampling import (
     varying_times,
 )
 
-__all__ = ["decode_clip"]
+__all__ = ["decode_clip", "decode_image", "location_of", "video_errors"]
 
 _TOO_LARGE = "its frames are too large"
 
@@ -62,17 +64,16 @@ def decode_clip(
         VideoError: If this video does not become a clip. Its kind is "unreadable", "too
             short", "range outside the video", "out of memory" or "changed".
     """
-    name = text_of(os.path.basename(os.path.normpath(os.fspath(path))))
     annotation = (start, stop, annotation_fps)
     frames = np.zeros(clip.shape, np.uint8) if out is None else out
-    try:
+    with video_errors(path):
         if os.path.isdir(path):
             return frames, _decode_images(path, frames, framing, annotation)
         with open_file(path) as descriptor:
             written = _last_written(descriptor)
             try:
                 digest = sha256_of_file(descriptor)
-                location = _location(descriptor, path)
+                location = location_of(descriptor, path)
                 source = _decode_video(location, digest, frames, framing, annotation)
             finally:
                 # What came of it would go under the digest of what it was before.
@@ -81,6 +82,19 @@ def decode_clip(
                         "changed", "it was written to while it was decoded"
                     )
             return frames, source
+
+
+@contextlib.contextmanager
+def video_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Raises whatever goes wrong with a video as a VideoError that names it.
+
+    Raises:
+        VideoError: If the block raises one, or an error of OpenCV, of the system or of
+            memory.
+    """
+    name = text_of(os.path.basename(os.path.normpath(os.fspath(path))))
+    try:
+        yield
     except VideoError as error:
         raise VideoError(error.kind, error.details, name) from error
     except OSError as error:
@@ -94,6 +108,25 @@ def decode_clip(
         # OpenCV's messages have several lines.
         reason = " ".join(str(error).split())
         raise VideoError("unreadable", reason, name) from error
+
+
+def decode_image(path: str) -> Frames:
+    """Decodes an image, uint8 [height, width, 3], BGR.
+
+    Raises:
+        OSError: If the file cannot be read.
+        VideoError: If it is no image.
+    """
+    with (
+        open_file(path) as descriptor,
+        open(descriptor, "rb", closefd=False) as file,
+    ):
+        data = np.frombuffer(file.read(), np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if image is None:
+        name = text_of(os.path.basename(path))
+        raise VideoError("unreadable", f"{name} is no image")
+    return image.astype(np.uint8, copy=False)
 
 
 def _decode_video(
@@ -180,17 +213,7 @@ def _decode_images(
     sign = sign_range(len(paths), fps, *annotation)
     wanted = _wanted(sign, len(frames))
     for number in sorted(set(wanted)):
-        with (
-            open_file(paths[number]) as descriptor,
-            open(descriptor, "rb", closefd=False) as file,
-        ):
-            data = np.frombuffer(file.read(), np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-        if image is None:
-            raise VideoError(
-                "unreadable", f"{text_of(os.path.basename(paths[number]))} is no image"
-            )
-        _keep(image.astype(np.uint8, copy=False), number, wanted, framing, frames)
+        _keep(decode_image(paths[number]), number, wanted, framing, frames)
     # Last, so that it is none of what was planned if an image changed meanwhile.
     return _source(sha256_of(directory), fps, len(paths), sign, wanted)
 
@@ -242,7 +265,7 @@ def _last_written(descriptor: int) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def _location(descriptor: int, path: str | os.PathLike[str]) -> str:
+def location_of(descriptor: int, path: str | os.PathLike[str]) -> str:
     """Names an open file for FFmpeg.
 
     By its descriptor where the system can: what was checked is then what is decoded,

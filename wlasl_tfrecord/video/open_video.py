@@ -8,7 +8,7 @@ first, from its headers, and OpenCV is taken only where they rule all that out.
 Everything else goes to PyAV.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -52,7 +52,7 @@ class OpenVideo(Protocol):
 
     def grab_frames(
         self,
-        wanted: set[int],
+        wanted: Container[int],
         stop: int | None,
         keep: Callable[[int, NDArray[np.uint8]], None],
     ) -> int:

@@ -5,7 +5,7 @@ display matrices and the time of each frame. Of a video that both decode, their 
 are the same, bit by bit.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,7 +67,7 @@ class PyavCapture:
 
     def grab_frames(
         self,
-        wanted: set[int],
+        wanted: Container[int],
         stop: int | None,
         keep: Callable[[int, Frame], None],
     ) -> int:
