@@ -65,9 +65,10 @@ def test_whoever_has_seen_enough_closes_the_camera(film):
     assert camera.take() == []
 
 
-def test_a_camera_that_is_not_there_is_one_line():
+def test_a_camera_that_is_not_there_is_one_line(capfd):
     with pytest.raises(WlaslError, match=r"cannot open the camera 97; cameras of this"):
         opened("97")
+    assert capfd.readouterr().err == ""
 
 
 def test_signs_are_named_with_a_bounded_delay(trained_run, film):

@@ -16,6 +16,7 @@ from wlasl_tfrecord.inference.trained_model import TrainedModel
 from wlasl_tfrecord.inference.window_options import WindowOptions
 from wlasl_tfrecord.inference.windows import Slider
 from wlasl_tfrecord.shard_format.clips import ClipSpec, Framing
+from wlasl_tfrecord.video.capture import silent_opencv
 from wlasl_tfrecord.video.framing import fit_frame
 from wlasl_tfrecord.video.long_video import GridFrame
 
@@ -50,7 +51,8 @@ class Camera:
         self, device: str, *, clip: ClipSpec, framing: Framing, window_seconds: float
     ) -> None:
         source = int(device) if device.isdecimal() else device
-        self._capture = cv2.VideoCapture(source)
+        with silent_opencv():
+            self._capture = cv2.VideoCapture(source)
         if not self._capture.isOpened():
             found = ", ".join(sorted(map(str, Path("/dev").glob("video*")))) or "none"
             raise WlaslError(

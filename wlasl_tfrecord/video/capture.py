@@ -3,10 +3,11 @@
 What it does not decode right, `open_video` finds before the first frame.
 """
 
+import contextlib
 import math
 import os
 import threading
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 
 import cv2
 import numpy as np
@@ -16,7 +17,13 @@ from wlasl_tfrecord.errors import VideoError
 from wlasl_tfrecord.text import text_of
 from wlasl_tfrecord.video.file_kind import FFMPEG_FORMATS, NO_VIDEO
 
-__all__ = ["MAX_FPS", "MAX_FRAMES", "OpenCVCapture", "count_packets"]
+__all__ = [
+    "MAX_FPS",
+    "MAX_FRAMES",
+    "OpenCVCapture",
+    "count_packets",
+    "silent_opencv",
+]
 
 # Above this it is no camera's rate but the time base of a container that names none
 # (1000 in WebM, 90000 in MPEG).
@@ -147,14 +154,11 @@ def _open(location: str, *, packets_only: bool = False) -> cv2.VideoCapture:
             *(cv2.CAP_PROP_HW_ACCELERATION, cv2.VIDEO_ACCELERATION_NONE),
         ]
     # It would print several lines that name neither the file nor the reason.
-    with _LOG_LEVEL_LOCK:
-        log_level = _set_log_level(_SILENT)
+    with silent_opencv():
         try:
             capture = cv2.VideoCapture(location, cv2.CAP_FFMPEG, parameters)
         except cv2.error as error:
             raise VideoError("unreadable", f"{' '.join(str(error).split())}") from error
-        finally:
-            _set_log_level(log_level)
     if not capture.isOpened():
         raise VideoError("unreadable", NO_VIDEO)
     # Phones store how they were held: apply it, whatever this build's default is.
@@ -166,6 +170,17 @@ def _open(location: str, *, packets_only: bool = False) -> cv2.VideoCapture:
 _SILENT = 0
 # The level is the process's; a thread must not end the silence of another.
 _LOG_LEVEL_LOCK = threading.Lock()
+
+
+@contextlib.contextmanager
+def silent_opencv() -> Iterator[None]:
+    """Keeps OpenCV from printing, in all threads."""
+    with _LOG_LEVEL_LOCK:
+        log_level = _set_log_level(_SILENT)
+        try:
+            yield
+        finally:
+            _set_log_level(log_level)
 
 
 def _set_log_level(level: int) -> int:
