@@ -24,6 +24,7 @@ from wlasl_tfrecord.network.model_file import (
 from wlasl_tfrecord.network.out_of_memory import one_line_out_of_memory
 from wlasl_tfrecord.network.outputs import output_kind, probability_model
 from wlasl_tfrecord.network.recipes import Recipe
+from wlasl_tfrecord.network.stacked_frames import without_copies
 from wlasl_tfrecord.network.variables import read_variable
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 
@@ -187,6 +188,7 @@ def write_h5(
         weights = model.get_weights()
         model = unfold()
         model.set_weights(weights)
+        model = without_copies(model)
     _check_room(path, model)
     level = logging.get_verbosity()
     # Keras would recommend its newer format, which is what was not asked for.
