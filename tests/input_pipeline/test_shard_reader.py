@@ -131,6 +131,24 @@ def test_a_damaged_record_is_named_and_costs_no_other(copied, at, content):
     reader.read_batch([3, 5])
 
 
+def test_a_record_that_was_whole_before_is_checked_again(copied):
+    reader = ShardReader(copied)
+    expected = reader.read_batch([4])
+    np.testing.assert_array_equal(reader.read_batch([4]), expected)
+    damage(copied, 4, 700, b"\xff\xfe\xff")
+    with pytest.raises(RecordError, match="video_id train00004, is damaged"):
+        reader.read_batch([4])
+
+
+def test_memory_to_work_in_is_used_again(copied):
+    reader = ShardReader(copied)
+    reader.read_batch(range(NUM_CLIPS))
+    damage(copied, 4, -3, b"\xff\xfe")
+    with pytest.raises(RecordError):
+        reader.check_record(4)
+    assert len(reader._unused) == 1
+
+
 def test_a_record_of_another_shape_is_damaged(copied):
     def shorten(number, proto):
         if number != 2:

@@ -2,6 +2,8 @@
 
 import random
 
+import crc32c
+import pytest
 import tensorflow as tf
 
 from wlasl_tfrecord.shard_format import tfrecord
@@ -24,3 +26,10 @@ def test_a_record_has_the_bytes_that_tensorflow_writes(tmp_path):
             stored = tfrecord.stored_crc(file.fileno(), offset, len(proto))
             assert stored == tfrecord.masked_crc([proto])
     assert len(ours) == sum(len(p) + tfrecord.FRAME_BYTES for p in protos)
+
+
+def test_the_optional_checksum_of_awscrt_is_that_of_crc32c():
+    awscrt = pytest.importorskip("awscrt.checksums")
+    for piece in (b"", b"123456789", random.Random(0).randbytes(100_001)):
+        for start in (0, 12345):
+            assert awscrt.crc32c(piece, start) == crc32c.crc32c(piece, start)

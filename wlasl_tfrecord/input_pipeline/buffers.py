@@ -68,8 +68,9 @@ def plan_direct_buffers(
     # `Order` refuses a batch of 0.
     per_batch = max(local_batch_size, 1) * clip_bytes
     per_call = per_batch + record_bytes + 2 * clip_bytes
-    # A thread a core, and one more for the time in which one starts or ends a batch.
-    most_calls = num_cores() + 1
+    # A thread a core, one for the time in which another starts or ends a batch, and one
+    # for a finished batch that waits for an earlier one.
+    most_calls = num_cores() + 2
     if ram_budget_mib is None:
         return Buffers(
             read_calls=None,

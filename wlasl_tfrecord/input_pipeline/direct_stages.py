@@ -27,8 +27,10 @@ from wlasl_tfrecord.input_pipeline.shard_reader import ShardReader
 from wlasl_tfrecord.input_pipeline.stages import (
     Stages,
     Tensors,
+    batch_clips,
+    batch_positions,
     find_places,
-    run_positions,
+    run_batches,
 )
 
 __all__ = ["direct_stages"]
@@ -37,16 +39,20 @@ __all__ = ["direct_stages"]
 def direct_stages(plan: InputPlan) -> Stages:
     """Makes the stages of a plan."""
     batch_reader = _BatchReader(plan)
-    if plan.order.window_size:
-        clips = _positions_by_window(plan, batch_reader)
-    else:
-        clips = run_positions(plan)
 
     def complete(position: tf.Tensor, first_epoch: tf.Tensor) -> Tensors:
         places = find_places(plan, position, first_epoch)
         return _read(plan, batch_reader, places)
 
-    return Stages(clips=clips, complete=complete)
+    if plan.order.window_size:
+        clips = _positions_by_window(plan, batch_reader)
+        return Stages(batches=batch_clips(plan, clips), complete=complete)
+    return Stages(
+        batches=run_batches(plan),
+        complete=lambda start, first_epoch: complete(
+            batch_positions(plan, start), first_epoch
+        ),
+    )
 
 
 def _positions_by_window(
@@ -128,7 +134,9 @@ class _BatchReader:
         budget = min(plan.max_bad_records, len(plan.records) - 1)
         self._budget = DamageBudget(budget)
         shape = (plan.local_batch_size, *plan.folder.clip.shape)
-        self._buffers = FrameBuffers(shape, max_free=plan.buffers.batch_calls)
+        # As many as there can be at a time: being read, waiting, and in use.
+        most = plan.buffers.batch_calls + plan.buffers.prefetch + 1
+        self._buffers = FrameBuffers(shape, max_free=most)
         self._calls = _Calls()
         atexit.register(self._calls.stop)
 

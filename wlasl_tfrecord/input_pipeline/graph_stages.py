@@ -17,6 +17,7 @@ from wlasl_tfrecord.input_pipeline.sequential import (
 from wlasl_tfrecord.input_pipeline.stages import (
     Stages,
     Tensors,
+    batch_clips,
     find_places,
     run_positions,
 )
@@ -28,10 +29,11 @@ __all__ = ["graph_stages"]
 def graph_stages(plan: InputPlan) -> Stages:
     """Makes the stages of a plan."""
     clips = _clips_by_window(plan) if plan.order.window_size else _clips(plan)
+    batches = batch_clips(plan, clips)
     if plan.augmentation is not None:
-        return Stages(clips=clips, complete=lambda batch: batch)
+        return Stages(batches=batches, complete=lambda batch: batch)
     # Straight into the batch: decoded one by one, clips would be copied into it.
-    return Stages(clips=clips, complete=lambda batch: _decode(plan, batch))
+    return Stages(batches=batches, complete=lambda batch: _decode(plan, batch))
 
 
 def _clips(plan: InputPlan) -> tf.data.Dataset:

@@ -1,10 +1,13 @@
 """The upper limit of any input from a shard folder on a machine."""
 
+import contextlib
+import itertools
 import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,16 +16,16 @@ import tensorflow as tf
 from wlasl_tfrecord.errors import RecordError
 from wlasl_tfrecord.files import num_cores, open_regular
 from wlasl_tfrecord.input_pipeline.record_reader import readable_records
+from wlasl_tfrecord.input_pipeline.shard_reader import MAX_OPEN_FILES
 from wlasl_tfrecord.shard_format.codecs import codec_facts
 from wlasl_tfrecord.shard_format.parsing import parse_frames, read_record
 from wlasl_tfrecord.shard_format.record_table import Records
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
-from wlasl_tfrecord.shard_format.tfrecord import HEADER_BYTES
+from wlasl_tfrecord.shard_format.tfrecord import FRAME_BYTES
 
 __all__ = ["Rate", "measure_limit", "measure_threads"]
 
-
-# Of each thread that reads.
+# Of each thread that reads: as many as in two batches of eight.
 _CLIPS_IN_MEMORY = 16
 
 
@@ -44,8 +47,10 @@ class Rate:
 def measure_limit(folder: ShardFolder, split: str, *, seconds: float) -> Rate:
     """Measures the upper limit of any input, on all cores.
 
-    For `raw` that is reading the records' bytes into allocated memory; for `jpeg` and
-    `png`, decoding images that are in memory.
+    For `raw` that is reading the bytes of records in a shuffled order, each by one call
+    of the system, into memory that is in use already, is used again and is too large
+    for the processor's cache: that of the batches of `input_fn`, without comparing
+    checksums. For `jpeg` and `png` it is OpenCV's decoding of images in memory.
 
     Args:
         folder: The shard folder.
@@ -61,10 +66,11 @@ def measure_limit(folder: ShardFolder, split: str, *, seconds: float) -> Rate:
     """
     records = load_records(folder, split)
     if codec_facts(folder.codec).stores_images:
-        name, make_work = "bare decoding", _bare_decoding(folder, split, records)
-    else:
-        name, make_work = "bare reads", _bare_reads(folder, split, records)
-    return measure_threads(name, make_work, seconds)
+        make_work = _bare_decoding(folder, split, records)
+        return measure_threads("bare decoding", make_work, seconds)
+    with contextlib.ExitStack() as files:
+        make_work = _bare_reads(folder, split, records, files)
+        return measure_threads("bare reads", make_work, seconds)
 
 
 def measure_threads(
@@ -74,18 +80,20 @@ def measure_threads(
 
     Args:
         name: Name of the rate.
-        make_work: Called once a thread; makes a function that processes the n-th clip.
+        make_work: Called once for each thread, before the time is taken; makes a
+            function that processes the n-th clip.
         seconds: How long to measure.
 
     Returns:
         The rate of all threads together.
     """
     num_threads = num_cores()
+    work = [make_work() for _ in range(num_threads)]
     started, cpu_started = time.perf_counter(), time.process_time()
     deadline = started + seconds
 
     def run(thread: int) -> int:
-        clip_index, process_clip = thread, make_work()
+        clip_index, process_clip = thread, work[thread]
         while True:
             process_clip(clip_index)
             clip_index += num_threads
@@ -102,23 +110,31 @@ def measure_threads(
 
 
 def _bare_reads(
-    folder: ShardFolder, split: str, records: Records
+    folder: ShardFolder, split: str, records: Records, files: contextlib.ExitStack
 ) -> Callable[[], Callable[[int], None]]:
     """Makes a function that makes one thread's reader of the n-th record's bytes."""
-    paths = [folder.shard_path(shard) for shard in folder.split_shards(split)]
-    files = [open_regular(path, os.O_RDONLY) for path in paths]
+    shards = folder.split_shards(split)[:MAX_OPEN_FILES]
+    opened = []
+    for shard in shards:
+        opened.append(open_regular(folder.shard_path(shard), os.O_RDONLY))
+        files.callback(os.close, opened[-1])
+    num_records = int(np.searchsorted(records.shard_indices, len(shards)))
+    order = np.random.default_rng(0).permutation(num_records).tolist()
+    # Made by NumPy, as the memory of batches is: the kernel gives it in huge pages.
+    record_bytes = int(records.num_bytes.max()) + FRAME_BYTES
+    clip_bytes = -(-record_bytes // 64) * 64
 
     def start() -> Callable[[int], None]:
-        # A batch, as an input needs it: one clip would stay in the processor's cache.
-        record_bytes = int(records.num_bytes.max())
-        memory = memoryview(bytearray(_CLIPS_IN_MEMORY * record_bytes))
+        memory = np.zeros(_CLIPS_IN_MEMORY * clip_bytes, np.uint8)
+        memory.fill(1)
+        places = itertools.cycle(memory.reshape(_CLIPS_IN_MEMORY, clip_bytes))
 
         def read(clip_index: int) -> None:
-            record = clip_index % len(records)
-            place = clip_index % _CLIPS_IN_MEMORY * record_bytes
-            view = memory[place : place + int(records.num_bytes[record])]
-            file = files[records.shard_indices[record]]
-            os.preadv(file, [view], int(records.offsets[record]) + HEADER_BYTES)
+            record = order[clip_index % len(order)]
+            num_bytes = int(records.num_bytes[record]) + FRAME_BYTES
+            place: Any = next(places)[:num_bytes]
+            file = opened[records.shard_indices[record]]
+            os.preadv(file, [place], int(records.offsets[record]))
 
         return read
 

@@ -11,8 +11,9 @@ from wlasl_tfrecord.input_pipeline.plan import InputPlan
 from wlasl_tfrecord.input_pipeline.stages import (
     Stages,
     Tensors,
+    batch_positions,
     find_places,
-    run_positions,
+    run_batches,
 )
 
 __all__ = ["make_batches"]
@@ -28,10 +29,9 @@ def make_batches(plan: InputPlan) -> tf.data.Dataset:
         stages = direct_stages(plan)
     table = make_table(plan.records, plan.folder)
     return (
-        stages.clips.apply(tf.data.experimental.assert_cardinality(plan.num_clips))
-        .batch(plan.local_batch_size, drop_remainder=True)
+        stages.batches.apply(tf.data.experimental.assert_cardinality(plan.num_batches))
         .map(
-            lambda *clips: _finish(plan, table, stages.complete(*clips)),
+            lambda *batch: _finish(plan, table, stages.complete(*batch)),
             num_parallel_calls=plan.buffers.batch_calls,
         )
         # Last, so that the next batch is ready while the device computes this one. More
@@ -41,10 +41,12 @@ def make_batches(plan: InputPlan) -> tf.data.Dataset:
 
 
 def _key_stages(plan: InputPlan) -> Stages:
-    """Clips without their frames: no record is read."""
-    return Stages(
-        clips=run_positions(plan), complete=lambda *at: find_places(plan, *at)
-    )
+    """Batches without frames: no record is read."""
+
+    def complete(start: tf.Tensor, first_epoch: tf.Tensor) -> Tensors:
+        return find_places(plan, batch_positions(plan, start), first_epoch)
+
+    return Stages(batches=run_batches(plan), complete=complete)
 
 
 def _finish(plan: InputPlan, table: Mapping[str, tf.Tensor], batch: Tensors):

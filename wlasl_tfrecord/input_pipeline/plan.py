@@ -56,6 +56,13 @@ class InputPlan:
         return tf.data.INFINITE_CARDINALITY if endless else len(self.positions.numbers)
 
     @property
+    def num_batches(self) -> int:
+        """Elements of the dataset, or tf.data.INFINITE_CARDINALITY."""
+        if self.positions.stop is None:
+            return tf.data.INFINITE_CARDINALITY
+        return self.num_clips // self.local_batch_size
+
+    @property
     def reshuffles(self) -> bool:
         """Whether a second iteration of the dataset has another order."""
         return self.training and self.positions.stop is not None

@@ -3,9 +3,10 @@
 `input_fn` reads through it; a PyTorch Dataset, grain, JAX or a script can do the same.
 """
 
+import contextlib
 import os
-import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, SupportsIndex
 
@@ -155,10 +156,10 @@ class ShardReader:
         Raises:
             RecordError: If the record is damaged; the message names it.
         """
-        stores_images = codec_facts(self.folder.codec).stores_images
-        read = self._read_images if stores_images else self._read_raw
+        read = self._read_images if self._stores_images else self._read_raw
         try:
-            read(record, out, change)
+            with self._scratch() as scratch:
+                read(record, out, change, scratch)
         except (ValueError, OSError) as error:
             raise RecordError(self.damage(record)) from error
 
@@ -172,7 +173,8 @@ class ShardReader:
             RecordError: If the record is damaged; the message names it.
         """
         try:
-            self._read_proto(record)
+            with self._scratch() as scratch:
+                self._read_proto(record, scratch)
         except (ValueError, OSError) as error:
             raise RecordError(self.damage(record)) from error
 
@@ -217,7 +219,13 @@ class ShardReader:
     def _prepare(self) -> None:
         # A file is closed when the last thread that reads from it lets go of it.
         self._open = lru_cache(maxsize=MAX_OPEN_FILES)(_OpenFile)
-        self._memory = threading.local()
+        shards = self.folder.split_shards(self.split)
+        self._paths = [self.folder.shard_path(shard) for shard in shards]
+        self._stores_images = codec_facts(self.folder.codec).stores_images
+        # Where the frames lie in the proto of a raw record; -1 until it has been read.
+        self._frames_starts = np.full(len(self.records), -1)
+        # Not of a thread: TensorFlow's are new to Python at each call.
+        self._unused: deque[_Scratch] = deque()
 
     def _record(self, index: SupportsIndex) -> int:
         """Returns the number of a record that exists."""
@@ -227,26 +235,25 @@ class ShardReader:
         return record % len(self)
 
     def _path(self, record: int) -> str:
-        shards = self.folder.split_shards(self.split)
-        return self.folder.shard_path(shards[self.records.shard_indices[record]])
+        return self._paths[self.records.shard_indices[record]]
 
     def _read_raw(
-        self, record: int, out: NDArray[np.uint8], change: ClipChange | None
+        self,
+        record: int,
+        out: NDArray[np.uint8],
+        change: ClipChange | None,
+        scratch: "_Scratch",
     ) -> None:
         """Reads a record of raw frames, straight into place if nothing changes them."""
         file = self._open(self._path(record))
         num_bytes = int(self.records.num_bytes[record])
         offset = int(self.records.offsets[record])
-        head = os.pread(file.descriptor, HEADER_BYTES + _HEAD_BYTES, offset)
-        place = find_frames(head[HEADER_BYTES:])
-        if place is None:
-            # Other writers may put the frames behind other keys.
-            place = find_frames(self._read_proto(record))
-        if place is None or len(place) != out.nbytes or place.stop > num_bytes:
-            raise ValueError("the frames are of another shape")
-        frames = out if change is None else self._scratch("frames", out.shape)
-        before = bytearray(HEADER_BYTES + place.start)
-        after = bytearray(num_bytes - place.stop + CRC_BYTES)
+        start = int(self._frames_starts[record])
+        if start < 0:
+            start = self._find_frames(record, file, out.nbytes, scratch)
+        frames = out if change is None else scratch.array("frames", out.shape)
+        before = bytearray(HEADER_BYTES + start)
+        after = bytearray(num_bytes - start - out.nbytes + CRC_BYTES)
         # One call, without the lock of Python, and no copy.
         pieces: Any = [before, frames, after]
         read = os.preadv(file.descriptor, pieces, offset)
@@ -254,15 +261,36 @@ class ShardReader:
             raise ValueError("the file ends within it")
         proto = [memoryview(before)[HEADER_BYTES:], frames, after[:-CRC_BYTES]]
         self._check(record, before, proto, after)
+        # The same checksum another time means the same bytes, and so the same place.
+        self._frames_starts[record] = start
         if change is not None:
-            scratch = self._scratch("frame", out.shape[1:])
-            write_changed(frames.__getitem__, change, out, scratch)
+            frame = scratch.array("frame", out.shape[1:])
+            write_changed(frames.__getitem__, change, out, frame)
+
+    def _find_frames(
+        self, record: int, file: "_OpenFile", frames_bytes: int, scratch: "_Scratch"
+    ) -> int:
+        """Finds where the frames of a raw record start in its proto."""
+        offset = int(self.records.offsets[record])
+        head = os.pread(file.descriptor, HEADER_BYTES + _HEAD_BYTES, offset)
+        place = find_frames(head[HEADER_BYTES:])
+        if place is None:
+            # Other writers may put the frames behind other keys.
+            place = find_frames(self._read_proto(record, scratch))
+        num_bytes = int(self.records.num_bytes[record])
+        if place is None or len(place) != frames_bytes or place.stop > num_bytes:
+            raise ValueError("the frames are of another shape")
+        return place.start
 
     def _read_images(
-        self, record: int, out: NDArray[np.uint8], change: ClipChange | None
+        self,
+        record: int,
+        out: NDArray[np.uint8],
+        change: ClipChange | None,
+        scratch: "_Scratch",
     ) -> None:
         """Reads a record of encoded images, and decodes them into place."""
-        proto = self._read_proto(record)
+        proto = self._read_proto(record, scratch)
         images = [proto[place.start : place.stop] for place in find_images(proto)]
         if len(images) != len(out):
             raise ValueError(f"it has {len(images)} images")
@@ -271,21 +299,21 @@ class ShardReader:
             for image, frame in zip(images, out):
                 decode_image(image, codec, frame)
             return
-        decoded = self._scratch("decoded", out.shape[1:])
+        decoded = scratch.array("decoded", out.shape[1:])
 
         def read_frame(index: int) -> NDArray[np.uint8]:
             decode_image(images[index], codec, decoded)
             return decoded
 
-        scratch = self._scratch("frame", out.shape[1:])
-        write_changed(read_frame, change, out, scratch)
+        frame = scratch.array("frame", out.shape[1:])
+        write_changed(read_frame, change, out, frame)
 
-    def _read_proto(self, record: int) -> memoryview:
-        """Reads a whole record into this thread's memory, and checks it."""
+    def _read_proto(self, record: int, scratch: "_Scratch") -> memoryview:
+        """Reads a whole record into memory of this call, and checks it."""
         file = self._open(self._path(record))
         num_bytes = int(self.records.num_bytes[record]) + FRAME_BYTES
         largest = int(self.records.num_bytes.max()) + FRAME_BYTES
-        data = self._scratch("record", (largest,)).data[:num_bytes]
+        data = scratch.array("record", (largest,)).data[:num_bytes]
         offset = int(self.records.offsets[record])
         if os.preadv(file.descriptor, [data], offset) != num_bytes:
             raise ValueError("the file ends within it")
@@ -302,13 +330,30 @@ class ShardReader:
         if masked_crc(proto) != crc or bytes(end[-CRC_BYTES:]) != footer(crc):
             raise ValueError("its checksum does not fit its bytes")
 
-    def _scratch(self, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Returns memory of this thread, which it uses again."""
-        memory = getattr(self._memory, name, None)
-        if memory is None:
-            memory = np.empty(shape, np.uint8)
-            setattr(self._memory, name, memory)
-        return memory
+    @contextlib.contextmanager
+    def _scratch(self) -> Iterator["_Scratch"]:
+        """Lends memory to one call; there is as much as there were calls at once."""
+        try:
+            scratch = self._unused.pop()
+        except IndexError:
+            scratch = _Scratch()
+        try:
+            yield scratch
+        finally:
+            self._unused.append(scratch)
+
+
+class _Scratch:
+    """Memory that one call works in, and a later one uses again."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, NDArray[np.uint8]] = {}
+
+    def array(self, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Returns uint8 [...] of a name, which always has the same shape."""
+        if name not in self._arrays:
+            self._arrays[name] = np.empty(shape, np.uint8)
+        return self._arrays[name]
 
 
 class _OpenFile:

@@ -6,10 +6,16 @@ Reference:
 
 import os
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import BinaryIO
 
-import crc32c
 from numpy.typing import NDArray
+
+try:
+    # Twice as fast on processors with AVX-512: `pip install '.[fast]'`.
+    from awscrt.checksums import crc32c  # pyright: ignore[reportMissingImports]
+except ImportError:
+    from crc32c import crc32c
 
 __all__ = [
     "CRC_BYTES",
@@ -27,6 +33,7 @@ HEADER_BYTES, CRC_BYTES = 12, 4
 FRAME_BYTES = HEADER_BYTES + CRC_BYTES
 
 
+@lru_cache
 def header(num_bytes: int) -> bytes:
     """Returns the bytes before a proto of `num_bytes` bytes."""
     length = num_bytes.to_bytes(8, "little")
@@ -62,7 +69,7 @@ def masked_crc(pieces: Iterable[bytes | bytearray | memoryview | NDArray]) -> in
     crc = 0
     for piece in pieces:
         # Without the lock of Python, where a piece is large.
-        crc = crc32c.crc32c(piece, crc)  # pyright: ignore[reportArgumentType]
+        crc = crc32c(piece, crc)  # pyright: ignore[reportArgumentType]
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
