@@ -1,16 +1,22 @@
 """The input side by side with what others use: same clips, same cores, one run.
 
-    pip install '.[bench]'
+    pip install '.[bench,fast]'
     taskset -c 0,1 python benchmarks/input.py --raw shards-raw/ --jpeg shards-jpeg/
 
 Both folders hold the same clips, written by `bin/shard --codec raw` and `--codec jpeg`.
 The peers' own formats are written beside them, from the very bytes of the jpeg folder,
-into a temporary directory. Every contestant gives batches of uint8 [B, T, H, W, 3],
-without augmentation. Each is measured several times in turns, and the best turn counts:
-what disturbs a machine only ever makes it slower.
+into a temporary directory. Every contestant gives batches of uint8 [B, T, H, W, 3].
+A round measures each of them once, and what is compared are the rates of one round:
+the table has medians over the rounds, and the lowest and highest of each ratio.
+
+"augmented" is the crop, stretch and time jitter of `AugmentConfig()`, for TensorFlow's
+peers by the operations of `augment_clip`, for Python's by OpenCV. "cold" drops the
+shards from the page cache before each turn. `--only` takes a few rows: with all of them
+a round takes two minutes.
 """
 
 import argparse
+import json
 import os
 import pickle
 import platform
@@ -22,16 +28,23 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from io import BytesIO
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 import cv2
 import numpy as np
+import simplejpeg
 import tensorflow as tf
 
 from wlasl_tfrecord import input_fn, load_folder
 from wlasl_tfrecord.input_pipeline import hardware_limit
+from wlasl_tfrecord.input_pipeline.augment import AugmentConfig, augment_clip
+from wlasl_tfrecord.input_pipeline.clip_change import ClipChange, write_changed
 from wlasl_tfrecord.shard_format import layout, shard_folder
 from wlasl_tfrecord.shard_format.clip_proto import FRAMES_KEY, ID_KEY
 from wlasl_tfrecord.shard_format.clips import ClipSpec
@@ -50,6 +63,14 @@ TURBO = "jpeg: libjpeg-turbo, cores x one thread"
 WLASL_CLIPS = 21_000
 
 
+@dataclass(frozen=True)
+class Turn:
+    """What one contestant did in one round."""
+
+    clips_per_second: float
+    cpu_ms_per_clip: float
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--raw", required=True)
@@ -58,43 +79,78 @@ def main() -> int:
     parser.add_argument("--clips", type=int, default=160, help="that peers get")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=1.5, help="of each turn")
-    parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--only", help="measure contestants whose name has this in it")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--only",
+        default="",
+        help="rows with one of these in their name; with $ at its end, of this name",
+    )
+    parser.add_argument("--first-batch", action="store_true", help="measure only that")
+    parser.add_argument("--json", action="store_true", help="print every turn as JSON")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     raw, jpeg = load_folder(arguments.raw), load_folder(arguments.jpeg)
-    # What is measured is the input, not the disk.
-    for folder in (raw, jpeg):
-        for shard in folder.split_shards(arguments.split):
-            Path(folder.shard_path(shard)).read_bytes()
     with tempfile.TemporaryDirectory() as scratch:
-        _write_many_clips(Path(scratch) / "many")
+        if arguments.first_batch:
+            _write_many_clips(Path(scratch) / "many")
+            seconds = [_first_batch(scratch) for _ in range(arguments.rounds)]
+            print(
+                f"first batch of {WLASL_CLIPS} clips: {median(seconds):.2f} s after "
+                f"the call ({min(seconds):.2f} to {max(seconds):.2f})"
+            )
+            return 0
         contestants = _contestants(raw, jpeg, arguments, Path(scratch))
+        wanted = arguments.only.split(",")
         chosen = {
             name: start
             for name, start in contestants.items()
-            if not arguments.only or arguments.only in name
+            if any(word in name or word == f"{name}$" for word in wanted)
         }
-        limits = {
-            "raw": [hardware_limit.measure_limit(raw, arguments.split, seconds=1.0)],
-            "jpeg": [hardware_limit.measure_limit(jpeg, arguments.split, seconds=1.0)],
-        }
-        best = {name: (0.0, float("inf")) for name in chosen}
-        for _ in range(arguments.turns):
-            for name, start in chosen.items():
-                rate, cpu_ms = _turn(start, arguments)
-                if name == TURBO:
-                    # Of one thread, which stands for one on each core.
-                    cpu_ms *= len(os.sched_getaffinity(0))
-                best[name] = (max(best[name][0], rate), min(best[name][1], cpu_ms))
-            for codec, folder in (("raw", raw), ("jpeg", jpeg)):
-                limits[codec].append(
-                    hardware_limit.measure_limit(folder, arguments.split, seconds=1.0)
-                )
-        seconds = min(_first_batch(scratch) for _ in range(arguments.turns))
-    _print_table(best, limits, raw.clip.num_bytes, arguments)
-    print(f"first batch of {WLASL_CLIPS} clips: {seconds:.2f} s after the call")
+        turns = _rounds(chosen, (raw, jpeg), arguments)
+    if arguments.json:
+        told = {name: [asdict(turn) for turn in row] for name, row in turns.items()}
+        print(json.dumps({"setting": _setting(arguments), "turns": told}, indent=2))
+        return 0
+    _print_tables(turns, raw.clip.num_bytes, arguments)
     return 0
+
+
+def _rounds(
+    contestants: dict[str, Contestant],
+    folders: tuple[ShardFolder, ...],
+    arguments: argparse.Namespace,
+) -> dict[str, list[Turn]]:
+    """Measures every contestant once a round."""
+    turns: dict[str, list[Turn]] = {name: [] for name in contestants}
+    for folder in folders:
+        _warm(folder, arguments.split)
+    for _ in range(arguments.rounds):
+        for name, start in contestants.items():
+            cold = "cold" in name
+            if cold:
+                for folder in folders:
+                    _chill(folder, arguments.split)
+            turns[name].append(_turn(start, arguments, warm_up=not cold))
+            if cold:
+                for folder in folders:
+                    _warm(folder, arguments.split)
+    return turns
+
+
+def _warm(folder: ShardFolder, split: str) -> None:
+    """Reads the shards into the page cache: what is measured is not the disk."""
+    for shard in folder.split_shards(split):
+        with open(folder.shard_path(shard), "rb") as file:
+            while file.read(1 << 24):
+                pass
+
+
+def _chill(folder: ShardFolder, split: str) -> None:
+    """Drops the shards from the page cache."""
+    for shard in folder.split_shards(split):
+        with open(folder.shard_path(shard), "rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _contestants(
@@ -102,38 +158,22 @@ def _contestants(
 ) -> dict[str, Contestant]:
     """Names what is measured; says which peers are not installed and left out."""
     split, size, num_clips = arguments.split, arguments.batch_size, arguments.clips
-
-    def ours(folder: ShardFolder, order: str) -> Contestant:
-        return lambda: (
-            frames
-            for frames, _ in input_fn(
-                folder,
-                split,
-                size,
-                training=True,
-                augment=False,
-                num_epochs=None,
-                order=order,  # pyright: ignore
+    contestants: dict[str, Contestant] = {}
+    for folder in (raw, jpeg):
+        codec = folder.codec
+        limit = "bare reads" if codec == "raw" else "OpenCV decoding"
+        contestants[f"{codec}: limit, {limit}"] = _limit(folder, arguments)
+        contestants |= _ours(folder, arguments)
+        for name, augment in (("", False), (", augmented", True)):
+            contestants[f"{codec}: tf.data, not shuffled{name}"] = _of_dataset(
+                partial(_classical, folder, split, size, augment)
             )
-        )
-
-    contestants: dict[str, Contestant] = {
-        "raw: input_fn, shuffled": ours(raw, "shuffled"),
-        "raw: input_fn, sequential": ours(raw, "sequential"),
-        "raw: tf.data, not shuffled": lambda: iter(_classical(raw, split, size)),
-        "jpeg: input_fn, shuffled": ours(jpeg, "shuffled"),
-        "jpeg: input_fn, sequential": ours(jpeg, "sequential"),
-        "jpeg: tf.data, not shuffled": lambda: iter(_classical(jpeg, split, size)),
-    }
     clips = list(_encoded_clips(jpeg, split, num_clips))
-    try:
-        contestants[TURBO] = _bare_turbo(clips, size)
-    except ImportError as error:
-        print(f"without simplejpeg: {error}", file=sys.stderr)
+    contestants[TURBO] = _bare_turbo(clips, size)
     shape = jpeg.clip.shape
     _write_folders(clips, scratch / "folders")
-    contestants["jpeg: Python generator over folders"] = lambda: iter(
-        _generator(scratch / "folders", shape, size)
+    contestants["jpeg: Python generator over folders"] = _of_dataset(
+        partial(_generator, scratch / "folders", shape, size)
     )
     for name, add in (
         ("tensorflow-datasets", _add_tfds),
@@ -147,19 +187,70 @@ def _contestants(
     return contestants
 
 
-def _turn(start: Contestant, arguments: argparse.Namespace) -> tuple[float, float]:
-    """Gives clips a second, and CPU milliseconds a clip of this process."""
-    batches = iter(start())
-    for _ in range(4):
-        next(batches)
-    clips = 0
+def _ours(folder: ShardFolder, arguments: argparse.Namespace) -> dict[str, Contestant]:
+    """The ways of `input_fn`; "graph" is the only one that it had at first."""
+    ways: dict[str, dict[str, Any]] = {
+        "input_fn": {"augment": False},
+        "input_fn, sequential": {"augment": False, "order": "sequential"},
+        "input_fn, graph": {"augment": False, "reader": "graph"},
+        "input_fn, augmented": {"augment": True},
+        "input_fn, graph, augmented": {"augment": True, "reader": "graph"},
+        "cold, shuffled": {"augment": False},
+        "cold, sequential": {"augment": False, "order": "sequential"},
+    }
+
+    def start(options: dict[str, Any]) -> Iterator:
+        batches = input_fn(
+            folder,
+            arguments.split,
+            arguments.batch_size,
+            training=True,
+            num_epochs=None,
+            **options,
+        )
+        return (frames for frames, _ in batches)
+
+    return {
+        f"{folder.codec}: {name}": partial(start, options)
+        for name, options in ways.items()
+    }
+
+
+def _of_dataset(make: Callable[[], tf.data.Dataset]) -> Contestant:
+    return lambda: iter(make())
+
+
+def _limit(folder: ShardFolder, arguments: argparse.Namespace) -> Contestant:
+    """The limit that `bin/bench input` names; its batches are rates, not frames."""
+
+    def start() -> Iterator:
+        while True:
+            yield hardware_limit.measure_limit(
+                folder, arguments.split, seconds=arguments.seconds
+            )
+
+    return start
+
+
+def _turn(start: Contestant, arguments: argparse.Namespace, *, warm_up: bool) -> Turn:
+    """Measures a contestant once; without a warm-up it is timed from its start."""
     started, cpu_started = time.perf_counter(), _cpu_seconds()
+    batches = iter(start())
+    first = next(batches) if warm_up else None
+    if isinstance(first, hardware_limit.Rate):
+        return Turn(first.clips_per_second, first.cpu_ms_per_clip)
+    if warm_up:
+        # Until the buffers have been full, and their memory is in use again.
+        for _ in range(11):
+            next(batches)
+        started, cpu_started = time.perf_counter(), _cpu_seconds()
+    clips = 0
     while time.perf_counter() - started < arguments.seconds:
         batch = next(batches)
         assert batch.shape[0] == arguments.batch_size, batch.shape
         clips += arguments.batch_size
     wall = time.perf_counter() - started
-    return clips / wall, (_cpu_seconds() - cpu_started) / clips * 1e3
+    return Turn(clips / wall, (_cpu_seconds() - cpu_started) / clips * 1e3)
 
 
 def _cpu_seconds() -> float:
@@ -167,13 +258,16 @@ def _cpu_seconds() -> float:
     return times.user + times.system
 
 
-def _classical(folder: ShardFolder, split: str, batch_size: int) -> tf.data.Dataset:
+def _classical(
+    folder: ShardFolder, split: str, batch_size: int, augment: bool
+) -> tf.data.Dataset:
     """The pipeline of TensorFlow's own guides, without any shuffle."""
     paths = [folder.shard_path(shard) for shard in folder.split_shards(split)]
 
     def decode(serialized: tf.Tensor) -> tf.Tensor:
         parsed = parse_clip(serialized, folder.clip, folder.codec)
-        return decode_frames(parsed, folder.clip, folder.codec)
+        frames = decode_frames(parsed, folder.clip, folder.codec)
+        return _augmented(frames) if augment else frames
 
     return (
         tf.data.Dataset.from_tensor_slices(paths)
@@ -188,6 +282,32 @@ def _classical(folder: ShardFolder, split: str, batch_size: int) -> tf.data.Data
         .batch(batch_size, drop_remainder=True)
         .prefetch(tf.data.AUTOTUNE)
     )
+
+
+def _augmented(frames: tf.Tensor) -> tf.Tensor:
+    """Changes a clip by operations of TensorFlow, another way each time."""
+    seed = tf.random.uniform([2], maxval=2**31 - 1, dtype=tf.int32)
+    return augment_clip(frames, tf.cast(seed, tf.int64), AugmentConfig())
+
+
+def _changed(frames: np.ndarray) -> np.ndarray:
+    """Changes a clip by OpenCV, another way each time, as a Python input would."""
+    num_frames, height, width, _ = frames.shape
+    config, rng = AugmentConfig(), np.random.default_rng()
+    crop_height = round(height * rng.uniform(config.min_scale, 1))
+    crop_width = min(width, round(crop_height * rng.uniform(1 / 1.1, 1.1)))
+    top = int(rng.integers(height - crop_height + 1))
+    left = int(rng.integers(width - crop_width + 1))
+    jitter = rng.uniform(-config.time_jitter, config.time_jitter, num_frames)
+    shown = np.arange(num_frames) + jitter
+    shown = np.maximum.accumulate(shown.round().clip(0, num_frames - 1))
+    change = ClipChange(
+        frame_indices=tuple(shown.astype(int).tolist()),
+        crop=(top, left, crop_height, crop_width),
+    )
+    out = np.empty_like(frames)
+    write_changed(frames.__getitem__, change, out, np.empty_like(frames[0]))
+    return out
 
 
 def _encoded_clips(
@@ -215,16 +335,20 @@ def _decode_image(image: bytes) -> np.ndarray:
 
 
 def _bare_turbo(clips: list[list[bytes]], batch_size: int) -> Contestant:
-    """The limit in pure form: one thread that does nothing but decode, a core each."""
-    import simplejpeg  # pyright: ignore[reportMissingImports]
+    """The limit in pure form: threads that do nothing but decode, one a core."""
+
+    def decode(step: int) -> None:
+        for image in clips[step % len(clips)]:
+            simplejpeg.decode_jpeg(image, "RGB", fastdct=False)
 
     def start() -> Iterator:
-        step = 0
+        pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+        waiting = deque(pool.submit(decode, step) for step in range(4 * batch_size))
+        step = len(waiting)
         while True:
-            # One thread does its share of the batch, and stands for the other cores.
-            for _ in range(max(1, batch_size // len(os.sched_getaffinity(0)))):
-                for image in clips[step % len(clips)]:
-                    simplejpeg.decode_jpeg(image, "RGB")
+            for _ in range(batch_size):
+                waiting.popleft().result()
+                waiting.append(pool.submit(decode, step))
                 step += 1
             yield np.empty(batch_size, np.uint8)
 
@@ -287,7 +411,7 @@ def _add_tfds(
         download_config=tfds.download.DownloadConfig(try_download_gcs=False)
     )
 
-    def start() -> Iterator:
+    def start(augment: bool) -> Iterator:
         # Its default would keep this small set in memory, decoded.
         config = tfds.ReadConfig(try_autocache=False)
         dataset = builder.as_dataset(
@@ -295,11 +419,19 @@ def _add_tfds(
             shuffle_files=True,
             read_config=config,
         ).repeat()
+        if augment:
+            dataset = dataset.map(  # pyright: ignore
+                lambda clip: {"video": _augmented(clip["video"])},
+                num_parallel_calls=tf.data.AUTOTUNE,
+            )
         # A buffer that a raw clip's 4.5 MB allow.
         batches = dataset.shuffle(64).batch(batch_size).prefetch(tf.data.AUTOTUNE)
         return (batch["video"] for batch in batches)
 
-    return {"jpeg: tensorflow-datasets, Video": start}
+    return {
+        "jpeg: tensorflow-datasets": partial(start, False),
+        "jpeg: tensorflow-datasets, augmented": partial(start, True),
+    }
 
 
 def _add_webdataset(
@@ -317,22 +449,28 @@ def _add_webdataset(
                 member.size = len(data)
                 file.addfile(member, BytesIO(data))
 
-    def start() -> Iterator:
+    def start(augment: bool) -> Iterator:
+        def make(images: list[bytes]) -> np.ndarray:
+            return _changed(_decode(images)) if augment else _decode(images)
+
         paths = [str(scratch / f"clips-{shard}.tar") for shard in range(4)]
         dataset = webdataset.WebDataset(  # pyright: ignore
             paths, shardshuffle=False, resampled=True
         ).shuffle(64)
         encoded = (pickle.loads(member["pickle"]) for member in dataset)
         pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
-        waiting = deque(pool.submit(_decode, next(encoded)) for _ in range(16))
+        waiting = deque(pool.submit(make, next(encoded)) for _ in range(16))
         while True:
             clips = []
             for _ in range(batch_size):
                 clips.append(waiting.popleft().result())
-                waiting.append(pool.submit(_decode, next(encoded)))
+                waiting.append(pool.submit(make, next(encoded)))
             yield np.stack(clips)
 
-    return {"jpeg: webdataset": start}
+    return {
+        "jpeg: webdataset": partial(start, False),
+        "jpeg: webdataset, augmented": partial(start, True),
+    }
 
 
 def _add_grain(
@@ -359,7 +497,9 @@ def _add_grain(
     def from_raw(record: bytes) -> np.ndarray:
         return np.frombuffer(record, np.uint8).reshape(shape)
 
-    def start(codec: str, decode: Callable[[bytes], np.ndarray]) -> Contestant:
+    def start(
+        codec: str, decode: Callable[[bytes], np.ndarray], augment: bool
+    ) -> Contestant:
         def batches() -> Iterator:
             source = grain.sources.ArrayRecordDataSource(str(paths[codec]))
             dataset = grain.MapDataset.source(source).seed(0)  # pyright: ignore
@@ -367,14 +507,18 @@ def _add_grain(
             threads = grain.ReadOptions(
                 num_threads=len(os.sched_getaffinity(0)), prefetch_buffer_size=16
             )
-            batched = dataset.map(decode).batch(batch_size)
+            dataset = dataset.map(decode)
+            if augment:
+                dataset = dataset.map(_changed)
+            batched = dataset.batch(batch_size)
             return iter(batched.to_iter_dataset(threads))
 
         return batches
 
     return {
-        "jpeg: grain, array_record": start("jpeg", from_jpeg),
-        "raw: grain, array_record": start("raw", from_raw),
+        f"{codec}: grain, array_record{name}": start(codec, decode, augment)
+        for codec, decode in (("jpeg", from_jpeg), ("raw", from_raw))
+        for name, augment in (("", False), (", augmented", True))
     }
 
 
@@ -440,21 +584,11 @@ def _first_batch(scratch: str) -> float:
     return float(ran.stdout)
 
 
-def _print_table(
-    best: dict[str, tuple[float, float]],
-    limits: dict[str, list[hardware_limit.Rate]],
-    clip_bytes: int,
-    arguments: argparse.Namespace,
-) -> None:
-    """Prints each contestant beside its codec's limit, and ours."""
+def _setting(arguments: argparse.Namespace) -> str:
+    """Returns the machine, the versions and the batch in one line."""
     packages = (
-        "tensorflow",
-        "numpy",
-        "opencv-python-headless",
-        "tensorflow-datasets",
-        "webdataset",
-        "grain",
-        "array_record",
+        *("tensorflow", "numpy", "opencv-python-headless", "simplejpeg", "crc32c"),
+        *("awscrt", "tensorflow-datasets", "webdataset", "grain", "array_record"),
     )
     versions = []
     for package in packages:
@@ -462,29 +596,37 @@ def _print_table(
             versions.append(f"{package} {metadata.version(package)}")
         except metadata.PackageNotFoundError:  # noqa: PERF203
             continue
-    print(
+    return (
         f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, "
-        f"Python {platform.python_version()}, {', '.join(versions)}; "
-        f"batches of {arguments.batch_size}, page cache"
+        f"Python {platform.python_version()}, {', '.join(versions)}; batches of "
+        f"{arguments.batch_size}, {arguments.rounds} rounds of {arguments.seconds} s"
     )
-    print(f"| {'input':<36} | clips/s | GB/s | CPU ms/clip | of limit | ours is |")
+
+
+def _print_tables(
+    turns: dict[str, list[Turn]], clip_bytes: int, arguments: argparse.Namespace
+) -> None:
+    """Prints each contestant beside `input_fn`, augmented ones beside the augmented."""
+    print(_setting(arguments))
+    print(
+        "| input | clips/s | GB/s | CPU ms a clip | input_fn is | lowest to highest |"
+    )
     print("|---|---|---|---|---|---|")
-    for codec in ("raw", "jpeg"):
-        limit = max(limits[codec], key=lambda rate: rate.clips_per_second)
-        rows = {
-            f"{codec}: limit, {limit.name}": (
-                limit.clips_per_second,
-                limit.cpu_ms_per_clip,
+    for name, row in turns.items():
+        rate = median(turn.clips_per_second for turn in row)
+        cpu_ms = median(turn.cpu_ms_per_clip for turn in row)
+        line = f"| {name} | {rate:.0f} | {rate * clip_bytes / 1e9:.2f} | {cpu_ms:.2f} |"
+        codec = name.partition(":")[0]
+        ours = f"{codec}: input_fn" + ", augmented" * name.endswith(", augmented")
+        if ours in turns:
+            ratios = [
+                our_turn.clips_per_second / turn.clips_per_second
+                for our_turn, turn in zip(turns[ours], row)
+            ]
+            line += (
+                f" {median(ratios):.2f} x | {min(ratios):.2f} to {max(ratios):.2f} |"
             )
-        }
-        rows |= {name: row for name, row in best.items() if name.startswith(codec)}
-        ours = best.get(f"{codec}: input_fn, shuffled", (0.0, 0.0))[0]
-        for name, (rate, cpu_ms) in rows.items():
-            print(
-                f"| {name:<36} | {rate:.0f} | {rate * clip_bytes / 1e9:.2f} | "
-                f"{cpu_ms:.2f} | {rate / limit.clips_per_second:.2f} | "
-                f"{ours / rate:.2f} x |"
-            )
+        print(line)
 
 
 if __name__ == "__main__":
