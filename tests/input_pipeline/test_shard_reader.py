@@ -270,4 +270,4 @@ def test_a_folder_on_another_machine_is_refused(shards, tmp_path):
 
 def test_a_reader_that_is_not_there_is_refused(shards):
     with pytest.raises(ValueError, match="reader must be one of direct, graph, got 'x"):
-        input_fn(shards, reader="x")
+        input_fn(shards, reader="x")  # pyright: ignore
