@@ -2,11 +2,9 @@
 
 import os
 from functools import partial
-from typing import Any
 
 import tensorflow as tf
 
-from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.evaluation.metrics import make_predictor
 from wlasl_tfrecord.evaluation.report import EvaluationReport, report_clips
 from wlasl_tfrecord.input_pipeline import dataset, distribution
@@ -21,7 +19,6 @@ from wlasl_tfrecord.network.out_of_memory import (
     out_of_memory_line,
 )
 from wlasl_tfrecord.network.outputs import logits_model
-from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.shard_format.shard_folder import load_folder
 
 __all__ = ["evaluate"]
@@ -73,15 +70,7 @@ def evaluate(
     folder = load_folder(data, check_shards=max_bad_records == 0)
     folder.split_shards(split)
     info = model_info.read_model_info(run)
-    for name in ("clip", "framing", "glosses"):
-        trained, found = getattr(info, name), getattr(folder, name)
-        if trained != found:
-            raise TrainingError(
-                f"the {name} of the model in {os.fspath(run)} and of the shards in "
-                f"{folder.directory} differ: {_short(trained, found)} and "
-                f"{_short(found, trained)}; shard again with the same options, or name "
-                "the run with --run"
-            )
+    model_info.check_fits(info, folder, run)
     with strategy.scope():
         path = model_info.model_path(run)
         model = saving.load_network(path, recipe=recipe)
@@ -112,15 +101,3 @@ def evaluate(
     with damaged_records_by_name(), one_line_out_of_memory(advice):
         views = [predict(partial(batches, view)) for view in range(num_views)]
     return report_clips(folder, split, views)
-
-
-def _short(value: Any, other: Any) -> str:
-    """Shows a value as one types it; of many words the first that differs."""
-    if isinstance(value, ClipSpec):
-        return f"{value.num_frames} frames of {value.height}x{value.width}"
-    if not isinstance(value, tuple):
-        return str(value)
-    if len(value) != len(other):
-        return f"{len(value)} of them"
-    label = next(k for k, gloss in enumerate(value) if gloss != other[k])
-    return f"label {label} is {value[label]!r}"

@@ -4,14 +4,15 @@
     h5            one HDF5 file, for tools that need it
     saved_model   a folder for TensorFlow Serving and `tf.saved_model.load`
     tflite        one file for phones and small computers (LiteRT)
+    onnx          one file for ONNX Runtime
 
-`model.json` beside each is as in a run folder: glosses by output, clip, framing.
+`model.json` beside each is as in a run folder: glosses by output, clip, framing. The
+page without a server, which has a TFLite file in it, is made by `serving.web_export`.
 """
 
 import os
 import shutil
 import tempfile
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -20,14 +21,31 @@ from typing import Any, Literal, get_args
 
 import keras
 import numpy as np
-import tensorflow as tf
-from numpy.typing import NDArray
 
 from wlasl_tfrecord.errors import OutputError
-from wlasl_tfrecord.inference import trained_model
+from wlasl_tfrecord.inference.export_clips import (
+    Runner,
+    SplitComparison,
+    calibration_clips,
+    compare_on_noise,
+    compare_on_split,
+    load_fitting_folder,
+)
+from wlasl_tfrecord.inference.export_onnx import can_run_onnx, onnx_runner, write_onnx
+from wlasl_tfrecord.inference.export_saved_model import (
+    saved_model_runner,
+    write_saved_model,
+)
+from wlasl_tfrecord.inference.export_tflite import (
+    QUANTIZATIONS,
+    Quantization,
+    tflite_bytes,
+    tflite_runner,
+)
 from wlasl_tfrecord.inference.trained_model import TrainedModel
 from wlasl_tfrecord.network import model_info, saving
 from wlasl_tfrecord.network.custom_layers import recipe_of_model
+from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 
 __all__ = [
     "FORMATS",
@@ -39,15 +57,8 @@ __all__ = [
     "load_exported",
 ]
 
-Format = Literal["saved_model", "tflite", "keras", "h5"]
+Format = Literal["saved_model", "tflite", "onnx", "keras", "h5"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-
-# float16: weights halved, computed in float32. dynamic: weights in 8 bits, activations
-# in 8 bits where the kernels can.
-Quantization = Literal["none", "float16", "dynamic"]
-QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
-
-Runner = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +69,25 @@ class ExportReport:
         path: The file, or the folder of a SavedModel.
         num_bytes: Its size.
         max_difference: The largest difference of a probability from the model's, on
-            `num_clips` clips of noise.
-        num_clips: How many clips were compared.
+            `num_clips` clips of noise; None if nothing here can run the export.
+        num_clips: How many clips of noise were compared.
+        comparison: How the two do on a split, if a shard folder was given.
     """
 
     path: Path
     num_bytes: int
-    max_difference: float
+    max_difference: float | None
     num_clips: int
+    comparison: SplitComparison | None = None
+
+    def __str__(self) -> str:
+        """Returns how close the export is, in a few words."""
+        if self.max_difference is None:
+            return "not compared, as onnxruntime is not installed"
+        return (
+            f"on {self.num_clips} clips its probabilities differ by at most "
+            f"{self.max_difference:.1g}"
+        )
 
 
 def export_model(
@@ -74,6 +96,8 @@ def export_model(
     export_format: Format,
     *,
     quantization: Quantization = "none",
+    data: str | os.PathLike[str] | ShardFolder | None = None,
+    split: str | None = None,
 ) -> ExportReport:
     """Writes a model in another format, loads the result, and compares the two.
 
@@ -83,20 +107,32 @@ def export_model(
         out: The folder to write into, made if it does not exist. An earlier export in
             the same format is replaced.
         export_format: The format.
-        quantization: How the weights are stored, for TFLite only.
+        quantization: How weights and activations are stored, for TFLite only.
+        data: Shard folder: int8 is calibrated on its training clips, and any export is
+            compared with the model on `split`.
+        split: By default test, or val if there is no test.
 
     Returns:
-        The path, the size and the largest difference.
+        The path, the size and the differences.
 
     Raises:
-        OutputError: If it cannot be written.
+        OutputError: If it cannot be written, or a package that it needs is missing.
         RecipeError: If its network is not made of layers only, as h5 requires.
-        ValueError: If a format other than TFLite is to be quantised.
+        ShardFolderError: If the shard folder or the split cannot be used.
+        TrainingError: If the model was trained on other clips than the folder's.
+        ValueError: If a format other than TFLite is to be quantised, or int8 is wanted
+            without `data`.
     """
     if quantization != "none" and export_format != "tflite":
         raise ValueError(
             f"only tflite can be quantised, got {export_format!r} with {quantization!r}"
         )
+    if quantization == "int8" and data is None:
+        raise ValueError("int8 is calibrated on training clips; name a shard folder")
+    folder = None if data is None else load_fitting_folder(data, model)
+    if folder is not None:
+        split = split or ("test" if "test" in folder.splits else "val")
+        folder.split_shards(split)
     out_dir = Path(out)
     path = out_dir / _NAMES[export_format]
     try:
@@ -104,16 +140,13 @@ def export_model(
         # Written aside and then renamed, so that no server ever loads half a model.
         with tempfile.TemporaryDirectory(dir=out_dir, prefix=".export-") as aside:
             written = Path(aside) / path.name
-            if export_format == "saved_model":
-                _write_saved_model(model, written)
-            elif export_format == "tflite":
-                scratch = Path(aside) / "scratch"
-                written.write_bytes(_tflite_bytes(model, quantization, scratch))
-            elif export_format == "h5":
-                saving.write_h5(model.network, written, _unfolded_builder(model))
-            else:
-                model.network.save(written)
-            difference, num_clips = _compare(model, load_exported(written))
+            _write(model, written, export_format, quantization, folder)
+            difference, num_clips, comparison = None, 0, None
+            if export_format != "onnx" or can_run_onnx():
+                runner = load_exported(written)
+                difference, num_clips = compare_on_noise(model, runner)
+                if folder is not None and split is not None:
+                    comparison = compare_on_split(model, runner, folder, split)
             if path.is_dir():
                 shutil.rmtree(path)
             os.replace(written, path)
@@ -128,6 +161,7 @@ def export_model(
         num_bytes=_num_bytes(path),
         max_difference=difference,
         num_clips=num_clips,
+        comparison=comparison,
     )
 
 
@@ -142,16 +176,11 @@ def load_exported(path: str | os.PathLike[str]) -> Runner:
     """
     path = Path(path)
     if path.suffix == ".tflite":
-        return _tflite_runner(path)
+        return tflite_runner(path)
+    if path.suffix == ".onnx":
+        return onnx_runner(path)
     if path.is_dir():
-        loaded: Any = tf.saved_model.load(str(path))
-        signature = loaded.signatures["serving_default"]
-        # The model's variables exist only as long as `loaded` does.
-        return lambda clips: (
-            signature(frames=tf.constant(clips))["probabilities"].numpy()
-            if loaded
-            else np.empty(0, np.float32)
-        )
+        return saved_model_runner(path)
     network: Any = keras.models.load_model(path, compile=False)
     return lambda clips: np.asarray(network.predict_on_batch(clips))
 
@@ -159,55 +188,32 @@ def load_exported(path: str | os.PathLike[str]) -> Runner:
 _NAMES: dict[Format, str] = {
     "saved_model": "saved_model",
     "tflite": "model.tflite",
+    "onnx": "model.onnx",
     "keras": "model.keras",
     "h5": "model.h5",
 }
 
 
-def _write_saved_model(
-    model: TrainedModel, path: Path, batch_size: int | None = None
+def _write(
+    model: TrainedModel,
+    path: Path,
+    export_format: Format,
+    quantization: Quantization,
+    folder: ShardFolder | None,
 ) -> None:
-    """Writes a SavedModel whose signature takes uint8 clips."""
-    shape = (batch_size, *model.info.clip.shape)
-    archive: Any = keras.export.ExportArchive()
-    archive.track(model.network)
-    archive.add_endpoint(
-        "serve",
-        lambda frames: {"probabilities": model.network(frames, training=False)},
-        input_signature=[tf.TensorSpec(shape, tf.uint8, name="frames")],
-    )
-    archive.write_out(str(path), verbose=False)
-
-
-def _tflite_bytes(
-    model: TrainedModel, quantization: Quantization, scratch: Path
-) -> bytes:
-    """Converts a model for one clip at a time, as TFLite needs fixed shapes."""
-    # Through a SavedModel: the converter's other inputs lose Keras 3's variables.
-    _write_saved_model(model, scratch, batch_size=1)
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(scratch))
-    if quantization != "none":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if quantization == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    return converter.convert()
-
-
-def _tflite_runner(path: Path) -> Runner:
-    interpreter = _interpreter(path)
-    interpreter.allocate_tensors()
-    [clip_tensor] = interpreter.get_input_details()
-    [probability_tensor] = interpreter.get_output_details()
-
-    def run(clips: NDArray[np.uint8]) -> NDArray[np.float32]:
-        rows = []
-        for clip in clips:
-            interpreter.set_tensor(clip_tensor["index"], clip[None])
-            interpreter.invoke()
-            rows.append(interpreter.get_tensor(probability_tensor["index"])[0])
-        return np.stack(rows)
-
-    return run
+    """Writes a model to a path that does not exist yet."""
+    if export_format == "saved_model":
+        write_saved_model(model, path)
+    elif export_format == "tflite":
+        clips = calibration_clips(folder) if folder is not None else ()
+        scratch = path.with_name("scratch")
+        path.write_bytes(tflite_bytes(model, quantization, scratch, clips))
+    elif export_format == "onnx":
+        write_onnx(model, path)
+    elif export_format == "h5":
+        saving.write_h5(model.network, path, _unfolded_builder(model))
+    else:
+        model.network.save(path)
 
 
 def _unfolded_builder(model: TrainedModel) -> Callable[[], keras.Model] | None:
@@ -218,29 +224,6 @@ def _unfolded_builder(model: TrainedModel) -> Callable[[], keras.Model] | None:
     chosen = {name: one for name, one in model.info.recipe.items() if name != "name"}
     options = {**chosen, "weights": "none", "fold_time": False}
     return partial(found.build, model.info.clip, len(model.info.glosses), options)
-
-
-def _interpreter(path: Path) -> Any:
-    """Opens a TFLite file with LiteRT's interpreter, or TensorFlow's own."""
-    try:
-        from ai_edge_litert.interpreter import Interpreter  # pyright: ignore
-    except ImportError:
-        with warnings.catch_warnings():
-            # TensorFlow's own works as well, but warns that it will move to LiteRT.
-            warnings.simplefilter("ignore")
-            return tf.lite.Interpreter(str(path))
-    return Interpreter(str(path))
-
-
-def _compare(model: TrainedModel, runner: Runner) -> tuple[float, int]:
-    """Returns the largest difference of a probability, and on how many noise clips."""
-    num_clips = 2
-    shape = (num_clips, *model.info.clip.shape)
-    clips = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    # Plain noise gives the same answer for every clip; another brightness does not.
-    clips[1] //= 3
-    difference = np.abs(runner(clips) - trained_model.probabilities(model, clips))
-    return float(difference.max()), num_clips
 
 
 def _num_bytes(path: Path) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.files import write_json
 from wlasl_tfrecord.shard_format.clips import ClipSpec, Framing
+from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 
 __all__ = [
     "MODEL_FILE",
@@ -21,6 +22,7 @@ __all__ = [
     "MODEL_INFO_FILE",
     "RECIPE_FILE",
     "ModelInfo",
+    "check_fits",
     "find_run",
     "model_path",
     "read_json",
@@ -108,6 +110,30 @@ def read_model_info(run_dir: str | os.PathLike[str]) -> ModelInfo:
         ) from error
 
 
+def check_fits(
+    info: ModelInfo, folder: ShardFolder, run: str | os.PathLike[str]
+) -> None:
+    """Refuses a shard folder with other clips or glosses than a model was trained on.
+
+    Args:
+        info: What the model takes and knows.
+        folder: The shard folder.
+        run: Where the model is, for the message.
+
+    Raises:
+        TrainingError: If the clip, the framing or the glosses differ.
+    """
+    for name in ("clip", "framing", "glosses"):
+        trained, found = getattr(info, name), getattr(folder, name)
+        if trained != found:
+            raise TrainingError(
+                f"the {name} of the model in {os.fspath(run)} and of the shards in "
+                f"{folder.directory} differ: {_short(trained, found)} and "
+                f"{_short(found, trained)}; shard again with the same options, or name "
+                "the run with --run"
+            )
+
+
 def find_run(runs_dir: str | os.PathLike[str] = "runs") -> Path:
     """Finds the newest run that has a model.
 
@@ -138,3 +164,15 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise TrainingError(
             f"cannot read {os.fspath(path)} ({error}); train again"
         ) from error
+
+
+def _short(value: Any, other: Any) -> str:
+    """Shows a value as one types it; of many words the first that differs."""
+    if isinstance(value, ClipSpec):
+        return f"{value.num_frames} frames of {value.height}x{value.width}"
+    if not isinstance(value, tuple):
+        return str(value)
+    if len(value) != len(other):
+        return f"{len(value)} of them"
+    label = next(k for k, gloss in enumerate(value) if gloss != other[k])
+    return f"label {label} is {value[label]!r}"

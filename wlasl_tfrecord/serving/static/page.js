@@ -10,6 +10,9 @@ if (inAddress) {
   history.replaceState(null, "", location.pathname);
 }
 
+// A folder that `bin/export --format web` wrote has no server: local.js answers.
+const ask = (path, options) => (window.askLocally ?? fetch)(path, options);
+
 let model = null;
 let busy = false;
 let stream = null;
@@ -33,7 +36,7 @@ function headers() {
 }
 
 async function loadModel() {
-  const response = await fetch("model", { headers: headers() });
+  const response = await ask("model", { headers: headers() });
   element("token-form").hidden = response.status !== 401;
   element("inputs").hidden = response.status === 401;
   if (response.status === 401) {
@@ -41,21 +44,28 @@ async function loadModel() {
     if (sessionStorage.getItem("token")) say("That is not the token of this server.", true);
     return;
   }
-  model = await response.json();
+  const answer = await response.json();
+  if (!response.ok) {
+    say(`The model cannot be loaded: ${answer.error}.`, true);
+    return;
+  }
+  model = answer;
   const { num_frames: frames, height, width } = model.clip;
   element("model").textContent =
     `Model ${model.name}: ${model.glosses.length} glosses, from ${frames} frames of ` +
-    `${width} × ${height} pixels. Nothing leaves this server.`;
-  element("limits").textContent =
-    `One sign from its first frame to its last, at most ${model.limits.max_mib} MiB and ` +
-    `${model.limits.max_frames.toLocaleString("en")} frames.`;
+    `${width} × ${height} pixels. Nothing leaves this ${model.isLocal ? "device" : "server"}.`;
+  const most = model.limits
+    ? `, at most ${model.limits.max_mib} MiB and ` +
+      `${model.limits.max_frames.toLocaleString("en")} frames`
+    : "";
+  element("limits").textContent = `One sign from its first frame to its last${most}.`;
   say("");
 }
 
 async function post(video) {
   const options = { method: "POST", body: video, headers: headers() };
   for (let attempt = 0; ; attempt += 1) {
-    const response = await fetch("predict?frames=true", options);
+    const response = await ask("predict?frames=true", options);
     if (response.status !== 429 || attempt === 4) return response;
     say("The server is busy. Trying again …");
     await wait(1000 * Number(response.headers.get("retry-after") || 1));
@@ -64,7 +74,7 @@ async function post(video) {
 
 async function recognise(video) {
   if (busy) return;
-  if (model && video.size > model.limits.max_mib * 2 ** 20) {
+  if (model?.limits && video.size > model.limits.max_mib * 2 ** 20) {
     say(`This video is larger than ${model.limits.max_mib} MiB.`, true);
     return;
   }
@@ -111,8 +121,9 @@ function show(answer) {
   });
   element("glosses").replaceChildren(...items);
   const time = answer.seconds;
+  const upload = time.upload === undefined ? "" : `upload ${seconds(time.upload)}, `;
   element("times").textContent =
-    `${seconds(time.total)} in all: upload ${seconds(time.upload)}, ` +
+    `${seconds(time.total)} in all: ${upload}` +
     `decoding ${seconds(time.decode)}, network ${seconds(time.network)}.`;
   const isShort = answer.num_distinct_frames < answer.frames.length;
   element("short").hidden = !isShort;
@@ -169,7 +180,8 @@ async function startCamera() {
 function cameraIsOn(on) {
   element("stage").hidden = !on;
   element("record").hidden = !on;
-  element("live").hidden = !on;
+  // Windows are sent as a kind of video that only the server decodes.
+  element("live").hidden = !on || Boolean(model?.isLocal);
   element("length-label").hidden = !on;
   element("camera").textContent = on ? "Stop the camera" : "Start the camera";
 }

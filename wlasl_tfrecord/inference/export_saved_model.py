@@ -1,0 +1,134 @@
+"""A trained model as a SavedModel: for TensorFlow Serving and `tf.saved_model.load`.
+
+Three signatures, of which two answer in glosses rather than in numbers of outputs:
+
+    serving_default   frames, uint8 [B, T, H, W, 3]    -> probabilities, by output
+    clips             frames, uint8 [B, T, H, W, 3]    -> glosses and probabilities
+    jpegs             images, string [F] or [B, F]     -> glosses and probabilities
+
+`glosses` is string [B, n] and `probabilities` float32 [B, n], the most probable first.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from wlasl_tfrecord.inference.export_clips import Runner
+from wlasl_tfrecord.inference.trained_model import TrainedModel
+from wlasl_tfrecord.network.model_info import ModelInfo
+
+__all__ = ["saved_model_runner", "write_one_clip_model", "write_saved_model"]
+
+
+def write_saved_model(model: TrainedModel, path: Path) -> None:
+    """Writes a SavedModel with all three signatures."""
+    network, info = model.network, model.info
+    clips = tf.TensorSpec((None, *info.clip.shape), tf.uint8, name="frames")
+    # Traced once for all three: that takes longer than writing does.
+    forward: Any = tf.function(
+        lambda frames: network(frames, training=False), input_signature=[clips]
+    )
+    archive: Any = keras.export.ExportArchive()
+    archive.track(network)
+
+    def ranked(frames: tf.Tensor) -> dict[str, tf.Tensor]:
+        shares, labels = tf.math.top_k(forward(frames), len(info.glosses))
+        # Made here, so that the words are a constant of this graph.
+        glosses = tf.gather(list(info.glosses), labels)
+        return {"glosses": glosses, "probabilities": shares}
+
+    # Keras makes the signature `serving_default` of the endpoint `serve`.
+    archive.add_endpoint(
+        "serve",
+        lambda frames: {"probabilities": forward(frames)},
+        input_signature=[clips],
+    )
+    archive.add_endpoint("clips", ranked, input_signature=[clips])
+    any_rank: Any = None  # [F] and [B, F]
+    archive.add_endpoint(
+        "jpegs",
+        lambda images: ranked(_clips_of_jpegs(images, info)),
+        input_signature=[tf.TensorSpec(any_rank, tf.string, name="images")],
+    )
+    archive.write_out(str(path), verbose=False)
+
+
+def write_one_clip_model(network: Any, info: ModelInfo, path: Path) -> None:
+    """Writes a SavedModel that takes one clip at a time, for TFLite's converter."""
+    spec = tf.TensorSpec((1, *info.clip.shape), tf.uint8, name="frames")
+    archive: Any = keras.export.ExportArchive()
+    archive.track(network)
+    archive.add_endpoint(
+        "serve",
+        lambda frames: {"probabilities": network(frames, training=False)},
+        input_signature=[spec],
+    )
+    archive.write_out(str(path), verbose=False)
+
+
+def saved_model_runner(path: Path) -> Runner:
+    """Loads a SavedModel as a program without this library would."""
+    loaded: Any = tf.saved_model.load(str(path))
+    signature = loaded.signatures["serving_default"]
+    # The model's variables exist only as long as `loaded` does.
+    return lambda clips: (
+        signature(frames=tf.constant(clips))["probabilities"].numpy()
+        if loaded
+        else np.empty(0, np.float32)
+    )
+
+
+def _clips_of_jpegs(images: tf.Tensor, info: ModelInfo) -> tf.Tensor:
+    """Decodes videos that come as one JPEG a frame.
+
+    Args:
+        images: string [F] or [B, F], any number F of frames of any one size a video.
+        info: The clip and the framing.
+
+    Returns:
+        uint8 [B, T, H, W, 3].
+    """
+    num_images = tf.shape(images)[-1]
+    videos = tf.reshape(images, (-1, num_images))
+    # As in video/sampling.py: first to last, evenly, halves up.
+    count = info.clip.num_frames
+    steps = tf.range(count)
+    if count == 1:
+        indices = tf.reshape((num_images - 1) // 2, (1,))
+    else:
+        doubled = 2 * steps * (num_images - 1) + (count - 1)
+        indices = doubled // (2 * (count - 1))
+    chosen = tf.reshape(tf.gather(videos, indices, axis=1), (-1,))
+    shape = info.clip.shape
+    frames = tf.map_fn(
+        lambda jpeg: _frame_of_jpeg(jpeg, info),
+        chosen,
+        fn_output_signature=tf.TensorSpec(shape[1:], tf.uint8),
+    )
+    return tf.reshape(frames, (-1, *shape))
+
+
+def _frame_of_jpeg(jpeg: tf.Tensor, info: ModelInfo) -> tf.Tensor:
+    """Decodes and frames one image, string [] -> uint8 [H, W, 3]."""
+    # The exact transform, as every other decoder of this library has it.
+    image = tf.io.decode_jpeg(jpeg, channels=3, dct_method="INTEGER_ACCURATE")
+    height, width = info.clip.height, info.clip.width
+    size = tf.shape(image)[:2]
+    if info.framing == "center":
+        # The largest middle part with the aspect of the clip.
+        scale = tf.cast(size, tf.float32) / tf.constant([height, width], tf.float32)
+        wanted = tf.reduce_min(scale) * tf.constant([height, width], tf.float32)
+        crop = tf.clip_by_value(tf.cast(tf.round(wanted), tf.int32), 1, size)
+        top_left = (size - crop) // 2
+        image = tf.slice(
+            image, tf.concat([top_left, [0]], 0), tf.concat([crop, [3]], 0)
+        )
+    if info.framing == "pad":
+        resized = tf.image.resize_with_pad(image, height, width, antialias=True)
+    else:
+        resized = tf.image.resize(image, (height, width), antialias=True)
+    frame = tf.saturate_cast(tf.round(resized), tf.uint8)
+    return tf.ensure_shape(frame, (height, width, 3))
