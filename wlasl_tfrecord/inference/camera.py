@@ -172,7 +172,7 @@ def recognise_live(
     """Yields the signs that a camera sees, until it ends.
 
     Frames that come while the network computes wait. If the oldest of them waits for
-    too long, all of them are left out, and windows begin anew after them: so the delay
+    too long, all of them are left out, and windows start again after them: so the delay
     stays bounded on a machine that is too slow.
 
     Args:
