@@ -25,6 +25,7 @@ from wlasl_tfrecord.errors import ManifestError
         (["train/all", "test/all"], "'all'"),
         (["day1", "day2"], "'day1', 'day2'"),
         (["signer01", "Signer 2", "signer_3"], "'Signer 2', 'signer01', 'signer_3'"),
+        (["p01", "P2"], "'P2', 'p01'"),
         (["2024-05-01", "2024-05-02"], "'2024-05-01', '2024-05-02'"),
         ([f"part{k}" for k in range(5)], "'part0', 'part1', 'part2' and 2 more"),
     ],
@@ -109,3 +110,70 @@ def test_one_sign_alone_is_read_and_remarked(tmp_path):
     assert read_manifest(tmp_path).summary()[1] == (
         "glosses: 1, by names of folders: 0 'mine'; there is only one"
     )
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["anna/book.mp4", "anna/drink.mp4", "ben/book.mp4", "ben/drink.mp4"], "book"),
+        (
+            ["front/book_1.mp4", "front/go_2.mp4", "side/book_1.mp4", "side/go_1.mp4"],
+            "book",
+        ),
+        (["train/anna/Book.mp4", "train/anna/go.mp4", "test/ben/book-2.mp4"], None),
+        (
+            [
+                *("train/anna/Book.mp4", "train/anna/go.mp4"),
+                *("test/ben/book-2.mp4", "test/ben/go.mp4"),
+            ],
+            "book",
+        ),
+        # Files named by people are no other thing to see.
+        (["book/anna.mp4", "book/ben.mp4", "go/anna.mp4", "go/ben.mp4"], "anna"),
+        # Of three people one lacks a sign, and one has another.
+        (
+            [
+                *("anna/book.mp4", "anna/go.mp4", "ben/book.mp4"),
+                *("carl/go.mp4", "carl/book.mp4", "carl/yes.mp4"),
+            ],
+            "book",
+        ),
+    ],
+)
+def test_folders_of_people_or_cameras_are_refused(tmp_path, names, shown):
+    touch(tmp_path, *names)
+    if shown is None:
+        assert len(read_manifest(tmp_path).glosses) == 2
+        return
+    message = (
+        f"^either the folders or the files of .*: '{shown}' is a video in '.*' and"
+    )
+    with pytest.raises(ManifestError, match=message) as info:
+        read_manifest(tmp_path)
+    assert "Say --annotations none if the folders are the signs; if" in str(info.value)
+    # Who says what they are is believed.
+    folders = {name.split("/")[-2] for name in names}
+    assert set(read_manifest(tmp_path, annotations="none").glosses) == folders
+    assert set(read_manifest(tmp_path, annotation_format="folders").glosses) == folders
+    (tmp_path / "classes.txt").write_text("\n".join(sorted(folders)))
+    assert set(read_manifest(tmp_path).glosses) == folders
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["1.mp4", "2.mp4"],
+        ["front.mp4", "left.mp4", "right.mp4"],
+        ["video_1.mp4", "video_2.mp4"],
+        ["anna.mp4", "1.mp4"],
+        ["IMG_0001.MOV", "MVI_0002.mp4", "clip (3).mp4"],
+        ["a.mp4", "b.mp4"],
+        ["signer1_rep2.mp4", "signer2_rep1.mp4"],
+        ["00335.mp4", "dQw4w9WgXcQ.mp4"],
+        ["FOLDER_1.mp4", "FOLDER_front_2.mp4"],
+    ],
+)
+def test_names_that_are_no_words_tell_nothing(tmp_path, files):
+    for folder in ("book", "drink", "go"):
+        touch(tmp_path / folder, *[name.replace("FOLDER", folder) for name in files])
+    assert read_manifest(tmp_path).glosses == ("book", "drink", "go")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from wlasl_tfrecord.annotations.checks import checked_gloss, unique_ids
 from wlasl_tfrecord.annotations.class_list import CLASSES_FILE, read_class_list
-from wlasl_tfrecord.annotations.gloss_folders import check_gloss_folders
+from wlasl_tfrecord.annotations.gloss_folders import check_gloss_folders, check_sides
 from wlasl_tfrecord.annotations.manifest import Instance, Manifest
 from wlasl_tfrecord.annotations.splits import (
     MADE_BY_NAME,
@@ -50,7 +50,7 @@ class _Video:
     problem: str | None
 
 
-def class_folder_manifest(src: str) -> Manifest | None:
+def class_folder_manifest(src: str, *, are_signs: bool = False) -> Manifest | None:
     """Reads `train/<sign>/*.mp4` …, or `<sign>/*.mp4` with no split.
 
     Without a val folder, a fifth of train becomes val. Without any split, all three are
@@ -59,6 +59,7 @@ def class_folder_manifest(src: str) -> Manifest | None:
 
     Args:
         src: The folder.
+        are_signs: Whether the user says that folders name the glosses.
 
     Returns:
         The manifest, its instances by split, label and name; None if there is no folder
@@ -66,7 +67,7 @@ def class_folder_manifest(src: str) -> Manifest | None:
 
     Raises:
         ManifestError: If a folder cannot be read or named, is not in classes.txt, or
-            has a name that is no gloss.
+            has a name that is no gloss; or if the files may be named by glosses.
     """
     split_folders = [
         entry
@@ -96,7 +97,10 @@ def class_folder_manifest(src: str) -> Manifest | None:
             f"videos in {text_of(src)} that are left out: {len(strays):,}, such as "
             f"{text_of(strays[0])}; taken are {_TAKEN}"
         )
-    glosses, labels_from = _glosses(src, {video.gloss for video in videos})
+    names: dict[str, list[str]] = {}
+    for video in videos:
+        names.setdefault(video.gloss, []).append(video.name)
+    glosses, labels_from = _glosses(src, names, are_signs)
     labels = {gloss: label for label, gloss in enumerate(glosses)}
     videos.sort(key=lambda v: (SPLITS.index(v.split or ""), labels[v.gloss], v.path))
     instances = tuple(
@@ -199,7 +203,9 @@ def _split(videos: Iterable[_Video], shares: Mapping[str, float]) -> list[_Video
     return assigned
 
 
-def _glosses(src: str, found: Collection[str]) -> tuple[tuple[str, ...], str]:
+def _glosses(
+    src: str, found: Mapping[str, Collection[str]], are_signs: bool
+) -> tuple[tuple[str, ...], str]:
     """Orders the glosses as classes.txt in or beside the folder has them, or by name.
 
     Returns:
@@ -218,6 +224,8 @@ def _glosses(src: str, found: Collection[str]) -> tuple[tuple[str, ...], str]:
             return listed, text_of(path)
     glosses = tuple(sorted(found))
     check_gloss_folders(glosses, src)
+    if not are_signs:
+        check_sides(found, src)
     return glosses, "names of folders"
 
 

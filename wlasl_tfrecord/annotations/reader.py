@@ -113,7 +113,7 @@ def read_manifest(
         )
     named = None if annotations is None else os.fspath(annotations)
     if named == "none":
-        manifest = _from_class_folders(root)
+        manifest = _from_class_folders(root, are_signs=True)
     elif annotation_format:
         path = named and annotation_file(named, subset)
         manifest = _from_format(path, root, annotation_format)
@@ -164,9 +164,17 @@ def _check_others(paths: Sequence[str], src: str) -> None:
             )
 
 
-def _from_class_folders(src: str, annotations: Manifest | None = None) -> Manifest:
-    """Reads class folders; `annotations` are those of which no video was found."""
-    folders = class_folder_manifest(src)
+def _from_class_folders(
+    src: str, annotations: Manifest | None = None, *, are_signs: bool = False
+) -> Manifest:
+    """Reads class folders.
+
+    Args:
+        src: The folder.
+        annotations: Those of which no video was found.
+        are_signs: Whether the user says that folders name the glosses.
+    """
+    folders = class_folder_manifest(src, are_signs=are_signs)
     if folders is None:
         if annotations:
             return annotations
@@ -183,7 +191,7 @@ def _from_class_folders(src: str, annotations: Manifest | None = None) -> Manife
 def _from_format(path: str | None, src: str, form: AnnotationFormat) -> Manifest:
     """Reads a folder in the one format that the user named."""
     if form == "folders":
-        return _from_class_folders(src)
+        return _from_class_folders(src, are_signs=True)
     if form in ("wlasl", "nslt", "csv"):
         if path is None:
             files = find_label_files(src, None)
