@@ -9,6 +9,7 @@ __all__ = [
     "is_control",
     "is_unicode",
     "printable",
+    "reason_of",
     "shown",
     "size_text",
     "text_of",
@@ -79,6 +80,20 @@ def cell_text(text: str) -> str:
     ("'=1+1", 'book')
     """
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def reason_of(error: BaseException) -> str:
+    """Returns what an error says as one line of bounded length.
+
+    Errors of other libraries have several lines, or hold what a file said.
+
+    >>> reason_of(ValueError("no number: 'x'"))
+    "no number: 'x'"
+    """
+    # Slicing first: a value in it may have megabytes.
+    lines = str(error)[:2000].strip().splitlines()
+    text = lines[0] if lines else type(error).__name__
+    return text if len(text) <= 300 else f"{text[:297]}..."
 
 
 def size_text(num_bytes: int) -> str:

@@ -358,3 +358,22 @@ def test_an_image_of_another_size_is_not_decoded(
 
 def peak_bytes():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@pytest.mark.parametrize("content", [b"\xff" * 99, b"\n\x05\xefhello", b""])
+def test_a_record_that_is_no_clip_at_all_is_named(
+    batches_of, healthy, tmp_path, content
+):
+    directory = tmp_path / "forged"
+    shutil.copytree(healthy, directory)
+    path, start, stop = record_range(directory, "val", BAD)
+    # Of the length that the index has, and with a right checksum.
+    proto = content.ljust(stop - start - 16, b"\xff")
+    with open(path, "r+b") as file:
+        file.seek(start + 12)
+        file.write(proto + tfrecord.footer(tfrecord.masked_crc([proto])))
+    folder = load_folder(directory)
+    options = {"element": "weighted", "max_bad_records": 1}
+    batches = list(batches_of(folder, "val", 4, **options))
+    weights = np.concatenate([weights for _, _, weights in batches])
+    assert weights.tolist() == [1, 1, 1, 0, 1, 1, 1, 1]

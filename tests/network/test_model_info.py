@@ -1,5 +1,6 @@
 """model.json: whole, versioned, and found again."""
 
+import json
 import os
 
 import pytest
@@ -51,3 +52,35 @@ def test_the_newest_run_is_found(tmp_path):
         TrainingError, match=r"no trained model under .*; run bin/train"
     ):
         model_info.find_run(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "message"),
+    [
+        ("format_version", "1", "format_version must be a number, got '1'"),
+        ("format_version", float("inf"), "format_version must be a number, got inf"),
+        ("glosses", "book", "glosses must be a list, got 'book'"),
+        ("glosses", ["a\nb"], "a gloss must be one line of text, got 'a"),
+        ("glosses", [1], "a gloss must be one line of text, got 1"),
+        ("glosses", ["\ud800"], "a gloss must be valid Unicode, got "),
+        ("clip", {"num_frames": 10**9, "height": 1, "width": 1}, "num_frames must be"),
+        ("framing", "x" * 10**6, "framing must be one of center, squash, pad, got 'x"),
+        ("recipe", ["x"], "recipe must be an object, got "),
+        ("recipe_sha256", 7, "recipe_sha256 must be text, got 7"),
+    ],
+)
+def test_a_forged_description_is_refused_in_one_line(tmp_path, name, wrong, message):
+    model_info.write_model_info(tmp_path, INFO)
+    (tmp_path / "model.keras").touch()
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: wrong}))
+    with pytest.raises(TrainingError, match=f"model.json is damaged .*{message}") as e:
+        model_info.read_model_info(tmp_path)
+    assert len(str(e.value)) < 600
+
+
+def test_nesting_without_end_is_one_line(tmp_path):
+    (tmp_path / "model.json").write_text("[" * 10**6)
+    (tmp_path / "model.keras").touch()
+    with pytest.raises(TrainingError, match=r"cannot read .*\(nested too deeply\)"):
+        model_info.read_model_info(tmp_path)

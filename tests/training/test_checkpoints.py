@@ -1,5 +1,9 @@
 """Checkpoints: two are kept, and a damaged one is not gone on from."""
 
+import io
+import os
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -68,3 +72,54 @@ def test_nothing_but_damaged_checkpoints_is_an_error(tmp_path):
 
 def test_no_checkpoint_is_none(tmp_path):
     assert checkpoints.load_newest(tmp_path / "none", print) is None
+
+
+def with_member(content, name, member, **options):
+    """Returns an npz with another member, with the checksum that belongs to it."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(out, "w") as new:
+        for one in old.namelist():
+            new.writestr(one, old.read(one))
+        new.writestr(name, member, **options)
+    return out.getvalue()
+
+
+def array_of(shape, kind="<f4", content=b""):
+    text = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n"
+    return (
+        b"\x93NUMPY\x01\0" + len(text).to_bytes(2, "little") + text.encode() + content
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "member", "options", "why"),
+    [
+        ("b.npy", bytes(10**7), {"compress_type": 8}, "its arrays are larger than"),
+        ("b.npy", array_of("(99999999999,)"), {}, "b.npy is not of its length"),
+        ("b.npy", array_of("(-1,)"), {}, "b.npy is no array of numbers"),
+        ("b.npy", array_of("()", "|O", bytes(8)), {}, "b.npy is no array of numbers"),
+        ("b.npy", array_of("((((" * 400), {}, ""),
+        ("b.npy", b"no array", {}, "the magic string is not correct"),
+    ],
+)
+def test_a_forged_checkpoint_falls_back_to_the_one_before(
+    tmp_path, name, member, options, why
+):
+    for step in (1000, 2000):
+        path = checkpoints.save_checkpoint(tmp_path, checkpoint(step))
+    path.write_bytes(with_member(path.read_bytes(), name, member, **options))
+    lines: list[str] = []
+    found = checkpoints.load_newest(tmp_path, lines.append)
+    assert found is not None
+    assert found.step == 1000
+    assert f"step-000002000.npz is damaged or of another release ({why}" in lines[0]
+    assert len(lines[0]) < 600
+
+
+def test_a_checkpoint_that_is_a_pipe_is_not_waited_for(tmp_path):
+    checkpoints.save_checkpoint(tmp_path, checkpoint(1))
+    os.mkfifo(tmp_path / "step-000000002.npz")
+    lines: list[str] = []
+    found = checkpoints.load_newest(tmp_path, lines.append)
+    assert found is not None
+    assert "not a regular file" in lines[0]

@@ -33,6 +33,10 @@ from wlasl_tfrecord.training.config import TrainConfig
         ({"weights": None}, "weights must be text or a path, got None"),
         ({"augment": "no"}, "augment must be True or False, got 'no'"),
         (
+            {"recipe_options": {"units": [[0]] * 100}},
+            "recipe_options must be names and values as JSON has them, got",
+        ),
+        (
             {"recipe_options": {"units": {1}}},
             r"recipe_options must be names and values as JSON has them, got {'units'",
         ),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.training import history
 
 
@@ -47,3 +48,12 @@ def test_curves_are_drawn_every_ten_seconds(seconds, due):
     rows = [{"seconds": value} for value in seconds]
     ends = range(1, len(rows) + 1)
     assert [end for end in ends if history.is_drawing_due(rows[:end])] == due
+
+
+@pytest.mark.parametrize(
+    "content", [b"phase,loss\nhead,x\n", b"a\n1,2\n", b"\xff", b""]
+)
+def test_a_damaged_history_is_one_line(tmp_path, content):
+    (tmp_path / "history.csv").write_bytes(content)
+    with pytest.raises(TrainingError, match=r"cannot read .*history\.csv \(.+\)"):
+        history.read_history(tmp_path)

@@ -8,6 +8,8 @@ import pytest
 from wlasl_tfrecord.training.early_stopping import EarlyStopping
 from wlasl_tfrecord.training.progress import EpochTotals, Progress
 
+ROW = {"phase": "head", "epoch": 1, "loss": 1.0, "top1": 0.5, "top5": 1, "seconds": 2}
+
 
 def some_progress():
     return Progress(
@@ -17,7 +19,7 @@ def some_progress():
         total_steps=17,
         totals=EpochTotals(sums=(1.5, 2.0, 3.0, 4.0), num_skipped=1, seconds=0.5),
         stopping=EarlyStopping(best=(0.5, -1.0), lowest_loss=1.0),
-        rows=({"phase": "head", "loss": 1.0},),
+        rows=(ROW,),
     )
 
 
@@ -62,3 +64,28 @@ def test_a_phase_begins_with_the_history_and_the_best_epoch():
 def test_means_of_no_clip_are_zero():
     assert EpochTotals().means == (0.0, 0.0, 0.0)
     assert some_progress().totals.means == (0.375, 0.5, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong", "message"),
+    [
+        (("epoch",), -1, "no count of a run can be -1"),
+        (("step",), True, "no count of a run can be True"),
+        (("totals", "num_skipped"), 2**40, "no count of a run can be 1099511627776"),
+        (("totals", "seconds"), "1", "no value of a run can be '1'"),
+        (("totals", "sums"), [1.0], "and sums four numbers"),
+        (("stopping", "best"), [1.0], r"best must be two numbers, got \[1.0\]"),
+        (("stopping", "lowest_loss"), 10**400, "no value of a run can be 1000"),
+        (("phase_over",), 1, "phase_over must be true or false"),
+        (("rows",), [{**ROW, "phase": 1}], "a phase must be text, got 1"),
+        (("rows",), [{**ROW, "loss": None}], "no value of a run can be None"),
+    ],
+)
+def test_a_value_that_no_run_can_have_is_refused(path, wrong, message):
+    value = json.loads(json.dumps(dataclasses.asdict(some_progress())))
+    parent = value
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[path[-1]] = wrong
+    with pytest.raises(ValueError, match=message):
+        Progress.from_json(value)

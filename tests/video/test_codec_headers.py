@@ -1,6 +1,7 @@
 """Headers of codecs: whether a stream may hold an interlaced frame."""
 
 import random
+import time
 
 import pytest
 from encoded_videos import draw_corners, encode_video, header_of
@@ -116,3 +117,11 @@ def test_damaged_headers_are_no_error(tmp_path, codec):
         seen.add(is_progressive(codec, bytes(extradata[:cut]), [bytes(packet)]))
         turns_pictures(codec, bytes(extradata), [bytes(packet)])
     assert seen == {True, False}
+
+
+def test_a_header_of_megabytes_takes_no_time():
+    unit = b"\x67\x64" + bytes(2**16 - 3)
+    extradata = b"\x01\x64\0\x1f\xff\xe1\xff\xff" + unit
+    started = time.process_time()
+    assert not is_progressive("h264", extradata)
+    assert time.process_time() - started < 1

@@ -3,6 +3,7 @@
 import csv
 import random
 import struct
+import time
 from pathlib import Path
 
 import cv2
@@ -229,6 +230,10 @@ def movie(
         # All frames but the first two are shown ten units later.
         ({"delays": ((2, 0), (22, 10))}, 7),
         ({"kind": b"text"}, None),
+        ({"edits": ((480, 0),) * 1000}, 12_000),
+        # No editor writes so many, or such instants.
+        ({"edits": ((480, 0),) * 1001}, None),
+        ({"version": 1, "edits": ((480, -(2**62)),)}, None),
     ],
 )
 def test_boxes_are_read_as_the_standard_has_them(tmp_path, options, shown):
@@ -256,7 +261,7 @@ def test_parts_are_shown_one_after_the_other(tmp_path):
     # Five frames of 40 ms, a pause of 100 ms, and five more.
     first = [0.0, 0.04, 0.08, 0.12, 0.16]
     second = [0.3, 0.34, 0.38, 0.42, 0.46]
-    np.testing.assert_allclose(track.frame_times, first + second)
+    np.testing.assert_allclose(np.array(track.frame_times), first + second)
 
 
 @pytest.mark.parametrize(
@@ -370,3 +375,19 @@ def test_real_clips_show_what_their_edit_lists_say(wlasl_data, folder):
     for row in rows:
         path = wlasl_data / folder / "videos" / f"{row['video_id']}.mp4"
         assert count_shown_frames(str(path)) == int(row["decoded_frames"])
+
+
+EMPTY = struct.pack(">I", 8) + b"free"
+
+
+def test_boxes_without_end_are_not_read(tmp_path, video):
+    content = video.read_bytes()
+    for forged in (
+        # Before the movie, where they are looked through in the file.
+        EMPTY * (60 * 2**17) + content,
+        box(b"moov", EMPTY * (7 * 2**20)),
+    ):
+        video.write_bytes(forged)
+        started = time.process_time()
+        assert read_video_track(str(video)) is None
+        assert time.process_time() - started < 2

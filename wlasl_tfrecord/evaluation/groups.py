@@ -1,12 +1,11 @@
 """Groups of the clips of a split: by signer, and copies of clips of train."""
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wlasl_tfrecord.files import join_path, read_bytes
+from wlasl_tfrecord.files import join_path, read_json
 from wlasl_tfrecord.shard_format.layout import REPORT_FILE
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
 
@@ -61,17 +60,17 @@ def _copies(
 ) -> NDArray[np.bool_] | None:
     """Returns which videos have the content of one of train; None if nobody tells."""
     try:
-        report = json.loads(read_bytes(join_path(folder.directory, REPORT_FILE)))
+        report = read_json(join_path(folder.directory, REPORT_FILE))
         written = [
-            (instance["split"], instance["video_id"], instance["sha256"])
+            (instance["split"], instance["video_id"], str(instance["sha256"]))
             for instance in report["instances"]
             if instance["outcome"] == "written"
         ]
+        trained = {digest for where, _, digest in written if where == "train"}
+        digests = {name: digest for where, name, digest in written if where == split}
     except (OSError, ValueError, KeyError, TypeError):
         # Somebody may have copied the shards without it; the rest holds all the same.
         return None
-    trained = {digest for where, _, digest in written if where == "train"}
-    digests = {name: digest for where, name, digest in written if where == split}
     if split == "train" or not digests.keys() >= set(video_ids):
         return None
     return np.array([digests[name] in trained for name in video_ids], bool)

@@ -20,7 +20,7 @@ from wlasl_tfrecord.input_pipeline.damaged_records import (
     record_numbers,
 )
 from wlasl_tfrecord.shard_format.decode_frames import encode_black
-from wlasl_tfrecord.shard_format.parsing import parse_frames, read_record
+from wlasl_tfrecord.shard_format.parsing import read_frames
 from wlasl_tfrecord.shard_format.record_table import Records
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 from wlasl_tfrecord.shard_format.tfrecord import (
@@ -96,9 +96,8 @@ class RecordReader:
         source = tf.gather(self._sources, record)
         path = tf.gather(self._paths, tf.gather(self._shard_indices, source))
         offset = tf.gather(self._offsets, source)
-        serialized = read_record(path, offset, or_empty=True)
         clip, codec = self._folder.clip, self._folder.codec
-        encoded, video_id, whole = parse_frames(serialized, clip, codec)
+        encoded, video_id, whole = read_frames(path, offset, clip, codec)
         # A record of the same length may stand in the place of another: with the label
         # from the index, it would teach the wrong word.
         expected = tf.gather(self._video_ids, record)

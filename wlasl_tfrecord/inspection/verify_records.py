@@ -179,6 +179,9 @@ def _next_values(clips: Iterator[dict[str, tf.Tensor]]) -> dict[str, Any] | str:
         return "its checksum does not fit its bytes"
     except tf.errors.OpError as error:
         return _first_words(error.message)
+    except UnicodeDecodeError:
+        # TensorFlow quotes what it cannot parse, and cannot quote all bytes.
+        return "it is not a clip of this format"
 
 
 def _disagreement(

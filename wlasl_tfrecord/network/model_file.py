@@ -16,13 +16,15 @@ import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from wlasl_tfrecord.errors import TrainingError, WlaslError
+from wlasl_tfrecord.files import open_regular
 from wlasl_tfrecord.text import shown, size_text
 
 __all__ = [
     "ForeignClassError",
+    "ModelContent",
     "check_keras_version",
     "check_model_file",
     "is_safe_keras",
@@ -85,6 +87,18 @@ class ForeignClassError(TrainingError):
     """A model file whose size is right names a class that Keras does not have."""
 
 
+class ModelContent(NamedTuple):
+    """What a model file holds.
+
+    Attributes:
+        config: The description of the network.
+        num_weights: How many numbers its arrays have.
+    """
+
+    config: Any
+    num_weights: int
+
+
 def check_keras_version() -> None:
     """Refuses a Keras that cannot load a model of somebody else safely.
 
@@ -114,11 +128,14 @@ def is_safe_keras(version: str) -> bool:
     return numbers >= _KERAS_LATER_FLOOR
 
 
-def check_model_file(path: Path) -> None:
+def check_model_file(path: Path) -> ModelContent:
     """Checks that a model file holds nothing but layers, and expands to no bomb.
 
     Args:
         path: A `.keras` or `.h5` file.
+
+    Returns:
+        What it holds.
 
     Raises:
         ForeignClassError: If all is well but a class that is not known.
@@ -126,21 +143,25 @@ def check_model_file(path: Path) -> None:
         Exception: Whatever `zipfile`, `json` and `h5py` raise for a damaged file.
     """
     if path.suffix == ".h5":
-        with path.open("rb") as file:
-            config = _check_weights(path, file, path.stat().st_size)
+        with open(path, "rb", opener=open_regular) as file:
+            num_weights, config = _check_weights(path, file, path.stat().st_size)
         if config is None:
             raise TrainingError(f"{path} has weights, but no model; name a whole model")
     else:
-        with zipfile.ZipFile(path) as archive:
+        with (
+            open(path, "rb", opener=open_regular) as whole,
+            zipfile.ZipFile(whole) as archive,
+        ):
             _check_members(path, archive)
             config = json.loads(archive.read("config.json"))
             # Keras does not read it, as we do not compile.
             config.pop("compile_config", None)
             with archive.open(_WEIGHTS) as file:
-                _check_weights(path, file, path.stat().st_size)
+                num_weights, _ = _check_weights(path, file, path.stat().st_size)
     for value in _mappings(config):
         if "class_name" in value:
             _check_class(path, value)
+    return ModelContent(config, num_weights)
 
 
 def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
@@ -164,7 +185,7 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
             )
 
 
-def _check_weights(path: Path, file: Any, num_bytes: int) -> Any:
+def _check_weights(path: Path, file: Any, num_bytes: int) -> tuple[int, Any]:
     """Checks the arrays of an HDF5 file by their descriptions, without reading them.
 
     Args:
@@ -173,23 +194,25 @@ def _check_weights(path: Path, file: Any, num_bytes: int) -> Any:
         num_bytes: The size of the model file.
 
     Returns:
-        The configuration of the model, if the file has one.
+        How many numbers the arrays have, and the configuration of the model, if the
+        file has one.
     """
     import h5py
 
     with h5py.File(file, "r") as weights:
-        total = 0
+        total = num_weights = 0
         for name, dataset in _datasets(path, weights):
             if dataset.external or dataset.is_virtual or dataset.dtype.hasobject:
                 raise TrainingError(f"{path}: {shown(name)} is no array of numbers")
             total += dataset.nbytes
+            num_weights += dataset.size
             if total > _SMALL_BYTES + _MAX_EXPANSION * num_bytes:
                 raise TrainingError(
                     f"{path}: with {shown(name)} its arrays are at least "
                     f"{size_text(total)}, in a file of {size_text(num_bytes)}"
                 )
         config = weights.attrs.get("model_config")
-        return None if config is None else json.loads(config)
+        return num_weights, None if config is None else json.loads(config)
 
 
 def _datasets(path: Path, weights: Any) -> Iterator[tuple[str, Any]]:

@@ -4,17 +4,18 @@ Plain JSON, so that no TensorFlow is needed to read it.
 """
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wlasl_tfrecord import files
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.files import write_json
-from wlasl_tfrecord.shard_format.clips import ClipSpec, Framing
+from wlasl_tfrecord.shard_format.clips import FRAMINGS, ClipSpec, Framing
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
+from wlasl_tfrecord.text import is_unicode, reason_of, shown
 
 __all__ = [
     "MODEL_FILE",
@@ -55,6 +56,27 @@ class ModelInfo:
     recipe: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     recipe_sha256: str | None = None
 
+    def __post_init__(self) -> None:
+        """Reject what no model has; `model.json` is a file that anybody can edit."""
+        for gloss in self.glosses:
+            if not isinstance(gloss, str) or len(gloss.splitlines()) != 1:
+                raise ValueError(
+                    f"a gloss must be one line of text, got {shown(gloss)}"
+                )
+            if not is_unicode(gloss):
+                raise ValueError(f"a gloss must be valid Unicode, got {shown(gloss)}")
+        if self.framing not in FRAMINGS:
+            raise ValueError(
+                f"framing must be one of {', '.join(FRAMINGS)}, got "
+                f"{shown(self.framing)}"
+            )
+        if not isinstance(self.recipe, Mapping):
+            raise ValueError(f"recipe must be an object, got {shown(self.recipe)}")
+        if not isinstance(self.recipe_sha256, str | None):
+            raise ValueError(
+                f"recipe_sha256 must be text, got {shown(self.recipe_sha256)}"
+            )
+
 
 def write_model_info(run_dir: str | os.PathLike[str], info: ModelInfo) -> None:
     """Writes `model.json` into a run folder.
@@ -91,7 +113,11 @@ def read_model_info(run_dir: str | os.PathLike[str]) -> ModelInfo:
             )
     raw = read_json(path)
     try:
-        version = int(raw["format_version"])
+        version = raw["format_version"]
+        if type(version) is not int:
+            raise ValueError(f"format_version must be a number, got {shown(version)}")
+        if not isinstance(raw["glosses"], list):
+            raise ValueError(f"glosses must be a list, got {shown(raw['glosses'])}")
         if version > MODEL_FORMAT_VERSION:
             raise TrainingError(
                 f"{path} has format {version}, this release reads up to "
@@ -106,7 +132,8 @@ def read_model_info(run_dir: str | os.PathLike[str]) -> ModelInfo:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise TrainingError(
-            f"{path} is damaged ({type(error).__name__}: {error}); train again"
+            f"{path} is damaged ({type(error).__name__}: {reason_of(error)}); train "
+            "again"
         ) from error
 
 
@@ -159,7 +186,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         TrainingError: If it cannot be read or is not JSON.
     """
     try:
-        return json.loads(Path(path).read_bytes())
+        return files.read_json(os.fspath(path))
     except (OSError, ValueError) as error:
         raise TrainingError(
             f"cannot read {os.fspath(path)} ({error}); train again"

@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from wlasl_tfrecord.errors import RecipeError, WlaslError
+from wlasl_tfrecord.files import read_bytes
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def load_recipe(
     """
     path = find_recipe(name_or_path)
     try:
-        content = path.read_bytes()
+        content = read_bytes(str(path))
     except OSError as error:
         raise RecipeError(
             f"cannot read the recipe {path} ({error.strerror})"

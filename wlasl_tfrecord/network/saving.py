@@ -21,12 +21,14 @@ from wlasl_tfrecord.network.model_file import (
     check_keras_version,
     check_model_file,
 )
+from wlasl_tfrecord.network.model_size import check_network_size
 from wlasl_tfrecord.network.out_of_memory import one_line_out_of_memory
 from wlasl_tfrecord.network.outputs import output_kind, probability_model
 from wlasl_tfrecord.network.recipes import Recipe
 from wlasl_tfrecord.network.stacked_frames import without_copies
 from wlasl_tfrecord.network.variables import read_variable
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
+from wlasl_tfrecord.text import reason_of
 
 __all__ = [
     "build_model",
@@ -110,13 +112,13 @@ def load_network(path: Path, *, recipe: str | os.PathLike[str] | None = None) ->
 def _load(path: Path) -> Any:
     """Loads a model whose classes are all known."""
     try:
-        check_model_file(path)
+        check_network_size(path, check_model_file(path))
         with one_line_out_of_memory(partial(_no_room, path)):
             return keras.models.load_model(path, compile=False, safe_mode=True)
     except WlaslError:
         raise
     except Exception as error:  # a zip, HDF5 or JSON error, or one of a layer
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = reason_of(error)
         layers = custom_layers(path)
         what = f" with {', '.join(layers)}" if layers else ""
         way_out = _newer_keras(path) or "train again"

@@ -27,6 +27,7 @@ __all__ = [
     "parse_clip",
     "parse_frames",
     "parse_times",
+    "read_frames",
     "read_record",
 ]
 
@@ -37,7 +38,7 @@ def parse_frames(
     """Takes the encoded frames out of a record, which may be damaged.
 
     Args:
-        serialized: string [], a record; empty if it could not be read.
+        serialized: string [], a record; an empty one has no frames.
         clip: The shape of the clips in the folder.
         codec: How the folder stores frames.
 
@@ -131,19 +132,17 @@ def parse_times(serialized: tf.Tensor, clip: ClipSpec, codec: Codec) -> tf.Tenso
     return tf.ensure_shape(lists[TIMES_KEY], [clip.num_frames])
 
 
-def read_record(
-    path: tf.Tensor, offset: tf.Tensor, *, or_empty: bool = False
-) -> tf.Tensor:
+def read_record(path: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
     """Reads the record at an offset of a file; works eagerly and inside `Dataset.map`.
 
     TensorFlow's reader checks the record's CRC. Without a buffer it reads straight into
     the string; with one every byte is copied once more. `FixedLengthRecordDataset`
-    would come to the offset by reading all before it.
+    would come to the offset by reading all before it. It takes memory for whatever
+    length the record claims to have: `tfrecord.has_header` compares it first.
 
     Args:
         path: string [], a shard.
         offset: int64 [], where the record starts, at its length field.
-        or_empty: Give an empty string in place of a damaged record.
 
     Returns:
         string [], the proto.
@@ -152,13 +151,42 @@ def read_record(
         tf.errors.DataLossError: If length or bytes do not fit their checksums.
         tf.errors.InvalidArgumentError: If the file ends before the record starts.
     """
+    return _record_at(path, offset).get_single_element()
+
+
+def read_frames(
+    path: tf.Tensor, offset: tf.Tensor, clip: ClipSpec, codec: Codec
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Reads the record at an offset of a file, and takes its encoded frames out of it.
+
+    Never fails: what is no record, or no clip, is not whole.
+
+    Args:
+        path: string [], a shard.
+        offset: int64 [], where the record starts.
+        clip: The shape of the clips in the folder.
+        codec: How the folder stores frames.
+
+    Returns:
+        What `parse_frames` returns.
+    """
+    nothing = parse_frames(tf.constant(""), clip, codec)
+    # Parsed in the dataset, whose errors are left out. In TensorFlow's own error the
+    # bytes of the record are part of the message, which Python may fail to decode.
+    return (
+        _record_at(path, offset)
+        .map(lambda serialized: parse_frames(serialized, clip, codec))
+        .ignore_errors()
+        .concatenate(tf.data.Dataset.from_tensors(nothing))
+        .take(1)
+        .get_single_element()
+    )
+
+
+def _record_at(path: tf.Tensor, offset: tf.Tensor) -> tf.data.Dataset:
     variant = tf.raw_ops.TFRecordDatasetV2(
         filenames=[path], compression_type="", buffer_size=0, byte_offsets=[offset]
     )
     spec = tf.TensorSpec([], tf.string)
     # `take` leaves the records after this one alone.
-    record = tf.data.experimental.from_variant(variant, spec).take(1)
-    if or_empty:
-        nothing = tf.data.Dataset.from_tensors("")
-        record = record.ignore_errors().concatenate(nothing).take(1)
-    return record.get_single_element()
+    return tf.data.experimental.from_variant(variant, spec).take(1)

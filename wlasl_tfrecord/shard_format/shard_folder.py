@@ -31,7 +31,7 @@ from wlasl_tfrecord.shard_format.record_table import (
     records_from_csv,
 )
 from wlasl_tfrecord.shard_format.tfrecord import FRAME_BYTES
-from wlasl_tfrecord.text import is_unicode
+from wlasl_tfrecord.text import is_unicode, reason_of
 
 __all__ = [
     "Shard",
@@ -217,7 +217,8 @@ def load_folder(
         folder = _folder_from_json(root, read_json(where))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ShardFolderError(
-            f"{where} is damaged ({type(error).__name__}: {error}); run bin/shard again"
+            f"{where} is damaged ({type(error).__name__}: {reason_of(error)}); run "
+            "bin/shard again"
         ) from error
     shards = [shard for split in folder.splits for shard in folder.shards[split]]
     if not allow_links:
@@ -327,7 +328,7 @@ def load_records(folder: ShardFolder, split: str) -> Records:
         )
     except ValueError as error:
         raise ShardFolderError(
-            f"{where} is damaged ({error}); run bin/shard again"
+            f"{where} is damaged ({reason_of(error)}); run bin/shard again"
         ) from error
     return records
 

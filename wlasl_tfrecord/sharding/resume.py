@@ -22,6 +22,7 @@ from wlasl_tfrecord.sharding.written_shard import (
     load_state,
     state_name,
 )
+from wlasl_tfrecord.text import reason_of, shown
 
 __all__ = ["FinishedShards", "finished_shards", "known_shards"]
 
@@ -179,7 +180,7 @@ def _previous_shards(root: str, options: ShardOptions) -> dict[str, WrittenShard
         return shards
     except (OSError, ShardFolderError, *_DAMAGE) as error:
         # The rest of the message tells a reader of the folder to run bin/shard.
-        wrong = str(error).partition("; run bin/shard")[0]
+        wrong = reason_of(error).partition("; run bin/shard")[0]
         raise OutputError(
             f"{root} holds shards, but cannot be continued ({wrong}); write it "
             "again with --overwrite, or choose another --out"
@@ -222,7 +223,7 @@ def _refuse_other_options(
     now = options.to_dict()
     # What only one of them names follows from the codec, which is named itself.
     changed = ", ".join(
-        f"{name} was {before[name]!r} and is {now[name]!r}"
+        f"{name} was {shown(before[name])} and is {now[name]!r}"
         for name in now
         if name in before and before[name] != now[name]
     )

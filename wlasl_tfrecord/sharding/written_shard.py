@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from wlasl_tfrecord.decoder_pool.jobs import Undecoded
-from wlasl_tfrecord.files import read_bytes, written_whole
+from wlasl_tfrecord.files import open_regular, read_bytes, written_whole
 from wlasl_tfrecord.shard_format.clips import ClipFacts
 from wlasl_tfrecord.shard_format.record_table import Records
 from wlasl_tfrecord.shard_format.shard_folder import Shard
 from wlasl_tfrecord.shard_format.tfrecord import stored_crc
 from wlasl_tfrecord.sharding.outcomes import Outcome, failure
 from wlasl_tfrecord.sharding.plan import PlannedShard
+from wlasl_tfrecord.text import shown
 
 __all__ = [
     "WrittenClip",
@@ -40,6 +41,9 @@ class WrittenClip:
         num_bytes: Bytes of the proto alone.
         crc: The masked CRC-32C of the proto.
         facts: What the report says of the clip.
+
+    Raises:
+        ValueError: If a value is none of these.
     """
 
     video_id: str
@@ -47,6 +51,14 @@ class WrittenClip:
     num_bytes: int
     crc: int
     facts: ClipFacts
+
+    def __post_init__(self) -> None:
+        """Reject what no run writes; notes lie in a folder that anybody can edit."""
+        numbers = (self.offset, self.num_bytes, self.crc)
+        if not all(type(one) is int and 0 <= one < 2**62 for one in numbers):
+            raise ValueError(f"no place of a record: {shown(numbers)}")
+        if not isinstance(self.video_id, str):
+            raise ValueError(f"video_id must be text, got {shown(self.video_id)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +71,9 @@ class WrittenShard:
         num_bytes: Size of the file.
         clips: Its records, in order.
         failures: Id -> why, for the planned instances that gave no clip.
+
+    Raises:
+        ValueError: If a value is none of these.
     """
 
     name: str
@@ -66,6 +81,13 @@ class WrittenShard:
     num_bytes: int
     clips: tuple[WrittenClip, ...]
     failures: Mapping[str, Undecoded] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Reject what no run writes, as the clips do."""
+        if not isinstance(self.name, str) or not isinstance(self.fingerprint, str):
+            raise ValueError("name and fingerprint of a shard must be text")
+        if type(self.num_bytes) is not int:
+            raise ValueError(f"num_bytes must be a number, got {shown(self.num_bytes)}")
 
     @property
     def shard(self) -> Shard:
@@ -121,7 +143,7 @@ def is_intact(path: str, shard: WrittenShard) -> bool:
         status = os.lstat(path)
         if not stat.S_ISREG(status.st_mode) or status.st_size != shard.num_bytes:
             return False
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=open_regular) as file:
             return all(
                 stored_crc(file.fileno(), clip.offset, clip.num_bytes) == clip.crc
                 for clip in shard.clips

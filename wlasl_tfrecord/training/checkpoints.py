@@ -3,17 +3,22 @@
 import dataclasses
 import io
 import json
+import math
+import os
 import re
+import struct
+import tokenize
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.errors import TrainingError
-from wlasl_tfrecord.files import write_whole
+from wlasl_tfrecord.files import open_regular, write_whole
+from wlasl_tfrecord.text import reason_of
 from wlasl_tfrecord.training.progress import Progress
 
 __all__ = ["Checkpoint", "load_newest", "save_checkpoint"]
@@ -21,8 +26,17 @@ __all__ = ["Checkpoint", "load_newest", "save_checkpoint"]
 # One that a crash of the machine damaged must not be the only one.
 _NUM_KEPT = 2
 _PROGRESS = "progress.json"
-# A key that is missing, or one that this release does not know, is a TypeError.
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError)
+# A key that is missing, or one that this release does not know, is a TypeError; a
+# compression or an encryption that zipfile does not know, a RuntimeError.
+_DAMAGE = (
+    *(OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, MemoryError),
+    *(OverflowError, SyntaxError, tokenize.TokenError),
+    *(struct.error, zipfile.BadZipFile),
+)
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 class Checkpoint(NamedTuple):
@@ -90,14 +104,47 @@ def load_newest(directory: Path, say: Callable[[str], None]) -> Checkpoint | Non
 def _load(path: Path, say: Callable[[str], None]) -> Checkpoint | None:
     """Reads one checkpoint; None if it is damaged."""
     try:
-        # Opened here, because numpy leaves a file that is no zip open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        with open(path, "rb", opener=open_regular) as file:
+            arrays = _read_arrays(file)
         progress = Progress.from_json(json.loads(arrays.pop(_PROGRESS).tobytes()))
-    except (zipfile.BadZipFile, *_DAMAGE) as error:
-        say(f"{path} is damaged or of another release ({error}); trying the one before")
+    except _DAMAGE as error:
+        say(
+            f"{path} is damaged or of another release ({reason_of(error)}); trying the "
+            "one before"
+        )
         return None
     return Checkpoint(int(path.stem.split("-")[1]), progress, arrays)
+
+
+def _read_arrays(file: IO[bytes]) -> dict[str, NDArray[Any]]:
+    """Reads the arrays of an npz file that is not compressed.
+
+    A run folder may be received from others: no array takes more memory than the file
+    has bytes, whatever its description claims.
+
+    Raises:
+        ValueError: If they take more, or are no arrays of numbers.
+        Exception: One of `_DAMAGE`, for a damaged file.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        num_bytes = sum(member.file_size for member in members)
+        if num_bytes > file.seek(0, os.SEEK_END):
+            raise ValueError("its arrays are larger than the file")
+        for member in members:
+            with archive.open(member) as stored:
+                read_header = _HEADERS[np.lib.format.read_magic(stored)]
+                shape, _, dtype = read_header(stored)
+                num_bytes = math.prod(shape) * dtype.itemsize
+                if dtype.kind not in "biuf" or min(shape, default=0) < 0:
+                    raise ValueError(f"{member.filename} is no array of numbers")
+                if num_bytes != member.file_size - stored.tell():
+                    raise ValueError(f"{member.filename} is not of its length")
+            with archive.open(member) as stored:
+                array = np.lib.format.read_array(stored, allow_pickle=False)
+            arrays[member.filename.removesuffix(".npy")] = array
+    return arrays
 
 
 def _paths(directory: Path) -> list[Path]:

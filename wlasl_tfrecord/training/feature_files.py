@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from wlasl_tfrecord.files import write_all, written_whole
+from wlasl_tfrecord.files import open_regular, write_all, written_whole
 
 __all__ = ["is_whole", "new_array"]
 
@@ -65,7 +65,7 @@ def new_array(
 def is_whole(path: Path) -> bool:
     """Returns whether a file is there and as it was written."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=open_regular) as file:
             num_bytes = os.fstat(file.fileno()).st_size - _NUM_CRC_BYTES
             crc = _crc(file, num_bytes)
             stored = file.read()

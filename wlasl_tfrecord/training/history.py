@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.figures import new_figure, png_bytes
-from wlasl_tfrecord.files import write_whole
+from wlasl_tfrecord.files import read_bytes, write_whole
+from wlasl_tfrecord.text import reason_of
 
 __all__ = [
     "COLUMNS",
@@ -76,15 +78,24 @@ def is_drawing_due(rows: Sequence[Row]) -> bool:
 
 
 def read_history(run_dir: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Reads `history.csv` back; an empty cell is None."""
-    with open(Path(run_dir) / "history.csv", newline="") as file:
+    """Reads `history.csv` back; an empty cell is None.
+
+    Raises:
+        TrainingError: If it cannot be read, or is no such table.
+    """
+    path = os.path.join(run_dir, "history.csv")
+    try:
+        lines = csv.reader(io.StringIO(read_bytes(path).decode(), newline=""))
+        names, *rows = lines
         return [
             {
                 name: value if name == "phase" else float(value) if value else None
-                for name, value in row.items()
+                for name, value in zip(names, row, strict=True)
             }
-            for row in csv.DictReader(file)
+            for row in rows
         ]
+    except (OSError, ValueError, csv.Error) as error:
+        raise TrainingError(f"cannot read {path} ({reason_of(error)})") from error
 
 
 def _curves_png(rows: Sequence[Row]) -> bytes:

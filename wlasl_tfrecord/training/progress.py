@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wlasl_tfrecord.text import shown
 from wlasl_tfrecord.training.early_stopping import EarlyStopping
 
 __all__ = ["EpochTotals", "Progress"]
@@ -94,9 +95,47 @@ class Progress:
         Raises:
             TypeError: If it holds what this release does not know.
             KeyError: If something is missing.
+            ValueError: If a value is none that a run can have.
         """
+        _check_numbers(value)
         fields: dict[str, Any] = dict(value)
         fields["totals"] = EpochTotals(**fields["totals"])
         fields["stopping"] = EarlyStopping(**fields["stopping"])
         fields["rows"] = tuple(fields["rows"])
         return cls(**fields)
+
+
+def _check_numbers(value: Mapping[str, Any]) -> None:
+    """Checks the values of a progress in JSON: a file that anybody can edit.
+
+    Raises:
+        ValueError: If one is none that a run can have.
+        KeyError, TypeError: If one is missing, or of another form.
+    """
+    totals, stopping = value["totals"], value["stopping"]
+    counts = [value[name] for name in ("phase", "epoch", "step", "total_steps")]
+    counts += [stopping[name] for name in ("epochs_since_best", "epochs_since_lowest")]
+    counts += [totals["num_skipped"]]
+    numbers = [totals["seconds"], totals["wait_seconds"], stopping["plateau_factor"]]
+    numbers += [*totals["sums"], *(stopping["best"] or ())]
+    numbers += [] if stopping["lowest_loss"] is None else [stopping["lowest_loss"]]
+    for row in value["rows"]:
+        if not isinstance(row["phase"], str):
+            raise ValueError(f"a phase must be text, got {shown(row['phase'])}")
+        numbers += [number for name, number in row.items() if name != "phase"]
+        # What is printed, drawn and compared.
+        measured = ("epoch", "loss", "top1", "top5", "seconds")
+        validated = ("val_loss", "val_top1", "val_top5") if "val_top1" in row else ()
+        numbers += [row[name] for name in (*measured, *validated)]
+    for number in counts:
+        if type(number) is not int or not 0 <= number < 2**40:
+            raise ValueError(f"no count of a run can be {shown(number)}")
+    for number in numbers:
+        # A loss can be infinite, or NaN. A whole number can be beyond all floats.
+        is_float = type(number) is float
+        if not is_float and (type(number) is not int or abs(number) > 2**53):
+            raise ValueError(f"no value of a run can be {shown(number)}")
+    if type(value["phase_over"]) is not bool or len(totals["sums"]) != 4:
+        raise ValueError("phase_over must be true or false, and sums four numbers")
+    if stopping["best"] is not None and len(stopping["best"]) != 2:
+        raise ValueError(f"best must be two numbers, got {shown(stopping['best'])}")

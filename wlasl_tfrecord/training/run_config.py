@@ -18,6 +18,7 @@ from wlasl_tfrecord.network import model_info, recipes
 from wlasl_tfrecord.network.own_recipes import is_own_recipe
 from wlasl_tfrecord.network.recipes import Recipe
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
+from wlasl_tfrecord.text import reason_of
 from wlasl_tfrecord.training import run_folder
 from wlasl_tfrecord.training.config import TrainConfig, changed_options
 
@@ -76,10 +77,13 @@ def read_run_config(run_dir: str | os.PathLike[str]) -> RunConfig:
             index_sha256=sha256,
             recipe_sha256=recipe_sha256,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (
+        *(KeyError, TypeError, ValueError, AttributeError),
+        *(OverflowError, RecursionError),
+    ) as error:
         raise TrainingError(
             f"{path} is damaged or of another release ({type(error).__name__}: "
-            f"{error}); train again with another --out"
+            f"{reason_of(error)}); train again with another --out"
         ) from error
 
 
@@ -104,7 +108,10 @@ def trusted_recipe(run_dir: str | os.PathLike[str], stored: RunConfig) -> str:
         )
     for path in (Path(recipe), copy):
         with contextlib.suppress(OSError):
-            if hashlib.sha256(path.read_bytes()).hexdigest() == stored.recipe_sha256:
+            if (
+                hashlib.sha256(files.read_bytes(str(path))).hexdigest()
+                == stored.recipe_sha256
+            ):
                 return str(path)
     raise TrainingError(
         f"{recipe} and {copy} have changed since {os.fspath(run_dir)} was started; put "

@@ -1,14 +1,15 @@
 """The content of a video: the bytes of a file, or of the images of a folder."""
 
+import errno
 import hashlib
 import os
-import stat
 import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 
 from wlasl_tfrecord.errors import VideoError
+from wlasl_tfrecord.files import open_regular
 from wlasl_tfrecord.video.image_folder import image_files
 
 __all__ = ["open_file", "sha256_of", "sha256_of_file"]
@@ -59,11 +60,13 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[int]:
         VideoError: If it is a pipe, a device or a folder.
         OSError: If it cannot be opened.
     """
-    # Without O_NONBLOCK the opening of a pipe waits until somebody writes to it.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise VideoError("unreadable", "not a regular file")
+        descriptor = open_regular(path, os.O_RDONLY)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.EISDIR):
+            raise VideoError("unreadable", "not a regular file") from error
+        raise
+    try:
         yield descriptor
     finally:
         os.close(descriptor)

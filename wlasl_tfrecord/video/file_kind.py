@@ -8,6 +8,7 @@ import re
 from typing import Literal, NamedTuple
 
 from wlasl_tfrecord.errors import VideoError
+from wlasl_tfrecord.files import open_regular
 
 __all__ = ["FFMPEG_FORMATS", "NO_VIDEO", "Container", "FileKind", "file_kind"]
 
@@ -94,7 +95,7 @@ def file_kind(location: str) -> FileKind:
         OSError: If it cannot be read.
         VideoError: If it is no container of video; the message says what it is.
     """
-    with open(location, "rb") as file:
+    with open(location, "rb", opener=open_regular) as file:
         head = file.read(_HEAD_BYTES)
     container = _container(head)
     if container is None:

@@ -3,10 +3,16 @@
 __all__ = ["Bits"]
 
 
+# The headers that are read have less than a kilobyte. A longer one is taken for cut
+# off: reading it bit by bit would take seconds.
+_MAX_HEADER_BYTES = 4096
+
+
 class Bits:
     """The bits of a header, from its first one on."""
 
     def __init__(self, content: bytes) -> None:
+        content = content[:_MAX_HEADER_BYTES]
         self._content = int.from_bytes(content, "big")
         self._left = 8 * len(content)
 

@@ -19,11 +19,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wlasl_tfrecord.files import open_regular
+
 __all__ = ["VideoTrack", "read_video_track"]
 
 # The tables of an hour of video take less than 4 MB.
 _MAX_TABLE_BYTES = 1 << 26
-_MAX_FRAMES = 10_000_000
+# Nearly 14 hours at 60 frames a second.
+_MAX_FRAMES = 3_000_000
+# A fragmented video has two boxes a fragment, of a second or more; inside of a box
+# there are few. A file can be made of empty ones: they take ten seconds for 60 MiB.
+_MAX_FILE_BOXES = 100_000
+_MAX_INNER_BOXES = 1000
+_MAX_EDITS = 1000
+# Beyond these no sum of two instants is an int64.
+_MAX_INSTANT = 2**61
 # What comes before the first slice of a key frame fits in here; before the first frame
 # some programs write more.
 _MAX_SAMPLE_BYTES, _MAX_KEY_BYTES = 1 << 16, 1 << 12
@@ -69,11 +79,11 @@ def read_video_track(location: str) -> VideoTrack | None:
     Raises:
         OSError: If the file cannot be read.
     """
-    with open(location, "rb") as file:
+    with open(location, "rb", opener=open_regular) as file:
         try:
             movie = _movie(file.fileno(), os.fstat(file.fileno()).st_size)
             return None if movie is None else _read_track(file.fileno(), movie)
-        except (struct.error, ValueError, KeyError, IndexError):
+        except (struct.error, ValueError, KeyError, IndexError, OverflowError):
             # Damaged tables are no error here: decoding shows what is left.
             return None
 
@@ -81,7 +91,9 @@ def read_video_track(location: str) -> VideoTrack | None:
 def _movie(descriptor: int, file_bytes: int) -> memoryview | None:
     """Reads the box `moov`, wherever it lies in the file."""
     at = 0
-    while at + 8 <= file_bytes:
+    for _ in range(_MAX_FILE_BOXES):
+        if at + 8 > file_bytes:
+            return None
         start = os.pread(descriptor, 16, at)
         (size,), name = struct.unpack(">I", start[:4]), start[4:8]
         if size == 1:
@@ -139,6 +151,8 @@ def _edits(track: memoryview) -> list[tuple[int, int]] | None:
         return None
     row = ">QqI" if box[0] else ">IiI"
     (count,) = struct.unpack(">I", box[4:8])
+    if count > _MAX_EDITS:
+        raise ValueError("no edit list")
     rows = box[8 : 8 + count * struct.calcsize(row)]
     return [edit[:2] for edit in struct.iter_unpack(row, rows)] or None
 
@@ -150,17 +164,24 @@ def _shown_times(
     movie_rate: int,
 ) -> NDArray[np.int64]:
     """Returns when the frames are shown that the edits show, in units of the track."""
+    times = np.sort(times)
     if edits is None:
-        return np.sort(times)
-    parts, elapsed = [], 0
+        return times
+    parts, elapsed, num_frames = [], 0, 0
     for duration, start in edits:
         # Up to the next whole unit.
         length = -(-duration * rate // movie_rate)
+        if max(abs(start), elapsed + length) > _MAX_INSTANT:
+            raise ValueError("no edit list")
         if start != -1:
             # 0 is "to the end", in files whose length was not known when they began.
             stop = start + length if duration else np.iinfo(np.int64).max
-            inside = np.sort(times[(times >= start) & (times < stop)])
-            parts.append(inside - start + elapsed)
+            first, last = np.searchsorted(times, [start, stop])
+            # Every edit may show all frames once more.
+            num_frames += last - first
+            if num_frames > _MAX_FRAMES:
+                raise ValueError("no edit list")
+            parts.append(times[first:last] - start + elapsed)
         elapsed += length
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
@@ -190,6 +211,8 @@ def _key_samples(descriptor: int, tables: memoryview) -> tuple[bytes, ...]:
     else:
         sizes = np.frombuffer(_box(tables, b"stsz"), ">u4", count, 12).astype(np.int64)
     offsets = _sample_offsets(tables, sizes)
+    if offsets.min(initial=0) < 0:
+        raise ValueError("no table of chunks")
     try:
         # Numbers from 1.
         (num_keys,) = struct.unpack(">I", _box(tables, b"stss")[4:8])
@@ -223,8 +246,12 @@ def _sample_offsets(tables: memoryview, sizes: NDArray[np.int64]) -> NDArray[np.
     box = _box(tables, b"stsc")
     (num_runs,) = struct.unpack(">I", box[4:8])
     runs = np.frombuffer(box, ">u4", 3 * num_runs, 8).reshape(-1, 3).astype(np.int64)
-    lengths = np.diff(np.append(runs[:, 0] - 1, num_chunks))
-    per_chunk = np.repeat(runs[:, 1], np.maximum(lengths, 0))[:num_chunks]
+    # Runs in order end with the last chunk: together they are not longer than that.
+    starts = np.minimum(runs[:, 0] - 1, num_chunks)
+    lengths = np.diff(np.append(starts, num_chunks))
+    if lengths.min(initial=0) < 0:
+        raise ValueError("no table of chunks")
+    per_chunk = np.repeat(runs[:, 1], lengths)[:num_chunks]
     if not len(per_chunk) or per_chunk.sum() > _MAX_FRAMES:
         raise ValueError("no table of chunks")
     chunk_of = np.repeat(np.arange(len(per_chunk)), per_chunk)[: len(sizes)]
@@ -282,9 +309,12 @@ def _box(parent: memoryview, wanted: bytes) -> memoryview:
 def _boxes(parent: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     """Yields name and content of each box in another one."""
     at = 0
-    while at + 8 <= len(parent):
+    for _ in range(_MAX_INNER_BOXES):
+        if at + 8 > len(parent):
+            return
         (size,) = struct.unpack(">I", parent[at : at + 4])
         if size < 8:
             return
         yield bytes(parent[at + 4 : at + 8]), parent[at + 8 : at + size]
         at += size
+    raise ValueError("too many boxes")
