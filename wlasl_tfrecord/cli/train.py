@@ -18,6 +18,7 @@ from wlasl_tfrecord.network import recipes
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_folder
 from wlasl_tfrecord.training import run_folder
 from wlasl_tfrecord.training.config import TrainConfig, changed_options
+from wlasl_tfrecord.training.connect_limit import sigterm_watched
 from wlasl_tfrecord.training.run_config import (
     read_run_config,
     shared_facts,
@@ -68,7 +69,9 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
         run_folder.check_writable(out)
 
     # Only now TensorFlow: `--help` and a typing mistake should answer at once.
-    process.import_tensorflow()
+    several = arguments.strategy == "multi_worker"
+    with sigterm_watched() if several else contextlib.nullcontext():
+        process.import_tensorflow()
     import tensorflow as tf
 
     from wlasl_tfrecord.training import strategies, trainer

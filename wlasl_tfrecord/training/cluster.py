@@ -1,13 +1,11 @@
 """The workers of a training on several machines: joining them, and losing one."""
 
-import contextlib
 import json
 import os
 import re
-import signal
 import socket
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +13,14 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.errors import TrainingError
+from wlasl_tfrecord.training.connect_limit import connect_limit
 from wlasl_tfrecord.training.rendezvous import Worker, meet
 
 __all__ = ["differs", "join_workers", "lost_worker", "sum_over_replicas"]
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/]+):([0-9]{1,5})")
+# The last worker may come when the time is almost over.
+_LEAST_CONNECT_SECONDS = 30.0
 # What this process did itself, not what reached it from another one.
 _OWN_ERRORS = (
     tf.errors.InvalidArgumentError,
@@ -69,15 +70,28 @@ def join_workers(
         )
     addresses, index = _read_tf_config(os.environ["TF_CONFIG"])
     worker = Worker(addresses=addresses, index=index, facts=facts)
+    deadline = time.monotonic() + connect_timeout
     meet(worker, connect_timeout, say)
+    seconds = max(
+        deadline - time.monotonic(), min(connect_timeout, _LEAST_CONNECT_SECONDS)
+    )
     try:
-        with _signals_held_back():
+        with connect_limit(seconds, _late(worker, connect_timeout)):
             return tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError) as error:
         raise TrainingError(
             f"cannot join the workers as {worker.address} ({_reason(error)}); check "
             "the addresses and that its port is free, and start all of them again"
         ) from error
+
+
+def _late(worker: Worker, connect_timeout: float) -> str:
+    """Returns a line on workers that met, and then were not connected."""
+    return (
+        f"{worker.address} met the other workers, and TensorFlow did not connect them "
+        f"within --connect-timeout {connect_timeout:g} seconds: one of them has ended, "
+        "or a firewall is between them; start all of them again"
+    )
 
 
 def lost_worker(strategy: tf.distribute.Strategy, error: Exception) -> str | None:
@@ -111,27 +125,6 @@ def differs(strategy: tf.distribute.Strategy, value: int) -> bool:
     total, squares = sum_over_replicas(strategy, [value, value**2])
     # Cauchy and Schwarz: equal only if all are. Exact for steps up to 10 ** 7.
     return strategy.num_replicas_in_sync * squares != total**2
-
-
-@contextlib.contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """Delivers SIGTERM and Ctrl-C after TensorFlow has connected the workers.
-
-    It takes some seconds, in which TensorFlow catches SIGTERM for itself, and Python
-    cannot handle a signal. Only the main thread can do this.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = {signal.SIGTERM, signal.SIGINT}
-    before = {number: signal.getsignal(number) for number in numbers}
-    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
 
 def _read_tf_config(text: str) -> tuple[tuple[str, ...], int]:
