@@ -25,7 +25,10 @@ def test_a_model_is_trained_and_evaluated(shards, tmp_path, capsys, monkeypatch)
 
     monkeypatch.chdir(tmp_path)
     backbone = keras.applications.MobileNetV2(
-        (32, 32, 3), 0.35, include_top=False, weights=None
+        (32, 32, 3),
+        0.35,
+        include_top=False,
+        weights=None,  # pyright: ignore[reportArgumentType]
     )
     backbone.save_weights("backbone.weights.h5")
     small = [
@@ -80,6 +83,11 @@ def test_two_logical_cpus_share_a_batch(shards, tiny, tmp_path):
         (["--learning-rate", "inf"], 2, "learning_rate must be above 0, got inf"),
         (["--weight-decay", "nan"], 2, "weight_decay must be at least 0, got nan"),
         (["--strategy", "multi_worker"], 1, "multi_worker does not know its workers"),
+        (
+            ["--strategy", "multi_worker", "--fit-memory"],
+            2,
+            "--fit-memory tries on one machine; find the number there by --check",
+        ),
         (
             ["--strategy", "multi_worker", "--workers", "a:1,b:1"],
             1,

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from checkout import CHECKOUT
+from large_network import RECIPE
 from small_training import config
 
 from wlasl_tfrecord.shard_format.shard_folder import load_folder
@@ -34,22 +35,6 @@ def test_options_fit_the_run(shards, recipe, changes, num_replicas, options):
     assert " of 3 frames of 16x16 do not fit on a device at once" in line
 
 
-# A recipe that makes 400 MB of each clip when several are trained at once.
-RECIPE = """
-import keras
-
-class Large(keras.layers.Layer):
-    def call(self, x, training=False):
-        if not training or x.shape[0] == 1:
-            return x
-        return keras.ops.mean(keras.ops.tile(x[..., None], (1, 1, 10**8)), axis=-1)
-
-def build_model(clip, num_classes, *, weights="imagenet"):
-    frames = keras.Input(clip.shape, dtype="uint8")
-    x = keras.layers.GlobalAveragePooling3D()(keras.layers.Rescaling(1 / 255)(frames))
-    x = keras.layers.Dense(1)(x)
-    return keras.Model(frames, keras.layers.Dense(num_classes)(Large()(x)))
-"""
 LIMITED = """
 import re, resource, sys
 from pathlib import Path

@@ -139,6 +139,11 @@ def train_parser() -> argparse.ArgumentParser:
         devices, default, "accumulate", int, "micro-batches that a batch is computed in"
     )
     devices.add_argument(
+        "--fit-memory",
+        action="store_true",
+        help="try larger values of --accumulate until a step fits in memory",
+    )
+    devices.add_argument(
         "--remat",
         action="store_true",
         help="compute the backbone twice, to keep less of it in memory",

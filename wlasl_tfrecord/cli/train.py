@@ -48,6 +48,12 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
             "--strategy multi_worker needs --out, the same on every worker: each would "
             "name a folder by its own clock"
         )
+    if arguments.fit_memory and arguments.strategy == "multi_worker":
+        raise ValueError(
+            "--fit-memory tries on one machine; find the number there by --check "
+            "--fit-memory with a worker's share of --batch-size, and give it to all "
+            "workers with --accumulate"
+        )
     if not arguments.checkpoint_minutes >= 0:
         raise ValueError(
             "--checkpoint-minutes must be at least 0, got "
@@ -76,6 +82,8 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
 
     from wlasl_tfrecord.training import strategies, trainer
 
+    if arguments.fit_memory:
+        config = _fit_memory(arguments, data, config)
     if arguments.check:
         return _check(folder, config)
     if arguments.logical_cpus > 1:
@@ -102,6 +110,21 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
     if strategies.is_chief(strategy):
         print(report)
     return 0
+
+
+def _fit_memory(
+    arguments: argparse.Namespace, data: str, config: TrainConfig
+) -> TrainConfig:
+    """Finds the smallest --accumulate that fits, before this process uses a GPU."""
+    from wlasl_tfrecord.training.fit_memory import fit_accumulate
+
+    return fit_accumulate(
+        data,
+        config,
+        strategy=arguments.strategy,
+        logical_cpus=arguments.logical_cpus,
+        say=partial(print, file=sys.stderr, flush=True),
+    )
 
 
 def _check(folder: ShardFolder, config: TrainConfig) -> int:

@@ -1,6 +1,7 @@
 """Training: from a shard folder and a recipe to a run folder with a model in it."""
 
 import contextlib
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,6 +41,7 @@ from wlasl_tfrecord.training.stop_signals import stop_signals
 
 __all__ = [
     "TrainReport",
+    "begin_run",
     "report_run",
     "train",
 ]
@@ -152,7 +154,7 @@ def train(
         resumed = _resume(run_dir, folder, config, strategy, say)
         if resumed is None and config.recipe not in recipes.recipe_paths():
             check_recipe(recipe, folder, config)
-        run = _begin(
+        run = begin_run(
             run_dir,
             folder,
             recipe,
@@ -221,19 +223,37 @@ def _resume(
     return resumed
 
 
-def _begin(
-    run_dir: Path,
+def begin_run(
+    out: str | os.PathLike[str],
     folder: ShardFolder,
     recipe: Recipe,
     config: TrainConfig,
     *,
     strategy: tf.distribute.Strategy,
-    checkpoint_seconds: float,
-    callbacks: Sequence[keras.callbacks.Callback],
-    stopped: Sequence[int],
-    say: Callable[[str], None],
+    checkpoint_seconds: float = math.inf,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    stopped: Sequence[int] = (),
+    say: Callable[[str], None] | None = None,
 ) -> Run:
-    """Builds the network, describes a new run in its folder, and prints what it is."""
+    """Builds the network, describes a new run in its folder, and says what it is.
+
+    Args:
+        out: The run folder.
+        folder: The shards.
+        recipe: The recipe of `config`, loaded.
+        config: Choices that decide the weights.
+        strategy: Devices that share a batch.
+        checkpoint_seconds: Time between two checkpoints.
+        callbacks: Keras callbacks.
+        stopped: Signals received; see `stop_signals`.
+        say: Takes lines of progress; None for nobody.
+
+    Raises:
+        RecipeError: If the network cannot be built.
+        TrainingError: If a phase needs blocks of the backbone, and there are none.
+        OutputError: If the run folder cannot be written to.
+    """
+    run_dir, say = Path(out), say or _say_nothing
     chief = strategies.is_chief(strategy)
     keras.utils.set_random_seed(config.seed)
     policy = strategies.dtype_policy(config.precision)
