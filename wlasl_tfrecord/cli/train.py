@@ -43,26 +43,7 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
     data, out, config = arguments.data, arguments.out, _config(arguments)
     if arguments.resume is not None:
         data, out, config = _resumed(arguments.resume, _typed(arguments, argv))
-    elif out is None and arguments.strategy == "multi_worker":
-        raise ValueError(
-            "--strategy multi_worker needs --out, the same on every worker: each would "
-            "name a folder by its own clock"
-        )
-    if arguments.fit_memory and arguments.strategy == "multi_worker":
-        raise ValueError(
-            "--fit-memory tries on one machine; find the number there by --check "
-            "--fit-memory with a worker's share of --batch-size, and give it to all "
-            "workers with --accumulate"
-        )
-    if not arguments.checkpoint_minutes >= 0:
-        raise ValueError(
-            "--checkpoint-minutes must be at least 0, got "
-            f"{arguments.checkpoint_minutes}"
-        )
-    if not arguments.connect_timeout > 0:
-        raise ValueError(
-            f"--connect-timeout must be above 0, got {arguments.connect_timeout}"
-        )
+    _refuse_what_does_not_fit(arguments, out)
     folder = load_folder(data, check_shards=config.max_bad_records == 0)
     recipes.find_recipe(config.recipe)
     if config.weights not in _NO_FILE and not os.path.exists(config.weights):
@@ -110,6 +91,35 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
     if strategies.is_chief(strategy):
         print(report)
     return 0
+
+
+def _refuse_what_does_not_fit(arguments: argparse.Namespace, out: str | None) -> None:
+    """Checks the options that make no sense, alone or together.
+
+    Raises:
+        ValueError: If one does not.
+    """
+    several = arguments.strategy == "multi_worker"
+    if out is None and several:
+        raise ValueError(
+            "--strategy multi_worker needs --out, the same on every worker: each would "
+            "name a folder by its own clock"
+        )
+    if arguments.fit_memory and several:
+        raise ValueError(
+            "--fit-memory tries on one machine; find the number there by --check "
+            "--fit-memory with a worker's share of --batch-size, and give it to all "
+            "workers with --accumulate"
+        )
+    if not arguments.checkpoint_minutes >= 0:
+        raise ValueError(
+            "--checkpoint-minutes must be at least 0, got "
+            f"{arguments.checkpoint_minutes}"
+        )
+    if not arguments.connect_timeout > 0:
+        raise ValueError(
+            f"--connect-timeout must be above 0, got {arguments.connect_timeout}"
+        )
 
 
 def _fit_memory(
