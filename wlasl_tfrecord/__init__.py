@@ -4,6 +4,7 @@
     bin/train --strategy mirrored           # on every GPU of the machine
 
 >>> from wlasl_tfrecord import input_fn  # in any TensorFlow project
+>>> from wlasl_tfrecord import ShardReader  # in any other
 """
 
 from importlib import import_module
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from wlasl_tfrecord.inference.trained_model import load_model
     from wlasl_tfrecord.input_pipeline.augment import AugmentConfig
     from wlasl_tfrecord.input_pipeline.dataset import input_fn, steps_per_epoch
+    from wlasl_tfrecord.input_pipeline.shard_reader import ShardReader
     from wlasl_tfrecord.shard_format.clips import ClipSpec
     from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_folder
     from wlasl_tfrecord.shard_format.shard_options import ShardOptions
@@ -30,6 +32,7 @@ __all__ = [
     "ClipSpec",
     "ShardFolder",
     "ShardOptions",
+    "ShardReader",
     "TrainConfig",
     "WlaslError",
     "evaluate",
@@ -53,6 +56,7 @@ _LAZY = {
     "ClipSpec": "wlasl_tfrecord.shard_format.clips",
     "ShardFolder": "wlasl_tfrecord.shard_format.shard_folder",
     "ShardOptions": "wlasl_tfrecord.shard_format.shard_options",
+    "ShardReader": "wlasl_tfrecord.input_pipeline.shard_reader",
     "TrainConfig": "wlasl_tfrecord.training.config",
     "WlaslError": "wlasl_tfrecord.errors",
     "evaluate": "wlasl_tfrecord.evaluation.evaluation",

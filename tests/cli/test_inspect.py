@@ -98,3 +98,16 @@ def test_a_damaged_record_of_the_sheet_is_one_line(tmp_path, write_folder, capsy
     code, _, err = run(capsys, directory, "--contact-sheet", tmp_path / "sheet.png")
     assert code == 1
     assert f"{path}: the record of train00000 is damaged; bin/inspect --verify" in err
+
+
+def test_index_files_are_written_beside_the_folder(tmp_path, write_folder, capsys):
+    directory = write_folder(tmp_path / "shards")
+    code, out, err = run(capsys, directory, "--tfrecord-index", tmp_path / "idx")
+    assert code == 0
+    assert "codec raw" in out
+    assert f"4 .idx files written: {tmp_path / 'idx'}" in err
+    assert len(list((tmp_path / "idx").iterdir())) == 4
+    code, _, err = run(capsys, directory, "--tfrecord-index", directory)
+    assert code == 1
+    assert err.startswith(f"wlasl-inspect: {directory} is a shard folder: readers")
+    assert err.count("\n") == 1

@@ -191,28 +191,70 @@ def test_a_file_that_vanishes_or_is_none_is_named(copied):
         reader.read_batch([1])
 
 
-def test_a_reader_can_be_pickled_and_forked(shards):
+def test_a_reader_can_be_pickled(shards):
     reader = ShardReader(shards)
     expected = reader.read_batch(range(NUM_CLIPS))
     again = pickle.loads(pickle.dumps(reader))
     np.testing.assert_array_equal(again.read_batch(range(NUM_CLIPS)), expected)
-    # In a program of its own: TensorFlow, which is loaded here, must not be forked.
+
+
+def run(code):
+    """Runs a program of its own: TensorFlow, which is loaded here, cannot be forked."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_a_reader_is_forked_while_threads_read_with_it(shards):
     code = f"""
-import os, sys
-from wlasl_tfrecord.input_pipeline.shard_reader import ShardReader
+import os, sys, threading
+from wlasl_tfrecord import ShardReader
 reader = ShardReader({str(shards)!r})
-before = reader.read_batch([1, 5]).sum()
-child = os.fork()
-if child == 0:
-    os._exit(0 if reader.read_batch([1, 5]).sum() == before else 1)
-same = all(reader.read_batch([1, 5]).sum() == before for _ in range(50))
-sys.exit(os.waitpid(child, 0)[1] or not same or "tensorflow" in sys.modules)
+expected = [int(reader.read_batch([index]).sum()) for index in range(len(reader))]
+stop, wrong = threading.Event(), []
+
+def read():
+    while not stop.is_set():
+        got = [int(reader.read_batch([index]).sum()) for index in range(len(reader))]
+        wrong.extend([] if got == expected else [got])
+
+threads = [threading.Thread(target=read) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for _ in range(10):
+    child = os.fork()
+    if child == 0:
+        got = [int(reader.read_batch([index]).sum()) for index in range(len(reader))]
+        os._exit(got != expected)
+    wrong.extend(filter(None, [os.waitpid(child, 0)[1]]))
+stop.set()
+for thread in threads:
+    thread.join()
+sys.exit(bool(wrong))
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT)
-    assert done.returncode == 0
+    run(code)
 
 
-def test_processes_that_are_started_anew_read_the_same(shards):
+def test_a_reader_needs_numpy_and_the_decoders_alone(shards):
+    code = f"""
+import sys
+before = set(sys.modules)
+from wlasl_tfrecord import ShardReader
+ShardReader({str(shards)!r})[0]
+print(*{{name.split(".")[0] for name in set(sys.modules) - before}})
+"""
+    loaded = set(run(code).split()) - sys.stdlib_module_names
+    # What Cython makes of simplejpeg has a module of its own.
+    others = {name for name in loaded if not name.startswith(("cython", "_cython"))}
+    assert others == {"wlasl_tfrecord", "numpy", "cv2", "simplejpeg", "crc32c"}
+
+
+def test_a_process_that_is_started_afresh_reads_the_same(shards):
     reader = ShardReader(shards)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         clips = pool.map(reader.__getitem__, [2, 7])

@@ -29,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "data", nargs="?", default="shards/", help="the folder that bin/shard wrote"
     )
     parser.add_argument(
-        "--split", choices=SPLITS, help="only this split, for the sheet and --verify"
+        "--split",
+        choices=SPLITS,
+        help="only this split, for the sheet, --verify and --tfrecord-index",
     )
     parser.add_argument(
         "--contact-sheet",
@@ -43,6 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--verify",
         action="store_true",
         help="read and check every record: checksum, shape, label, counts",
+    )
+    parser.add_argument(
+        "--tfrecord-index",
+        metavar="DIR",
+        help="write an .idx file a shard into this folder, as DALI and PyTorch's "
+        "tfrecord take",
     )
     parser.add_argument(
         "--json", action="store_true", help="print the summary as JSON, for programs"
@@ -86,6 +94,12 @@ def _inspect(arguments: argparse.Namespace) -> int:
         rows = contact_sheet.choose_rows(folder, arguments.clips, splits)
         contact_sheet.write_contact_sheet(folder, rows, arguments.contact_sheet)
         print(f"\n{len(rows)} clips drawn: {arguments.contact_sheet}", file=sys.stderr)
+    if arguments.tfrecord_index:
+        from wlasl_tfrecord.inspection.tfrecord_index import write_tfrecord_index
+
+        num_files = write_tfrecord_index(folder, splits, arguments.tfrecord_index)
+        written = f"{num_files} .idx files written: {arguments.tfrecord_index}"
+        print(f"\n{written}", file=sys.stderr)
     return 0
 
 

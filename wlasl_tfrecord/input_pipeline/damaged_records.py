@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
-from absl import logging
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.errors import RecordError
@@ -61,6 +60,9 @@ class DamageBudget:
                 return False
             self._seen.add(record)
             count = len(self._seen)
+        # Only here: `ShardReader` needs NumPy and its decoders alone.
+        from absl import logging
+
         logging.warning(
             "%s; passed over, %d of at most %d", line, count, self._max_bad_records
         )

@@ -80,6 +80,10 @@ class ShardReader:
         self.records = load_records(folder, split) if records is None else records
         self._prepare()
 
+    def __repr__(self) -> str:
+        """The same in every process: grain compares it when it resumes."""
+        return f"ShardReader({self.folder.directory!r}, {self.split!r})"
+
     def __len__(self) -> int:
         """Returns the number of clips."""
         return len(self.records)

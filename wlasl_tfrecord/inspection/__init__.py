@@ -1,4 +1,4 @@
-"""Looking at a shard folder: summary, contact sheet, verification.
+"""Looking at a shard folder: summary, contact sheet, verification, .idx files.
 
 May import shard_format, input_pipeline and video.
 """

@@ -1,27 +1,27 @@
 """Other people's readers read our folders, with no code of ours.
 
-The feature specifications below are those of the readers' own sources:
+tests/interop runs the packages that PyPI has. These it has not; their feature
+specifications are copied from their sources:
 
 - DMVR, `dmvr/modalities.py`, `add_image` and `add_label`:
   https://github.com/google-deepmind/dmvr
 - Scenic, `scenic/projects/vivit/data/video_tfrecord_dataset.py`, which hands both over
   to DMVR: https://github.com/google-research/scenic
-- TensorFlow Model Garden, `official/vision/dataloaders/video_input.py`, `Decoder`:
-  https://github.com/tensorflow/models
 - MediaSequence, `mediapipe/util/sequence/media_sequence.py`, whose parsers of single
   values are FixedLenFeature and of lists VarLenFeature:
   https://github.com/google-ai-edge/mediapipe/tree/master/mediapipe/util/sequence
 """
 
 import json
-import re
 import warnings
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from checkout import CHECKOUT
+from documented_examples import example, run_here
 
+from wlasl_tfrecord import ShardReader
 from wlasl_tfrecord.shard_format.shard_folder import load_folder, load_records
 
 # One clip in two shards: one of them is empty.
@@ -89,39 +89,37 @@ def test_tfds_slices_and_shuffles_a_raw_folder(tfds, tmp_path, write_folder):
     assert len({clip["example/id"] for clip in half.as_numpy_iterator()}) == 4
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("codec", ["jpeg", "png"])
+def test_tfds_says_of_other_codecs_what_the_page_quotes(
+    tfds, tmp_path, write_folder, codec
+):
+    directory = write_folder(tmp_path / "shards", NUM_CLIPS, codec=codec)
+    with pytest.raises(
+        ValueError, match=r"^Cannot restore wlasl/1\.0\.0\. It"
+    ) as caught:
+        tfds.builder_from_directory(str(directory))
+    page = (CHECKOUT / "docs" / "other-frameworks.md").read_text(encoding="utf-8")
+    assert str(caught.value).rstrip(".") in page
+
+
 # The document
 
 
-def examples_of_the_document():
-    """Gives the Python code that docs/shard-format.md shows."""
-    page = CHECKOUT / "docs" / "shard-format.md"
-    return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_the_first_example_of_the_document_runs(
-    tfds, tmp_path, write_folder, monkeypatch
-):
-    write_folder(tmp_path / "shards", NUM_CLIPS)
-    monkeypatch.chdir(tmp_path)
-    names = {}
-    exec(examples_of_the_document()[0], names)
-    assert names["frames"].shape == (5, 16, 24, 3)
-    assert names["label"] in (0, 1, 2)
-
-
 @pytest.mark.parametrize("codec", ["jpeg", "png"])
-def test_the_second_example_of_the_document_runs(
-    tmp_path, write_folder, monkeypatch, codec
+def test_the_parser_of_the_document_decodes_our_pixels(
+    tmp_path, write_folder, codec, monkeypatch
 ):
     directory = write_folder(tmp_path / "shards", NUM_CLIPS, codec=codec)
+    shown = example("11. Reading it without us", "docs/shard-format.md", "parse(")
+    names, _ = run_here(shown, tmp_path)
     monkeypatch.chdir(tmp_path)
-    names = {}
-    exec(examples_of_the_document()[1], names)
-    clips = list(names["clips"].as_numpy_iterator())
-    assert all(frames.shape == (5, 16, 24, 3) for frames, _ in clips)
-    labels = sorted(int(label) for _, label in clips)
-    assert labels == sorted(labels_of(directory).values())
+    reader = ShardReader(directory)
+    expected = [(clip["label"], clip["frames"].tobytes()) for clip in reader]
+    clips = names["clips"].as_numpy_iterator()
+    assert sorted((label, frames.tobytes()) for frames, label in clips) == sorted(
+        expected
+    )
 
 
 # The readers of MediaSequence
@@ -183,25 +181,6 @@ def test_dmvr_and_scenic_read_a_folder(folder):
         assert clip["label"].tolist() == [label]
         assert clip["label_name"].tolist() == [glosses[label].encode()]
     assert expected == {}
-
-
-def test_the_model_garden_reads_a_folder(folder):
-    directory, _ = folder
-    labels = []
-    for serialized in records_of(directory):
-        context, lists = tf.io.parse_single_sequence_example(
-            serialized,
-            {"clip/label/index": tf.io.VarLenFeature(tf.int64)},
-            {"image/encoded": tf.io.FixedLenSequenceFeature((), tf.string)},
-        )
-        # Its Decoder densifies, its Parser makes a sum of one-hot rows.
-        label = tf.sparse.to_dense(context["clip/label/index"])
-        one_hot = tf.reduce_sum(tf.one_hot(tf.cast(label, tf.int32), 3), axis=0)
-        assert float(tf.reduce_sum(one_hot)) == 1.0
-        labels.append(int(tf.argmax(one_hot)))
-        first = tf.io.decode_jpeg(lists["image/encoded"][0], channels=3)
-        assert first.shape == (16, 24, 3)
-    assert sorted(labels) == sorted(labels_of(directory).values())
 
 
 def test_media_sequence_reads_a_folder(folder):
