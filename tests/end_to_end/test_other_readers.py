@@ -90,6 +90,19 @@ def test_tfds_slices_and_shuffles_a_raw_folder(tfds, tmp_path, write_folder):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_tfds_reads_clips_of_one_frame(tfds, tmp_path, write_folder):
+    directory = write_folder(tmp_path / "shards", {"train": 2}, num_frames=1)
+    builder = tfds.builder_from_directory(str(directory))
+    for clip in builder.as_dataset(split="train").as_numpy_iterator():
+        shapes = {key: np.shape(value) for key, value in clip.items()}
+        assert shapes.pop("clip/frames") == (1, 16, 24, 3)
+        # As docs/shard-format.md says: these keep their axis.
+        lists = {key for key, shape in shapes.items() if shape == (1,)}
+        assert lists == {"image/timestamp", "wlasl/frame_indices"}
+        assert set(shapes.values()) == {(), (1,)}
+
+
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("codec", ["jpeg", "png"])
 def test_tfds_says_of_other_codecs_what_the_page_quotes(
     tfds, tmp_path, write_folder, codec

@@ -68,8 +68,10 @@ def test_the_pages_have_every_option_and_no_other():
     }
     # absl has --helpfull in every command.
     assert options - named == {"--helpfull"}
-    # -h by its other name; of TensorBoard and of benchmarks/, which the pages show too.
-    others = {"--help", "--logdir", *re.findall(r'"(--[a-z][a-z0-9-]+)"', benchmarks)}
+    # -h by its other name; of TensorBoard, bin/test and benchmarks/, which the pages
+    # show too.
+    programs = benchmarks + (CHECKOUT / "bin" / "test").read_text(encoding="utf-8")
+    others = {"--help", "--logdir", *re.findall(r'"(--[a-z][a-z0-9-]+)"', programs)}
     assert named - options <= others
 
 
