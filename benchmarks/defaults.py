@@ -111,6 +111,7 @@ def train_head(
         recipe=recipe,
         strategy=strategies.make_strategy("none"),
         model=model,
+        scored_model=model,
         checkpoint_seconds=float("inf"),
         save_best=lambda: None,
         events=None,

@@ -7,6 +7,7 @@ from wlasl_tfrecord.input_pipeline.augment import (
     augment_clip,
     crop_clips,
     jitter_colours,
+    pick_frames,
 )
 
 SHAPE = (6, 20, 24, 3)
@@ -97,6 +98,29 @@ def test_clips_are_mirrored_only_when_asked_for():
     )
     mirrored = augment_clip(clip(), SEED, always)
     np.testing.assert_array_equal(mirrored, clip()[:, :, ::-1])
+
+
+def test_a_frame_of_every_segment_is_picked_eagerly_and_in_a_compiled_step():
+    clips = tf.stack([numbered_clip(12)] * 64)
+    seeds = tf.constant([[5, n] for n in range(64)], tf.int64)
+    picked = pick_frames(clips, seeds, 4)
+    assert picked.shape == (64, 4, 8, 8, 3)
+    numbers = picked.numpy()[:, :, 0, 0, 0]
+    for segment in range(4):
+        found = set(numbers[:, segment].tolist())
+        assert found == set(range(3 * segment, 3 * segment + 3))
+    compiled = tf.function(lambda x, s: pick_frames(x, s, 4))(clips, seeds)
+    np.testing.assert_array_equal(compiled, picked)
+
+
+def test_without_seeds_the_middle_of_every_segment_is_picked():
+    middle = pick_frames(numbered_clip(12)[tf.newaxis], None, 4)
+    assert middle.numpy()[0, :, 0, 0, 0].tolist() == [1, 4, 7, 10]
+
+
+def test_more_frames_than_a_clip_has_are_refused():
+    with pytest.raises(ValueError, match="cannot pick 13 frames of a clip of 12"):
+        pick_frames(numbered_clip(12)[tf.newaxis], None, 13)
 
 
 def test_a_crop_on_the_device_is_the_crop_of_the_input():

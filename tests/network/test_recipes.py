@@ -132,6 +132,70 @@ def test_random_batch_norm_learns_its_statistics(model, frames):
     assert not np.array_equal(before, norm.moving_mean.value)
 
 
+def logits_of(num_frames, **options):
+    """Builds the network for clips of `num_frames`; returns it up to its logits."""
+    import keras
+
+    clip = ClipSpec(num_frames=num_frames, height=64, width=64)
+    keras.utils.set_random_seed(0)
+    model = recipes.load_recipe().build(clip, 7, SMALL | options)
+    # Untrained, BatchNorm would let nothing of one frame through to the next block.
+    for layer in model.get_layer("backbone").layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.moving_variance.assign(keras.ops.full_like(layer.gamma, 0.01))
+    return keras.Model(model.input, model.get_layer("logits").output)
+
+
+@pytest.fixture(scope="module")
+def long_clips():
+    return np.random.default_rng(1).integers(0, 256, (2, 6, 64, 64, 3), np.uint8)
+
+
+def test_a_long_clip_is_the_mean_of_sequences_at_the_pace_of_training(long_clips):
+    options = {"temporal_shift": True, "sequence_frames": 2, "frame_size": 32}
+    whole, trained = logits_of(6, **options), logits_of(2, **options)
+    trained.set_weights(whole.get_weights())
+    sequences = [trained.predict(long_clips[:, k::3], verbose=0) for k in range(3)]
+    found = whole.predict(long_clips, verbose=0)
+    assert np.ptp(sequences, axis=0).max() > 1e-4
+    np.testing.assert_allclose(found, np.mean(sequences, axis=0), atol=1e-6)
+
+
+def test_the_shift_alone_lets_a_frame_see_its_neighbours(long_clips):
+    import keras
+
+    changed = long_clips.copy()
+    changed[:, 3] = 255 - changed[:, 3]
+    for shift, seen in ((False, [3]), (True, [0, 1, 2, 3, 4, 5])):
+        model = logits_of(6, temporal_shift=shift, frame_size=32)
+        features = keras.Model(model.input, model.get_layer("features").output)
+        before, after = (features.predict(x, verbose=0) for x in (long_clips, changed))
+        differs = np.abs(before - after).max(axis=(0, 2)) > 0
+        assert np.flatnonzero(differs).tolist() == seen
+
+
+def test_first_blocks_stay_as_they_are_and_batch_norm_learns_if_asked_to(tmp_path):
+    import keras
+
+    path = tmp_path / "backbone.weights.h5"
+    keras.applications.MobileNetV2(
+        (32, 32, 3), 0.35, include_top=False, weights=None
+    ).save_weights(path)
+    recipe = recipes.load_recipe()
+    options = SMALL | {"weights": str(path), "train_batch_norm": True}
+    for shift in (False, True):
+        model = recipe.build(
+            CLIP, 7, options | {"fixed_blocks": 2, "temporal_shift": shift}
+        )
+        blocks = recipe.backbone_blocks(model)
+        for index, block in enumerate(blocks):
+            weights = [one for layer in block for one in layer.trainable_weights]
+            assert bool(weights) == (index >= 2)
+        norm = model.get_layer("backbone").get_layer("block_2_expand_BN")
+        assert norm.trainable
+        assert norm.momentum == 0.9
+
+
 def test_no_network_names_the_way_out(monkeypatch):
     import keras
 
@@ -154,6 +218,12 @@ def test_no_network_names_the_way_out(monkeypatch):
         ({"weights": "imagenet", "alpha": 0.4}, "no imagenet weights for alpha 0.4"),
         ({"depth": 3}, "takes no option 'depth'; it takes weights, alpha, lstm_units"),
         ({"lstm_units": -1}, "build_model failed"),
+        ({"sequence_frames": 2}, "sequence_frames 2 does not divide the 3 frames"),
+        ({"frame_size": 16}, "frames of 16 x 16 pixels are too small"),
+        (
+            {"temporal_shift": True, "fold_time": False},
+            "temporal_shift, sequence_frames and frame_size need fold_time",
+        ),
     ],
 )
 def test_a_wrong_option_is_named(changes, message):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -242,3 +243,64 @@ def test_sixteen_bits_train_both_phases_and_save_float32(
     assert {layer.compute_dtype for layer in saved.layers} <= {"float32", "uint8"}
     bits = np.load(next((tmp_path / "feature_cache").glob("train-0-*.npy"))).dtype
     assert bits == ("uint16" if precision == "mixed_bfloat16" else "float16")
+
+
+WHOLE = {
+    "freeze_backbone": False,
+    "train_frames": 1,
+    "weight_average": 0.9,
+    "min_scale": 0.6,
+}
+
+
+def test_a_network_trained_whole_on_few_frames_is_saved_for_all_of_them(
+    shards, recipe, tmp_path
+):
+    import keras
+
+    options = config(recipe, **WHOLE)
+    report, lines = run(shards, tmp_path / "run", options)
+    assert report.best["phase"] == "all"
+    assert "the backbone is not frozen: one phase trains the whole network" in lines
+    model = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)
+    assert model.input_shape == (None, 3, 16, 16, 3)
+    # The saved weights are those that were validated.
+    from wlasl_tfrecord.evaluation import evaluation
+
+    found = evaluation.evaluate(shards, tmp_path / "run")
+    assert found.top(1) == pytest.approx(report.best["val_top1"])
+
+
+def test_a_run_with_averaged_weights_is_resumed_exactly(shards, recipe, tmp_path):
+    import keras
+
+    run(shards, tmp_path / "whole", config(recipe, **WHOLE))
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            del batch, logs
+            if self.model.optimizer.iterations == 4:
+                signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(TrainingError, match="resume with"):
+        run(shards, tmp_path / "cut", config(recipe, **WHOLE), callbacks=[Stop()])
+    run(shards, tmp_path / "cut", config(recipe, **WHOLE))
+    for one, other in zip(
+        final_weights(tmp_path / "whole"), final_weights(tmp_path / "cut"), strict=True
+    ):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_weights_that_depend_on_the_number_of_frames_are_refused(shards, tmp_path):
+    path = tmp_path / "flat.py"
+    path.write_text(
+        "import keras\n"
+        "def build_model(clip, num_classes, *, weights='imagenet'):\n"
+        "    frames = keras.Input(clip.shape, dtype='uint8')\n"
+        "    x = keras.layers.Rescaling(1 / 255)(keras.layers.Flatten()(frames))\n"
+        "    x = keras.layers.Dense(num_classes, name='logits')(x)\n"
+        "    return keras.Model(frames, keras.layers.Softmax()(x))\n"
+    )
+    options = config(str(path), weights="none", train_frames=1)
+    with pytest.raises(RecipeError, match="weights depend on the number of frames"):
+        run(shards, tmp_path / "run", options)

@@ -87,6 +87,10 @@ def train_parser() -> argparse.ArgumentParser:
     ):
         _add(phases, default, name, kind, explanation)
     _switch(
+        phases, "freeze_backbone", "train the head alone first; else all in one phase"
+    )
+    _add(phases, default, "train_frames", int, "frames of a clip in a step; 0 for all")
+    _switch(
         phases,
         "feature_cache",
         "compute the frozen backbone only once for each view",
@@ -95,10 +99,18 @@ def train_parser() -> argparse.ArgumentParser:
     learning = parser.add_argument_group("learning")
     _add(learning, default, "weight_decay", float, "of AdamW")
     _add(learning, default, "label_smoothing", float, "share that goes to all glosses")
+    _add(
+        learning,
+        default,
+        "weight_average",
+        float,
+        "share that the average of the weights keeps in a step; 0 for no average",
+    )
     learning.add_argument(
         "--class-weights", action="store_true", help="count rare glosses more"
     )
     _switch(learning, "augment", "change clips at random")
+    _add(learning, default, "min_scale", float, "smallest crop, as a share of a side")
     learning.add_argument(
         "--crop",
         default=default.crop,

@@ -1,5 +1,6 @@
 """The network of a run: built in a precision, and saved for any machine."""
 
+import dataclasses
 import json
 import os
 import zipfile
@@ -44,8 +45,17 @@ def build_model(
     folder: ShardFolder,
     options: Mapping[str, Any],
     policy: str,
+    *,
+    num_frames: int = 0,
 ) -> keras.Model:
     """Builds the network in a precision, and leaves Keras's own setting alone.
+
+    Args:
+        recipe: The file that builds it.
+        folder: The shards whose clips it is for.
+        options: Options of the recipe.
+        policy: Dtype policy of Keras.
+        num_frames: Frames in a clip; 0 for those of the shards.
 
     Returns:
         A network that ends in float32 probabilities, whatever the recipe returns.
@@ -56,7 +66,10 @@ def build_model(
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        model = recipe.build(folder.clip, folder.num_classes, options)
+        clip = folder.clip
+        if num_frames:
+            clip = dataclasses.replace(clip, num_frames=num_frames)
+        model = recipe.build(clip, folder.num_classes, options)
         return probability_model(model, output_kind(model))
     finally:
         keras.config.set_dtype_policy(before)

@@ -52,6 +52,13 @@ class TrainConfig:
         patience: Epochs without a better validation before a phase ends.
         plateau_patience: Epochs without a lower validation loss before "plateau"
             halves the learning rate.
+        freeze_backbone: Whether a pretrained backbone stays as it is in the first
+            phase. If not, there is one phase, which trains the whole network.
+        train_frames: Frames of a clip that a training step sees, drawn at random from
+            as many equal segments of the clip; 0 for all. Needs a network that is
+            trained whole, in one phase.
+        weight_average: Share that a step keeps of the running average of the weights,
+            which is what is validated and saved; 0 for the weights themselves.
         fine_tune_epochs: Number of epochs of the second phase; 0 for none.
         fine_tune_blocks: Number of blocks of the backbone that the second phase
             trains, counted from the end.
@@ -61,6 +68,7 @@ class TrainConfig:
         remat: Whether to compute the backbone's blocks a second time for their
             gradients, rather than to keep their activations.
         augment: Whether to change clips at random in training.
+        min_scale: Smallest random crop, as a share of the frame's sides.
         crop: Place where clips are cropped at random: the "input", the "device", or
             "auto", which is the device if there is a GPU. The crops are the same,
             pixels differ by rounding.
@@ -87,6 +95,9 @@ class TrainConfig:
     class_weights: bool = False
     patience: int = 20
     plateau_patience: int = 5
+    freeze_backbone: bool = True
+    train_frames: int = 0
+    weight_average: float = 0.0
     fine_tune_epochs: int = 0
     fine_tune_blocks: int = 4
     fine_tune_learning_rate: float = 1e-4
@@ -94,6 +105,7 @@ class TrainConfig:
     accumulate: int = 1
     remat: bool = False
     augment: bool = True
+    min_scale: float = 0.8
     crop: Crop = "auto"
     max_bad_records: int = 0
     feature_cache: bool = True
@@ -116,7 +128,7 @@ class TrainConfig:
             _check(name, getattr(self, name), 1)
         for name in ("accumulate", "feature_views", "fine_tune_blocks"):
             _check(name, getattr(self, name), 1)
-        for name in ("fine_tune_epochs", "max_bad_records"):
+        for name in ("fine_tune_epochs", "max_bad_records", "train_frames"):
             _check(name, getattr(self, name), 0)
         # The second phase has the seed above this one.
         if not 0 <= self.seed < 2**31 - 1:
@@ -132,6 +144,13 @@ class TrainConfig:
             raise ValueError(
                 f"label_smoothing must be in [0, 1), got {self.label_smoothing}"
             )
+        if not 0 <= self.weight_average < 1:
+            raise ValueError(
+                f"weight_average must be in [0, 1), got {self.weight_average}"
+            )
+        if not 0 < self.min_scale <= 1:
+            raise ValueError(f"min_scale must be in (0, 1], got {self.min_scale}")
+        self._check_phases()
         if self.schedule not in SCHEDULES:
             raise ValueError(
                 f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}"
@@ -142,6 +161,19 @@ class TrainConfig:
                     f"{name} must be one of {', '.join(known)}, got "
                     f"{getattr(self, name)!r}"
                 )
+
+    def _check_phases(self) -> None:
+        """Refuse options of a phase that there is none of."""
+        if self.train_frames and self.pretrained and self.freeze_backbone:
+            raise ValueError(
+                f"train_frames {self.train_frames} needs a network that is trained "
+                "whole; add --no-freeze-backbone"
+            )
+        if self.fine_tune_epochs and not self.freeze_backbone:
+            raise ValueError(
+                f"fine_tune_epochs {self.fine_tune_epochs} needs a first phase with a "
+                "frozen backbone; leave out --no-freeze-backbone or --fine-tune-epochs"
+            )
 
     @property
     def pretrained(self) -> bool:

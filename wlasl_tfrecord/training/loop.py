@@ -5,6 +5,7 @@ the variables of model, optimizer and step. A run can be stopped there and resum
 nothing had happened.
 """
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -37,6 +38,7 @@ from wlasl_tfrecord.training.step import (
     differ_between_replicas,
 )
 from wlasl_tfrecord.training.stop_signals import stop
+from wlasl_tfrecord.training.weight_average import WeightAverage
 
 __all__ = ["restore_model", "run_phase"]
 
@@ -89,6 +91,11 @@ class _PhaseLoop:
         with run.strategy.scope():
             self._optimizer = _make_optimizer(run, phase)
         run.callback_model.optimizer = self._optimizer
+        self._average = None
+        if run.config.weight_average:
+            self._average = WeightAverage(
+                run.strategy, run.model, run.config.weight_average
+            )
         self._step = TrainingStep(
             run.strategy,
             phase.model,
@@ -98,9 +105,14 @@ class _PhaseLoop:
             class_weights=phase.class_weights,
             accumulate=run.config.accumulate,
             scale_loss=strategies.dtype_policy(run.config.precision) == "mixed_float16",
+            average=self._average,
         )
         self._score = make_scorer(run.strategy, phase.scored_model)
         self._state = _named_state(run.model, self._optimizer, self._step)
+        if self._average is not None:
+            self._state |= {
+                f"average/{name}": one for name, one in self._average.variables.items()
+            }
         self._best = {
             name: value for name, value in arrays.items() if name.startswith("best/")
         }
@@ -155,12 +167,7 @@ class _PhaseLoop:
                 self._train_step(batches)
                 bar.update(progress)
                 self._save_if_due()
-            start = time.perf_counter()
-            self._settle()
-            trained = time.perf_counter()
-            progress.totals.seconds += trained - start
-            scores = self._validate()
-            validation_seconds = time.perf_counter() - trained
+            self._end_epoch()
         except tf.errors.OpError as error:
             lost = lost_worker(run.strategy, error)
             if lost is None:
@@ -168,13 +175,27 @@ class _PhaseLoop:
             raise TrainingError(lost + self._save()) from error
         finally:
             bar.close()
-        rate = float(read_variable(self._optimizer.learning_rate))
-        if end_epoch(run, phase, progress, scores, rate, validation_seconds):
-            self._best = {
-                name: read_variable(one)
-                for name, one in _named_weights(run.model).items()
-            }
-            run.save_best()
+
+    def _end_epoch(self) -> None:
+        """Validates, and keeps the weights if they are the best so far."""
+        run, phase, progress = self._run, self._phase, self._progress
+        start = time.perf_counter()
+        self._settle()
+        trained = time.perf_counter()
+        progress.totals.seconds += trained - start
+        averaged = contextlib.nullcontext()
+        if self._average is not None:
+            averaged = self._average.applied()
+        with averaged:
+            scores = self._validate()
+            seconds = time.perf_counter() - trained
+            rate = float(read_variable(self._optimizer.learning_rate))
+            if end_epoch(run, phase, progress, scores, rate, seconds):
+                self._best = {
+                    name: read_variable(one)
+                    for name, one in _named_weights(run.model).items()
+                }
+                run.save_best()
 
     def _train_step(self, batches: Iterator[Any]) -> None:
         """Starts one step, and waits for the one before."""
@@ -233,7 +254,12 @@ class _PhaseLoop:
     def _validate(self) -> ClipScores | None:
         if self._phase.validation_batches is None:
             return None
-        advice = partial(forward_memory_advice, "validation", self._run)
+        run = self._run
+        if run.scored_model is not run.model:
+            pairs = zip(run.scored_model.weights, run.model.weights, strict=True)
+            for scored, trained in pairs:
+                scored.assign(read_variable(trained))
+        advice = partial(forward_memory_advice, "validation", run)
         with one_line_out_of_memory(advice):
             return self._score(self._phase.validation_batches)
 

@@ -78,7 +78,7 @@ def phase_names(model: keras.Model, recipe: Recipe, config: TrainConfig) -> list
             does not say what they are.
     """
     has_features = any(layer.name == "features" for layer in model.layers)
-    if not (config.pretrained and has_features):
+    if not (config.pretrained and has_features and config.freeze_backbone):
         names = ["all"]
     else:
         names = ["head", "fine-tune"] if config.fine_tune_epochs else ["head"]
@@ -109,6 +109,8 @@ def make_phase(name: str, run: Run) -> Phase:
 
     whole = logits_model(model)
     trained, scored = whole, whole
+    if run.scored_model is not model:
+        scored = logits_model(run.scored_model)
     if name == "head":
         freeze_backbone(model)
         trained = logits_model(model, "features")
@@ -190,9 +192,9 @@ def _augmentation(
 ) -> tuple[AugmentConfig | None, Prepare | None]:
     """Returns what the input changes, and a function for what the device changes."""
     if not config.augment:
-        return None, None
-    whole = AugmentConfig()
-    colours = partial(augment.jitter_colours, config=whole)
+        return None, _frame_picker(config)
+    whole = AugmentConfig(min_scale=config.min_scale)
+    colours = _colours(config, whole)
     on_gpu = bool(tf.config.list_logical_devices("GPU"))
     # A CPU crops in half the time where the input does it, clip by clip in uint8; a
     # GPU is faster than all the cores beside it.
@@ -203,6 +205,25 @@ def _augmentation(
         return colours(augment.crop_clips(frames, seeds, whole), seeds)
 
     return dataclasses.replace(whole, min_scale=1.0, max_stretch=1.0), crop_too
+
+
+def _frame_picker(config: TrainConfig) -> Prepare | None:
+    """Returns a function that picks the frames of a step that changes nothing else."""
+    if not config.train_frames:
+        return None
+    return lambda frames, _: augment.pick_frames(frames, None, config.train_frames)
+
+
+def _colours(config: TrainConfig, whole: AugmentConfig) -> Prepare:
+    """Returns a function that changes colours, of the frames that the step sees."""
+    if not config.train_frames:
+        return partial(augment.jitter_colours, config=whole)
+
+    def pick_and_colour(frames: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        picked = augment.pick_frames(frames, seeds, config.train_frames)
+        return augment.jitter_colours(picked, seeds, whole)
+
+    return pick_and_colour
 
 
 def _cached_inputs(

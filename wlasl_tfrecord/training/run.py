@@ -26,6 +26,8 @@ class Run:
         recipe: The file that built the network.
         strategy: Devices that share a batch.
         model: The whole network, in the precision it is trained in.
+        scored_model: The network for whole clips, where it is trained on fewer frames:
+            it gets the weights of `model` before it is scored. Else `model` itself.
         checkpoint_seconds: Time between two checkpoints.
         save_best: Writes the model as it is now.
         events: Writes TensorBoard's files; None in workers that write nothing.
@@ -42,6 +44,7 @@ class Run:
     recipe: Recipe
     strategy: tf.distribute.Strategy
     model: keras.Model
+    scored_model: keras.Model
     checkpoint_seconds: float
     save_best: Callable[[], None]
     events: tensorboard.EventLog | None

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from wlasl_tfrecord.input_pipeline.elements import Batch
 from wlasl_tfrecord.network.layers import layers_within
+from wlasl_tfrecord.training.weight_average import WeightAverage
 
 __all__ = [
     "Prepare",
@@ -69,6 +70,7 @@ class TrainingStep:
         class_weights: Sequence[float] | None = None,
         accumulate: int = 1,
         scale_loss: bool = False,
+        average: WeightAverage | None = None,
     ) -> None:
         """Compiles nothing yet; the first `run` does.
 
@@ -83,6 +85,7 @@ class TrainingStep:
                 one after the other, to save memory.
             scale_loss: Whether to keep float16 gradients from vanishing, by a factor
                 that halves on an overflow and doubles after long without one.
+            average: Average of the weights to update after each step.
         """
         self._strategy = strategy
         self._model = model
@@ -91,6 +94,7 @@ class TrainingStep:
         self._label_smoothing = label_smoothing
         self._accumulate = accumulate
         self._scale_loss = scale_loss
+        self._average = average
         self._trainable = model.trainable_variables
         several = strategy.num_replicas_in_sync > 1
         self._statistics = _statistics(model) if several else []
@@ -119,6 +123,8 @@ class TrainingStep:
         # A step that overflowed leaves weights and optimizer as they were.
         if finite:
             self._strategy.run(self._replica_update, args=(gradients,))
+            if self._average is not None:
+                self._average.update()
         if self._scale_loss:
             _update_scale(self._scale, self._held, finite)
         return StepResult(totals[:4], finite, loss_scale)

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from wlasl_tfrecord.errors import OutOfMemoryError, TrainingError
+from wlasl_tfrecord.errors import OutOfMemoryError, RecipeError, TrainingError
 from wlasl_tfrecord.input_pipeline import dataset, distribution
 from wlasl_tfrecord.input_pipeline.damaged_records import damaged_records_by_name
 from wlasl_tfrecord.network import model_info, recipes, saving
@@ -259,11 +259,17 @@ def begin_run(
     policy = strategies.dtype_policy(config.precision)
     options = build_options(config)
     with strategy.scope():
-        model = saving.build_model(recipe, folder, options, policy)
+        model = saving.build_model(
+            recipe, folder, options, policy, num_frames=config.train_frames
+        )
+        scored_model = model
+        if config.train_frames:
+            scored_model = saving.build_model(recipe, folder, options, policy)
+            _check_same_weights(recipe, model, scored_model)
     # Before anything is written: a phase may need blocks, and the recipe name none.
     phase_names(model, recipe, config)
     # What is saved computes in float32, so that any machine can load and run it.
-    saved_model = model
+    saved_model = scored_model
     if policy != "float32":
         saved_model = saving.build_model(recipe, folder, options, "float32")
     # The caller has named it: from now on a run folder's copy of it may be executed.
@@ -293,6 +299,7 @@ def begin_run(
         recipe=recipe,
         strategy=strategy,
         model=model,
+        scored_model=scored_model,
         checkpoint_seconds=checkpoint_seconds,
         save_best=partial(saving.save_model, run_dir, model, saved_model, info, chief),
         events=tensorboard.EventLog(run_dir / "tensorboard") if chief else None,
@@ -301,6 +308,25 @@ def begin_run(
         stopped=stopped,
         say=say,
     )
+
+
+def _check_same_weights(
+    recipe: Recipe, model: keras.Model, scored_model: keras.Model
+) -> None:
+    """Refuses a network whose weights depend on the number of frames.
+
+    Raises:
+        RecipeError: If they do.
+    """
+    shapes = [
+        [tuple(one.shape) for one in net.weights] for net in (model, scored_model)
+    ]
+    if shapes[0] != shapes[1]:
+        raise RecipeError(
+            f"{recipe.path}: the weights depend on the number of frames, so what is "
+            f"trained on {model.input_shape[1]} frames cannot be used on "
+            f"{scored_model.input_shape[1]}; leave out --train-frames"
+        )
 
 
 def _train_phases(run: Run, resumed: Checkpoint | None) -> Progress:
@@ -313,7 +339,10 @@ def _train_phases(run: Run, resumed: Checkpoint | None) -> Progress:
     run.callbacks.on_train_begin()
     names = phase_names(run.model, run.recipe, run.config)
     if "head" not in names:
-        run.say("no pretrained backbone to keep: one phase trains the whole network")
+        why = "no pretrained backbone to keep"
+        if run.config.pretrained and not run.config.freeze_backbone:
+            why = "the backbone is not frozen"
+        run.say(f"{why}: one phase trains the whole network")
     for index, name in enumerate(names):
         if index < progress.phase or (index == progress.phase and progress.phase_over):
             continue
