@@ -64,6 +64,17 @@ def mixing_time(frames):
     return keras.layers.TimeDistributed(small_backbone())(x)
 
 
+def mixing_time_within_the_backbone(frames):
+    """As the recipe's temporal shift does."""
+    image = keras.Input(CLIP.shape[1:])
+    x = keras.layers.GlobalAveragePooling2D()(image)
+    x = keras.ops.flip(keras.ops.reshape(x, (-1, CLIP.num_frames, 3)), axis=1)
+    backbone = keras.Model(image, keras.ops.reshape(x, (-1, 3)))
+    x = keras.ops.reshape(frames, (-1, *CLIP.shape[1:]))
+    x = backbone(keras.layers.Rescaling(1 / 255)(x))
+    return keras.ops.reshape(x, (-1, CLIP.num_frames, 3))
+
+
 def without_backbone(frames):
     x = keras.layers.Rescaling(1 / 255)(frames)
     return keras.ops.mean(x, axis=(2, 3))
@@ -79,7 +90,15 @@ def small_backbone(units=3):
     return keras.Model(image, keras.layers.Dense(units)(x))
 
 
-@pytest.mark.parametrize("build", [mixing_time, without_backbone, of_another_size])
+@pytest.mark.parametrize(
+    "build",
+    [
+        mixing_time,
+        mixing_time_within_the_backbone,
+        without_backbone,
+        of_another_size,
+    ],
+)
 @pytest.mark.parametrize("name", ["features", "others"])
 def test_any_other_network_stays_whole(build, name, clips):
     frames = keras.Input(CLIP.shape, dtype="uint8")

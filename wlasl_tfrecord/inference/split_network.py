@@ -49,7 +49,7 @@ def split_network(network: keras.Model) -> SplitNetwork:
     """Cuts a network after its layer `features`, if that is computed frame by frame.
 
     It is, if there is nothing before it but one model that takes single frames, scaling
-    and reshaping. Any other network stays whole.
+    and reshaping, and that model is made of layers. Any other network stays whole.
 
     Args:
         network: uint8 [B, T, H, W, 3] -> float32 [B, num_classes], in float32.
@@ -101,6 +101,10 @@ def _frame_model(network: keras.Model) -> keras.Model | None:
         (None, *frame_shape),
         (None, *features_shape[2:]),
     ):
+        return None
+    # A backbone of layers alone sees one frame at a time; an operation, such as the
+    # reshape of a shift along time, may mix them.
+    if not all(isinstance(one, keras.layers.Layer) for one in _operations(backbone)):
         return None
     frames = keras.Input(frame_shape, dtype="uint8")
     x: Any = frames
