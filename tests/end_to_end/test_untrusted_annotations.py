@@ -7,44 +7,12 @@ import random
 
 import pytest
 
+from benchmarks.fuzz import NSLT, TABLE, WLASL
 from wlasl_tfrecord.annotations.reader import read_manifest
 from wlasl_tfrecord.errors import ManifestError, VideoError
 from wlasl_tfrecord.shard_format.clips import SignRange
 from wlasl_tfrecord.shard_format.layout import SPLITS
 from wlasl_tfrecord.video.sampling import sign_range
-
-WLASL = [
-    {
-        "gloss": "book",
-        "instances": [
-            {
-                "bbox": [385, 37, 885, 720],
-                "fps": 25,
-                "frame_end": 57,
-                "frame_start": 3,
-                "instance_id": 0,
-                "signer_id": 118,
-                "source": "aslbrick",
-                "split": "train",
-                "url": "http://example.org/book.mp4",
-                "variation_id": 0,
-                "video_id": "00335",
-            },
-            {"video_id": "00336", "split": "val", "frame_end": -1},
-        ],
-    },
-    {"gloss": "drink", "instances": [{"video_id": "00338", "split": "test"}]},
-]
-NSLT = {
-    "00335": {"subset": "train", "action": [0, 1, 57]},
-    "00338": {"subset": "test", "action": [1, 3, 20]},
-}
-CSV = (
-    "path,gloss,split,start,stop,signer_id\n"
-    "00335.mp4,book,train,3,57,118\n"
-    "00336.mp4,book,val,,,\n"
-    "00338.mp4,drink,test,0,20,-1\n"
-)
 
 WRONG = [
     None,
@@ -196,7 +164,7 @@ def test_a_wrong_value_anywhere_is_one_line_or_one_instance(src, name, content):
     [
         ("WLASL_v0.3.json", json.dumps(WLASL)),
         ("nslt_2.json", json.dumps(NSLT)),
-        ("table.csv", CSV),
+        ("table.csv", TABLE),
     ],
 )
 def test_damaged_bytes_are_one_line_or_still_a_manifest(src, name, content):
@@ -227,7 +195,7 @@ def test_damaged_bytes_are_one_line_or_still_a_manifest(src, name, content):
 
 def test_a_wrong_value_in_any_cell_is_one_line_or_one_instance(src):
     annotations = src.parent / "table.csv"
-    rows = [line.split(",") for line in CSV.splitlines()]
+    rows = [line.split(",") for line in TABLE.splitlines()]
     words = [w for w in WRONG if isinstance(w, str) and w not in ("\ud800", "\x00")]
     words += [str(w) for w in WRONG if isinstance(w, int | float)] + [
         '"',
