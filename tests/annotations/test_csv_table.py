@@ -386,3 +386,18 @@ def test_two_spellings_of_one_file_are_refused(tmp_path):
         match=r"'1\.mp4#0-9' and '\./1\.mp4#0-9' are one file, as 'a' in train and as",
     ):
         read_manifest(tmp_path)
+
+
+def test_tables_that_were_put_together_are_one(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    table = tmp_path / "table.csv"
+    table.write_text("file,label\na.mp4,a\n\ufefffile, label\nb.mp4,b\n", "utf-8")
+    manifest = read_manifest(tmp_path)
+    assert manifest.glosses == ("a", "b")
+    assert [instance.video_id for instance in manifest.instances] == ["a.mp4", "b.mp4"]
+    table.write_text("file,label\na.mp4,a\nlabel,file\nb,b.mp4\n", "utf-8")
+    with pytest.raises(ManifestError, match="line 3 names columns again"):
+        read_manifest(tmp_path)
+    table.write_text("file,label\na.mp4,a\nfile,gloss\nb.mp4,b\n", "utf-8")
+    with pytest.raises(ManifestError, match=r"line 3 names columns again, and not"):
+        read_manifest(tmp_path)

@@ -261,7 +261,7 @@ def _rows_of(table: Table, split: str, notes: list[str]) -> list[_Row]:
         _Row(
             place=place,
             name=_checked_name(value(values, "path"), place),
-            gloss=checked_gloss(value(values, "gloss"), place),
+            gloss=_checked_word(value(values, "gloss"), value(values, "path"), place),
             class_number=value(values, "class_number"),
             split=value(values, "split") if "split" in columns else split,
             signer=_signer(value(values, "signer_id")),
@@ -339,6 +339,21 @@ def _checked_name(name: str, place: str) -> str:
     if not name or "\0" in name:
         raise ManifestError(f"{place}: no path")
     return name
+
+
+def _checked_word(gloss: str, path: str, place: str) -> str:
+    """Checks that a row has a gloss, and does not name columns.
+
+    Raises:
+        ManifestError: If it has none, or names other columns than the first line.
+    """
+    known = (*_NAMES["path"], *_NAMES["gloss"])
+    if _plain(gloss) in known and _plain(path) in known:
+        raise ManifestError(
+            f"{place} names columns again, and not those of the first line; make two "
+            "tables of it"
+        )
+    return checked_gloss(gloss, place)
 
 
 def _checked_split(row: _Row) -> str:

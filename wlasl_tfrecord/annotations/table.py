@@ -63,7 +63,8 @@ class Table:
     Attributes:
         path: The file.
         header: Its first line.
-        lines: The number of the line and the values of every row that has some.
+        lines: The number of the line and the values of every row that has some, and
+            does not repeat the header.
     """
 
     path: str
@@ -158,11 +159,15 @@ def _lines(text: str, header: Header) -> tuple[tuple[int, tuple[str, ...]], ...]
         strict=True,
     )
     rows = ((reader.line_num, tuple(map(_plain_value, values))) for values in reader)
-    return tuple(row for row in rows if row[0] > header.line and any(row[1]))
+    # Tables that were put together have the line that names the columns once for each.
+    names = tuple(map(_plain_value, header.columns))
+    return tuple(
+        row for row in rows if row[0] > header.line and any(row[1]) and row[1] != names
+    )
 
 
 def _plain_value(value: str) -> str:
-    value = unicodedata.normalize("NFC", value.strip())
+    value = unicodedata.normalize("NFC", value.strip().removeprefix("\ufeff"))
     # How people keep Excel from taking 00335 for a number.
     formula = re.fullmatch(r'="(.*)"', value)
     return formula[1].strip() if formula else value
