@@ -171,6 +171,8 @@ def test_folders_of_people_or_cameras_are_refused(tmp_path, names, shown):
         ["signer1_rep2.mp4", "signer2_rep1.mp4"],
         ["00335.mp4", "dQw4w9WgXcQ.mp4"],
         ["FOLDER_1.mp4", "FOLDER_front_2.mp4"],
+        ["train0.mp4", "val_1.mp4", "dev.mp4"],
+        ["one.mp4", "two.mp4"],
     ],
 )
 def test_names_that_are_no_words_tell_nothing(tmp_path, files):

@@ -55,6 +55,8 @@ _NO_GLOSSES = {
     *("side", "top", "back", "center", "centre", "color", "colour", "rgb", "depth"),
     *("cam", "camera", "view", "webcam", "kinect", "copy", "final", "cut", "mp"),
     *("sign", "gloss", "word", "whatsapp", "screen", "screenshot", "untitled"),
+    *("one", "two", "three", "first", "second", "third", "new", "old"),
+    *SPLIT_WORDS,
 }
 
 
