@@ -121,7 +121,7 @@ AT_ONCE = (
     (
         "export",
         ["--run", "r", "--quantize", "float16"],
-        "--quantize is for --format tflite, got --format saved_model",
+        "--quantize is for --format tflite or web, got --format saved_model",
     ),
     ("export", ["--run", "h"], "no trained model in h: it has no model.keras; run"),
     ("export", ["--run", "r", "--out", "f/x"], "/f is not a folder; choose another"),

@@ -88,7 +88,7 @@ def test_hostile_names_and_glosses_are_printed_harmlessly(
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
     info = json.loads((run / "model.json").read_text())
-    info["glosses"][:] = ["=1+1", "a\x1b[2J", "b\nc", "d\u202e", "e"]
+    info["glosses"][:] = ["=1+1", "a\x1b[2J", "b c", "d\u202e", "e"]
     (run / "model.json").write_text(json.dumps(info))
     video = tmp_path / "=1\n\x1b.mp4"
     shutil.copy(few_videos / "0.mp4", video)
