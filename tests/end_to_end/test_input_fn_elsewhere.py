@@ -11,6 +11,7 @@ import tensorflow as tf
 from checkout import CHECKOUT
 
 from wlasl_tfrecord import input_fn
+from wlasl_tfrecord.training.strategies import make_strategy
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +149,8 @@ def test_tf_data_service_delivers_the_same_batches(shards, service, order):
 
 def mirrored_model():
     """A model on two logical CPUs; the weights are those of any other with its seed."""
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    # The one of this process: TensorFlow mixes up the operations of several.
+    with make_strategy("mirrored").scope():
         return small_model()
 
 
