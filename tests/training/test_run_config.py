@@ -35,6 +35,17 @@ def test_a_damaged_config_is_named(changes, what, tmp_path):
     assert str(why.value).endswith("train again with another --out")
 
 
+def test_a_forged_name_of_a_recipe_is_told_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    value = {**STORED, "recipe_sha256": "0" * 64, "training": {"recipe": "a\nb\x1b.py"}}
+    (tmp_path / "config.json").write_text(json.dumps(value))
+    stored = run_config.read_run_config(tmp_path)
+    with pytest.raises(
+        TrainingError, match=r"the recipe a\\nb\\x1b\.py, which is code"
+    ):
+        run_config.trusted_recipe(tmp_path, stored)
+
+
 def test_a_checkout_counts_only_if_the_package_is_part_of_it(tmp_path):
     def git(*arguments):
         who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=0"]

@@ -18,7 +18,7 @@ from wlasl_tfrecord.network import model_info, recipes
 from wlasl_tfrecord.network.own_recipes import is_own_recipe
 from wlasl_tfrecord.network.recipes import Recipe
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
-from wlasl_tfrecord.text import reason_of
+from wlasl_tfrecord.text import reason_of, text_of
 from wlasl_tfrecord.training import run_folder
 from wlasl_tfrecord.training.config import TrainConfig, changed_options
 
@@ -102,9 +102,9 @@ def trusted_recipe(run_dir: str | os.PathLike[str], stored: RunConfig) -> str:
     copy = Path(run_dir) / model_info.RECIPE_FILE
     if not is_own_recipe(stored.recipe_sha256):
         raise TrainingError(
-            f"{os.fspath(run_dir)} was trained with the recipe {recipe}, which is "
-            "code, and no recipe that you have trained with on this machine; if you "
-            f"trust it, name it with --model {copy}"
+            f"{os.fspath(run_dir)} was trained with the recipe {text_of(recipe)}, "
+            "which is code, and no recipe that you have trained with on this machine; "
+            f"if you trust it, name it with --model {copy}"
         )
     for path in (Path(recipe), copy):
         with contextlib.suppress(OSError):
@@ -114,8 +114,8 @@ def trusted_recipe(run_dir: str | os.PathLike[str], stored: RunConfig) -> str:
             ):
                 return str(path)
     raise TrainingError(
-        f"{recipe} and {copy} have changed since {os.fspath(run_dir)} was started; put "
-        "the file back, or train again with another --out"
+        f"{text_of(recipe)} and {copy} have changed since {os.fspath(run_dir)} was "
+        "started; put the file back, or train again with another --out"
     )
 
 
