@@ -119,9 +119,13 @@ def _check_numbers(value: Mapping[str, Any]) -> None:
     numbers = [totals["seconds"], totals["wait_seconds"], stopping["plateau_factor"]]
     numbers += [*totals["sums"], *(stopping["best"] or ())]
     numbers += [] if stopping["lowest_loss"] is None else [stopping["lowest_loss"]]
+    if len({"val_top1" in row for row in value["rows"]}) > 1:
+        raise ValueError("some epochs of the history are validated, and others not")
     for row in value["rows"]:
-        if not isinstance(row["phase"], str):
-            raise ValueError(f"a phase must be text, got {shown(row['phase'])}")
+        if not isinstance(row["phase"], str) or not row["phase"].isascii():
+            raise ValueError(f"a phase must be plain text, got {shown(row['phase'])}")
+        if not all(name.isascii() for name in row):
+            raise ValueError("a column of the history must have a plain name")
         numbers += [number for name, number in row.items() if name != "phase"]
         # What is printed, drawn and compared.
         measured = ("epoch", "loss", "top1", "top5", "seconds")
