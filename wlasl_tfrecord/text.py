@@ -46,7 +46,11 @@ def text_of(name: str) -> str:
     >>> text_of("caf\udce9 \n.mp4")
     'caf\\xe9 \\n.mp4'
     """
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    try:
+        encoded = os.fsencode(name)
+    except UnicodeEncodeError:  # no name of a file, but one that JSON can hold
+        encoded = name.encode("utf-8", "backslashreplace")
+    text = encoded.decode("utf-8", "backslashreplace")
     return "".join(ascii(c)[1:-1] if is_control(c) else c for c in text)
 
 

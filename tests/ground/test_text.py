@@ -54,6 +54,8 @@ def test_a_value_that_cannot_be_shown_is_shown_by_its_type():
         # A byte that is no UTF-8, as Python reads it from a folder.
         ("caf\udce9.mp4", r"caf\xe9.mp4"),
         ("a\nb\x1b.mp4", r"a\nb\x1b.mp4"),
+        # What no file is named, but JSON can hold.
+        ("caf\ud800é.mp4", r"caf\ud800é.mp4"),
     ],
 )
 def test_a_file_name_is_one_line_of_unicode(name, expected):
