@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.files import read_bytes, real_folder, write_whole
@@ -53,9 +53,9 @@ class JoinedRun:
         self._claims = claims
         self._work_dir = os.path.join(plan.out, WORK_DIR)
 
-    def claimed(self) -> Iterator[PlannedShard]:
-        """Claims shards that nobody has written or claimed, one by one."""
-        for shard in self.unwritten():
+    def claimed(self, shards: Iterable[PlannedShard]) -> Iterator[PlannedShard]:
+        """Claims those of some shards that nobody has claimed or written, in turn."""
+        for shard in shards:
             if self._claims.take(shard.name):
                 if self._is_noted(shard):  # between the two looks
                     self._claims.release(shard.name)
@@ -163,11 +163,10 @@ def _set_up(plan: FolderPlan, work_dir: str, claims: Claims) -> None:
 
 
 def _has_members(work_dir: str, claims: Claims) -> bool:
-    names = [name.removesuffix(".claim") for name in os.listdir(work_dir)]
+    """Whether a process that lives has joined the run in a folder."""
+    names = [name for name in os.listdir(work_dir) if name.startswith(f"{_MEMBER}.")]
     return any(
-        name.startswith(f"{_MEMBER}.")
-        and os.path.exists(os.path.join(work_dir, f"{name}.claim"))
-        and not claims.is_stale(name)
+        name.endswith(".claim") and not claims.is_stale(name.removesuffix(".claim"))
         for name in names
     )
 

@@ -225,7 +225,7 @@ def _write_joined(
     with joined_run(plan) as run:
         while (left := run.unwritten()) and not run.is_over():
             try:
-                own = writer.write(run.claimed(), run.release)
+                own = writer.write(run.claimed(left), run.release)
             except OutputError:
                 if run.is_over():  # they did not wait: this machine stood still
                     break
