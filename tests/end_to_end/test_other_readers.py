@@ -20,6 +20,7 @@ import pytest
 import tensorflow as tf
 from checkout import CHECKOUT
 from documented_examples import example, run_here
+from drawn_shards import drawn_landmarks
 
 from wlasl_tfrecord import ShardReader
 from wlasl_tfrecord.shard_format.shard_folder import load_folder, load_records
@@ -79,6 +80,16 @@ def test_tfds_reads_a_raw_folder(tfds, tmp_path, write_folder):
             assert (np.diff(clip["image/timestamp"]) > 0).all()
             assert clip["wlasl/frame_indices"].tolist() == [0, 1, 2, 3, 4]
         assert expected == {}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tfds_reads_landmarks(tfds, tmp_path, write_folder):
+    directory = write_folder(tmp_path / "shards", {"train": 2}, landmarks=True)
+    builder = tfds.builder_from_directory(str(directory))
+    (clip,) = builder.as_dataset(split="train[1:]").as_numpy_iterator()
+    number = int(clip["clip/media_id"][-5:])
+    x = clip["right_hand/region/point/x"]
+    np.testing.assert_array_equal(x, drawn_landmarks(number, 5)[:, 21:42, 0])
 
 
 @pytest.mark.filterwarnings("ignore")

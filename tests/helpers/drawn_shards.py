@@ -19,6 +19,7 @@ def write_folder(
     width: int = 24,
     glosses: Sequence[str] = ("book", "drink", "computer"),
     num_shards: int = 2,
+    landmarks: bool = False,
 ) -> Path:
     """Writes a folder of drawn clips."""
     import tensorflow as tf
@@ -48,7 +49,7 @@ def write_folder(
             )
             with tf.io.TFRecordWriter(str(path)) as writer:
                 for number in numbers:
-                    proto = _drawn_clip(number, split, spec, codec, glosses)
+                    proto = _drawn_clip(number, split, spec, codec, glosses, landmarks)
                     writer.write(proto)
                     rows.append((shard_index, offset, len(proto), number, split))
                     offset += len(proto) + 16
@@ -80,8 +81,11 @@ def write_folder(
         framing="center",
         glosses=tuple(glosses),
         shards=shards,
+        has_landmarks=landmarks,
     )
-    features = clip_proto.tfds_features(spec, codec, len(glosses))
+    features = clip_proto.tfds_features(
+        spec, codec, len(glosses), has_landmarks=landmarks
+    )
     for name, content in folder_files.folder_files(folder, records, features).items():
         (directory / name).write_bytes(content)
     return directory
@@ -135,7 +139,12 @@ def rewrite(directory, change, split="train"):
         crcs=np.array(crcs, np.uint32),
     )
     folder = dataclasses.replace(folder, shards={**folder.shards, split: tuple(shards)})
-    features = clip_proto.tfds_features(folder.clip, folder.codec, folder.num_classes)
+    features = clip_proto.tfds_features(
+        folder.clip,
+        folder.codec,
+        folder.num_classes,
+        has_landmarks=folder.has_landmarks,
+    )
     for name, content in folder_files.folder_files(folder, tables, features).items():
         (directory / name).write_bytes(content)
 
@@ -156,7 +165,15 @@ def drawn_frames(number: int, shape: tuple[int, int, int, int]) -> NDArray[np.ui
     return np.stack([red, green, blue], axis=-1).clip(0, 255).astype(np.uint8)
 
 
-def _drawn_clip(number, split, spec, codec, glosses):
+def drawn_landmarks(number: int, num_frames: int) -> NDArray[np.float32]:
+    """Draws the landmarks of a clip: all different, the right hand not in frame 0."""
+    points = np.arange(num_frames * 67 * 3, dtype=np.float32).reshape(-1, 67, 3)
+    landmarks = (points + number) / np.float32(num_frames * 67 * 3 + 1000)
+    landmarks[0, 21:42] = 0
+    return landmarks
+
+
+def _drawn_clip(number, split, spec, codec, glosses, has_landmarks):
     from wlasl_tfrecord.shard_format import clip_proto, clips
 
     frames = drawn_frames(number, spec.shape)
@@ -174,14 +191,15 @@ def _drawn_clip(number, split, spec, codec, glosses):
         signer_id=number % 4,
         source=source,
     )
+    landmarks = drawn_landmarks(number, spec.num_frames) if has_landmarks else None
     if codec == "raw":
-        return clip_proto.encode_clip(info, frames.tobytes(), spec, codec)
+        return clip_proto.encode_clip(info, frames.tobytes(), spec, codec, landmarks)
     suffix = {"jpeg": ".jpg", "png": ".png"}[codec]
     images = [
         cv2.imencode(suffix, np.ascontiguousarray(frame[..., ::-1]))[1].tobytes()
         for frame in frames
     ]
-    return clip_proto.encode_clip(info, images, spec, codec)
+    return clip_proto.encode_clip(info, images, spec, codec, landmarks)
 
 
 def _stored_crc(path: Path, offset: int, num_bytes: int) -> int:

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from checkout import CHECKOUT
-from drawn_shards import drawn_frames, rewrite
+from drawn_shards import drawn_frames, drawn_landmarks, rewrite
 
 from wlasl_tfrecord import input_fn
 from wlasl_tfrecord.errors import RecordError, ShardFolderError
 from wlasl_tfrecord.input_pipeline import shard_reader
 from wlasl_tfrecord.input_pipeline.shard_reader import ShardReader
+from wlasl_tfrecord.shard_format import clip_proto, record_bytes
 from wlasl_tfrecord.shard_format.shard_folder import load_folder, load_records
 from wlasl_tfrecord.shard_format.tfrecord import header
 
@@ -176,6 +177,54 @@ def test_frames_behind_many_other_keys_are_found(write_folder, tmp_path):
     rewrite(directory, add_keys)
     frames = ShardReader(directory).read_batch([2])[0]
     np.testing.assert_array_equal(frames, drawn_frames(2, SHAPE))
+
+
+@pytest.mark.parametrize("codec", ["raw", "png"])
+def test_landmarks_come_with_the_frames_and_without_them(write_folder, tmp_path, codec):
+    directory = write_folder(tmp_path / "shards", codec=codec, landmarks=True)
+    reader = ShardReader(directory)
+    # Twice: the second time the reader knows where the frames lie.
+    for _ in range(2):
+        clip = reader[4]
+        np.testing.assert_array_equal(clip["landmarks"], drawn_landmarks(4, 5))
+        np.testing.assert_array_equal(clip["frames"], drawn_frames(4, SHAPE))
+    alone = reader.read_landmarks([4, -1, 0])
+    assert alone.dtype == np.float32
+    for landmarks, number in zip(alone, (4, 6, 0), strict=True):
+        np.testing.assert_array_equal(landmarks, drawn_landmarks(number, 5))
+
+
+def test_landmarks_before_the_frames_are_found(write_folder, tmp_path, monkeypatch):
+    # As a writer that sorts nothing may put them: here a key of the frames sorts last.
+    monkeypatch.setattr(clip_proto, "FRAMES_KEY", "zz/frames")
+    monkeypatch.setattr(record_bytes, "FRAMES_KEY", "zz/frames")
+    directory = write_folder(tmp_path / "shards", {"train": 3}, landmarks=True)
+    clip = ShardReader(directory)[2]
+    np.testing.assert_array_equal(clip["landmarks"], drawn_landmarks(2, 5))
+    np.testing.assert_array_equal(clip["frames"], drawn_frames(2, SHAPE))
+
+
+def test_a_folder_without_landmarks_has_none(shards):
+    reader = ShardReader(shards)
+    assert "landmarks" not in reader[0]
+    with pytest.raises(ShardFolderError, match="has no landmarks; run bin/shard --lan"):
+        reader.read_landmarks([0])
+
+
+def test_damaged_landmarks_are_damage(write_folder, tmp_path):
+    directory = write_folder(tmp_path / "shards", {"train": 3}, landmarks=True)
+
+    def spoil(number, proto):
+        if number == 1:
+            values = proto.features.feature["pose/region/point/x"].float_list
+            values.value[0] = float("inf")
+
+    rewrite(directory, spoil)
+    reader = ShardReader(directory)
+    for read in (reader.__getitem__, lambda record: reader.read_landmarks([record])):
+        with pytest.raises(RecordError, match="video_id train00001, is damaged"):
+            read(1)
+        read(2)
 
 
 def test_a_file_that_vanishes_or_is_none_is_named(copied):

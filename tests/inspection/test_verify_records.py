@@ -197,6 +197,23 @@ def test_a_record_that_contradicts_itself_is_named(tmp_path, write_folder):
     assert reasons[4:] == reasons[:1]
 
 
+def test_damaged_landmarks_are_named(tmp_path, write_folder):
+    directory = write_folder(tmp_path / "shards", {"train": 3}, landmarks=True)
+    key = "left_hand/region/point/x"
+
+    def change(number, proto):
+        if number == 1:
+            proto.features.feature[key].float_list.value[7] = float("nan")
+        if number == 2:
+            del proto.features.feature[key].float_list.value[7]
+
+    assert faults(directory) == []
+    rewrite(directory, change)
+    not_finite, missing = (fault.split(": ", 2)[-1] for fault in faults(directory))
+    assert not_finite == "its landmarks are not finite"
+    assert key in missing
+
+
 def test_a_record_of_another_run_is_named(tmp_path, write_folder):
     directory = write_folder(tmp_path / "shards")
     other = write_folder(tmp_path / "other")

@@ -52,6 +52,8 @@ def test_the_json_of_the_facts_is_pinned():
         ({"num_video_frames": 0}, "num_video_frames must be at least 1, got 0"),
         ({"num_distinct_frames": True}, "num_distinct_frames must be .*, got True"),
         ({"notes": "cut off"}, "notes must be lines of text, got 'cut off'"),
+        ({"num_pose_frames": -1}, "num_pose_frames must be at least 0, got -1"),
+        ({"num_left_hand_frames": True}, "num_left_hand_frames must be .*, got True"),
         ({"notes": [1]}, r"notes must be lines of text, got \(1,\)"),
     ],
 )
@@ -59,6 +61,14 @@ def test_facts_that_no_clip_has_are_refused(change, message):
     values = ClipFacts.of(SOURCE, []).to_json()
     with pytest.raises(ValueError, match=message):
         ClipFacts.from_json({**values, **change})
+
+
+def test_landmarks_that_were_found_are_facts_and_none_are_left_out():
+    values = ClipFacts.of(SOURCE, [], (3, 0, 4)).to_json()
+    assert values["num_left_hand_frames"] == 3
+    assert values["num_pose_frames"] == 4
+    assert "num_right_hand_frames" not in values
+    assert ClipFacts.from_json(values).num_right_hand_frames == 0
 
 
 def test_facts_must_be_complete():

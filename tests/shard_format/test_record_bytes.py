@@ -1,9 +1,14 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from drawn_shards import drawn_frames
+from drawn_shards import drawn_frames, drawn_landmarks
 
-from wlasl_tfrecord.shard_format.record_bytes import find_frames, find_images
+from wlasl_tfrecord.shard_format.parsing import parse_landmarks
+from wlasl_tfrecord.shard_format.record_bytes import (
+    find_frames,
+    find_images,
+    read_landmarks,
+)
 from wlasl_tfrecord.shard_format.shard_folder import load_folder
 
 
@@ -67,3 +72,62 @@ def test_a_proto_without_frames_has_none():
 def test_bytes_that_are_no_proto_are_refused(proto, message):
     with pytest.raises(ValueError, match=message):
         find_frames(proto)
+
+
+@pytest.mark.parametrize("codec", ["raw", "jpeg"])
+@pytest.mark.parametrize("num_frames", [1, 5])
+def test_landmarks_are_read_as_tensorflow_does(
+    write_folder, tmp_path, codec, num_frames
+):
+    directory = write_folder(
+        tmp_path / "shards",
+        {"train": 1},
+        codec=codec,
+        num_frames=num_frames,
+        num_shards=1,
+        landmarks=True,
+    )
+    clip = load_folder(directory).clip
+    (proto,) = tf.data.TFRecordDataset(str(next(directory.glob("*.tfrecord-*"))))
+    drawn = drawn_landmarks(0, num_frames)
+    np.testing.assert_array_equal(read_landmarks(proto.numpy(), clip, codec), drawn)
+    np.testing.assert_array_equal(parse_landmarks(proto, clip, codec), drawn)
+    mapped = tf.data.Dataset.from_tensors(proto).map(
+        lambda serialized: parse_landmarks(serialized, clip, codec)
+    )
+    assert mapped.element_spec.shape == (num_frames, 67, 3)
+    np.testing.assert_array_equal(next(iter(mapped)), drawn)
+
+
+def test_floats_that_are_not_packed_are_read(write_folder, tmp_path):
+    directory = write_folder(
+        tmp_path / "shards", {"train": 1}, num_shards=1, landmarks=True
+    )
+    clip = load_folder(directory).clip
+    (proto,) = tf.data.TFRecordDataset(str(next(directory.glob("*.tfrecord-*"))))
+    example = tf.train.Example.FromString(proto.numpy())
+    features = example.features.feature
+    # Field 1 of a FloatList, of wire type 5, once a value.
+    key = "pose/region/label/confidence"
+    values = np.float32(features[key].float_list.value)
+    plain = b"".join(b"\x0d" + value.tobytes() for value in values)
+    del features[key]
+    entry = field(1, field(1, key.encode()) + field(2, field(2, plain)))
+    unpacked = field(1, example.features.SerializeToString() + entry)
+    np.testing.assert_array_equal(
+        read_landmarks(unpacked, clip, "raw"), drawn_landmarks(0, 5)
+    )
+    cut = field(
+        1, field(1, field(1, key.encode()) + field(2, field(2, b"\x0a\x03abc")))
+    )
+    with pytest.raises(ValueError, match="a feature has no floats"):
+        read_landmarks(cut, clip, "raw")
+
+
+def field(number, content):
+    """A field of bytes: its number, its length, its content."""
+    length, varint = len(content), bytearray()
+    while length > 0x7F:
+        varint.append(length & 0x7F | 0x80)
+        length >>= 7
+    return bytes([number << 3 | 2, *varint, length]) + content

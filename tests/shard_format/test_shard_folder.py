@@ -40,6 +40,20 @@ def test_a_notebook_shows_a_folder_in_one_line(write_folder, tmp_path):
     )
 
 
+def test_a_folder_says_whether_it_has_landmarks(write_folder, tmp_path):
+    without = write_folder(tmp_path / "without", {"train": 2})
+    directory = write_folder(tmp_path / "with", {"train": 2}, landmarks=True)
+    assert not shard_folder.load_folder(without).has_landmarks
+    folder = shard_folder.load_folder(directory)
+    assert folder.has_landmarks
+    assert repr(folder).endswith("raw, center, landmarks>")
+    versions = [
+        json.loads((one / layout.INFO_FILE).read_text())["version"]
+        for one in (without, directory)
+    ]
+    assert versions == ["1.0.0", "1.1.0"]
+
+
 def test_the_table_of_records_finds_every_record(write_folder, tmp_path):
     folder = shard_folder.load_folder(write_folder(tmp_path / "shards"))
     records = shard_folder.load_records(folder, "train")
@@ -275,6 +289,8 @@ def first_shard(content):
         (lambda c: c["clip"].update(num_frames=True), "num_frames must be a whole num"),
         (lambda c: c["clip"].update(height=10**8), "a record holds less than 2 GiB"),
         (lambda c: c.update(codec=["raw"]), r"no codec \['raw'\]"),
+        (lambda c: c.update(landmarks={"pose": 33}), "landmarks must be .*, got .*33"),
+        (lambda c: c.update(landmarks=[]), r"landmarks must be .*, got \[\]"),
         (lambda c: c["glosses"].append(7), "a gloss must be one line of text, got 7"),
         (lambda c: c["glosses"].append(""), "must be one line of text, got ''"),
         (lambda c: c["glosses"].append("a\nb"), "a gloss must be one line of text"),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from wlasl_tfrecord.shard_format import tfrecord
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.shard_format.codecs import Codec, max_frames_bytes
+from wlasl_tfrecord.shard_format.landmarks import landmark_bytes
 from wlasl_tfrecord.shard_format.protobuf import Pieces
 
 __all__ = ["buffer_bytes", "frames_in", "put_record"]
@@ -31,6 +32,7 @@ def buffer_bytes(clip: ClipSpec, codec: Codec) -> int:
     # Names of 1,000 characters each, in UTF-8; three numbers for every frame.
     context = 32_768 + 30 * clip.num_frames
     size = _FRAMES_AT + max_frames_bytes(clip, codec) + context
+    size += landmark_bytes(clip.num_frames)
     return -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
 
 

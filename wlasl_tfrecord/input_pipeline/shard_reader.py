@@ -19,7 +19,13 @@ from wlasl_tfrecord.input_pipeline.clip_change import ClipChange, write_changed
 from wlasl_tfrecord.input_pipeline.damaged_records import damage_text, record_numbers
 from wlasl_tfrecord.shard_format.codecs import codec_facts
 from wlasl_tfrecord.shard_format.decode_images import decode_image
-from wlasl_tfrecord.shard_format.record_bytes import find_frames, find_images
+from wlasl_tfrecord.shard_format.landmarks import NUM_LANDMARKS
+from wlasl_tfrecord.shard_format.protobuf import example_of
+from wlasl_tfrecord.shard_format.record_bytes import (
+    find_frames,
+    find_images,
+    read_landmarks,
+)
 from wlasl_tfrecord.shard_format.record_table import Records
 from wlasl_tfrecord.shard_format.shard_folder import (
     ShardFolder,
@@ -97,7 +103,8 @@ class ShardReader:
         Returns:
             "frames" (uint8 [T, H, W, 3], RGB), "record", "label", "gloss", "video_id",
             "signer_id" (-1 if unknown) and "num_distinct_frames", as in
-            `input_fn(element="dict")`.
+            `input_fn(element="dict")`; and "landmarks" (float32 [T, K, 3], see
+            `shard_format.landmarks`), if the folder has them.
 
         Raises:
             IndexError: If there is no such record.
@@ -105,8 +112,15 @@ class ShardReader:
         """
         record = self._record(index)
         label = int(self.records.labels[record])
+        clip = self.folder.clip
+        frames = np.empty(clip.shape, np.uint8)
+        read: dict[str, Any] = {"frames": frames}
+        if self.folder.has_landmarks:
+            shape = (clip.num_frames, NUM_LANDMARKS, 3)
+            read["landmarks"] = np.empty(shape, np.float32)
+        self.read_frames(record, frames, landmarks=read.get("landmarks"))
         return {
-            "frames": self.read_batch([record])[0],
+            **read,
             "record": record,
             "label": label,
             "gloss": self.folder.glosses[label],
@@ -147,23 +161,65 @@ class ShardReader:
             self.read_frames(self._record(index), out[place])
         return out
 
+    def read_landmarks(
+        self, indices: Sequence[SupportsIndex] | NDArray[np.integer]
+    ) -> NDArray[np.float32]:
+        """Reads the landmarks of several clips, without their frames.
+
+        Args:
+            indices: n numbers of records.
+
+        Returns:
+            float32 [n, T, K, 3]; see `shard_format.landmarks`.
+
+        Raises:
+            IndexError: If there is no such record.
+            RecordError: If a record is damaged.
+            ShardFolderError: If the folder has no landmarks.
+        """
+        clip, codec = self.folder.clip, self.folder.codec
+        if not self.folder.has_landmarks:
+            raise ShardFolderError(
+                f"{self.folder.directory} has no landmarks; run bin/shard --landmarks"
+            )
+        shape = (len(indices), clip.num_frames, NUM_LANDMARKS, 3)
+        landmarks = np.empty(shape, np.float32)
+        for place, index in enumerate(indices):
+            record = self._record(index)
+            with self._damage_named(record), self._scratch() as scratch:
+                proto = self._read_proto(record, scratch)
+                landmarks[place] = read_landmarks(proto, clip, codec)
+        return landmarks
+
     def read_frames(
-        self, record: int, out: NDArray[np.uint8], change: ClipChange | None = None
+        self,
+        record: int,
+        out: NDArray[np.uint8],
+        change: ClipChange | None = None,
+        *,
+        landmarks: NDArray[np.float32] | None = None,
     ) -> None:
-        """Reads the frames of one clip into place.
+        """Reads the frames of one clip into place, and its landmarks if asked to.
 
         Args:
             record: The number of the record, in [0, N).
             out: uint8 [T, H, W, 3], contiguous; undefined after an error.
-            change: How to change the clip on the way; None for not at all.
+            change: How to change the frames on the way; None for not at all.
+            landmarks: float32 [T, K, 3], receives those of the unchanged clip; the
+                folder has some. They are read with the frames, at once.
 
         Raises:
             RecordError: If the record is damaged; the message names it.
         """
         read = self._read_images if self._stores_images else self._read_raw
+        with self._damage_named(record), self._scratch() as scratch:
+            read(record, out, change, landmarks, scratch)
+
+    @contextlib.contextmanager
+    def _damage_named(self, record: int) -> Iterator[None]:
+        """Raises what goes wrong while a record is read as an error that names it."""
         try:
-            with self._scratch() as scratch:
-                read(record, out, change, scratch)
+            yield
         except (ValueError, OSError) as error:
             raise RecordError(self.damage(record)) from error
 
@@ -176,11 +232,8 @@ class ShardReader:
         Raises:
             RecordError: If the record is damaged; the message names it.
         """
-        try:
-            with self._scratch() as scratch:
-                self._read_proto(record, scratch)
-        except (ValueError, OSError) as error:
-            raise RecordError(self.damage(record)) from error
+        with self._damage_named(record), self._scratch() as scratch:
+            self._read_proto(record, scratch)
 
     def read_ahead(self, records: NDArray[np.integer]) -> None:
         """Asks the system to have the bytes of records in its page cache soon.
@@ -246,6 +299,7 @@ class ShardReader:
         record: int,
         out: NDArray[np.uint8],
         change: ClipChange | None,
+        landmarks: NDArray[np.float32] | None,
         scratch: "_Scratch",
     ) -> None:
         """Reads a record of raw frames, straight into place if nothing changes them."""
@@ -265,11 +319,30 @@ class ShardReader:
             raise ValueError("the file ends within it")
         proto = [memoryview(before)[HEADER_BYTES:], frames, after[:-CRC_BYTES]]
         self._check(record, before, proto, after)
+        if landmarks is not None:
+            self._copy_landmarks(record, after[:-CRC_BYTES], landmarks, scratch)
         # The same checksum another time means the same bytes, and so the same place.
         self._frames_starts[record] = start
         if change is not None:
             frame = scratch.array("frame", out.shape[1:])
             write_changed(frames.__getitem__, change, out, frame)
+
+    def _copy_landmarks(
+        self,
+        record: int,
+        after: bytearray,
+        landmarks: NDArray[np.float32],
+        scratch: "_Scratch",
+    ) -> None:
+        """Reads the landmarks of a raw record, of whose proto the end was read."""
+        clip, codec = self.folder.clip, self.folder.codec
+        try:
+            # Ours stand after the frames, where other features begin.
+            landmarks[:] = read_landmarks(example_of(after), clip, codec)
+        except ValueError:
+            # Other writers may put them anywhere.
+            proto = self._read_proto(record, scratch)
+            landmarks[:] = read_landmarks(proto, clip, codec)
 
     def _find_frames(
         self, record: int, file: "_OpenFile", frames_bytes: int, scratch: "_Scratch"
@@ -291,6 +364,7 @@ class ShardReader:
         record: int,
         out: NDArray[np.uint8],
         change: ClipChange | None,
+        landmarks: NDArray[np.float32] | None,
         scratch: "_Scratch",
     ) -> None:
         """Reads a record of encoded images, and decodes them into place."""
@@ -299,6 +373,8 @@ class ShardReader:
         if len(images) != len(out):
             raise ValueError(f"it has {len(images)} images")
         codec = self.folder.codec
+        if landmarks is not None:
+            landmarks[:] = read_landmarks(proto, self.folder.clip, codec)
         if change is None:
             for image, frame in zip(images, out):
                 decode_image(image, codec, frame)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wlasl_tfrecord.files import join_path, read_json
+from wlasl_tfrecord.shard_format.landmarks import LANDMARK_GROUPS
 from wlasl_tfrecord.shard_format.layout import INFO_FILE
 from wlasl_tfrecord.shard_format.record_table import Records
 from wlasl_tfrecord.shard_format.shard_folder import (
@@ -66,6 +67,7 @@ class FolderSummary:
         codec: How frames are stored.
         framing: How frames were made to fit.
         clip_shape: (T, H, W, 3).
+        has_landmarks: Whether the clips have landmarks.
         options: What else `bin/shard` was told.
         num_glosses: Glosses of the folder, those without a clip included.
         splits: The summary of each split.
@@ -79,6 +81,7 @@ class FolderSummary:
     codec: str
     framing: str
     clip_shape: tuple[int, int, int, int]
+    has_landmarks: bool
     options: Mapping[str, object]
     num_glosses: int
     splits: Mapping[str, SplitSummary]
@@ -104,6 +107,7 @@ def summarize(folder: ShardFolder) -> FolderSummary:
         codec=folder.codec,
         framing=folder.framing,
         clip_shape=folder.clip.shape,
+        has_landmarks=folder.has_landmarks,
         options=dict(folder.options),
         num_glosses=folder.num_classes,
         splits={s: _summarize_split(folder, s, r) for s, r in tables.items()},
@@ -125,6 +129,7 @@ def summary_text(summary: FolderSummary) -> str:
         f"{summary.directory}: format {summary.format_version}, codec {summary.codec}, "
         f"clips of {num_frames} frames, {width} x {height}, framing {summary.framing}",
         f"{summary.num_glosses} glosses",
+        *([_LANDMARKS] if summary.has_landmarks else []),
         "",
         f"{'split':<6}{'clips':>8}{'shards':>8}{'size':>11}{'glosses':>9}"
         f"{'clips a gloss':>15}{'signers':>9}{'repeated frames':>17}",
@@ -159,6 +164,12 @@ def summary_text(summary: FolderSummary) -> str:
         if count
     ]
     return "\n".join([*lines, *([""] if notes else []), *notes])
+
+
+_LANDMARKS = "landmarks of each frame: " + ", ".join(
+    f"{group.replace('_', ' ')} {num_points}"
+    for group, num_points in LANDMARK_GROUPS.items()
+)
 
 
 def summary_dict(summary: FolderSummary) -> dict[str, object]:

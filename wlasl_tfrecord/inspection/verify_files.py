@@ -60,7 +60,12 @@ def verify_files(folder: ShardFolder) -> list[Damage]:
     damage += _verify_info(folder)
     labels = "".join(f"{gloss}\n" for gloss in folder.glosses)
     damage += _verify_text(folder, layout.LABELS_FILE, labels, "the index's glosses")
-    features = clip_proto.tfds_features(folder.clip, folder.codec, folder.num_classes)
+    features = clip_proto.tfds_features(
+        folder.clip,
+        folder.codec,
+        folder.num_classes,
+        has_landmarks=folder.has_landmarks,
+    )
     if features is None and layout.FEATURES_FILE in present:
         reason = f"TFDS cannot read {folder.codec} records, this says it can"
         damage.append(Damage(file=layout.FEATURES_FILE, reason=reason))

@@ -152,6 +152,9 @@ def _read_records(
         parsed = parsing.parse_clip(serialized, folder.clip, folder.codec, context_keys)
         frames = decode_frames.decode_frames(parsed, folder.clip, folder.codec)
         values = {key: parsed[key] for key in context_keys}
+        if folder.has_landmarks:
+            landmarks = parsing.parse_landmarks(serialized, folder.clip, folder.codec)
+            values[_LANDMARKS] = tf.reduce_max(tf.abs(landmarks))
         return {
             **values,
             clip_proto.TIMES_KEY: parsing.parse_times(
@@ -220,7 +223,13 @@ def _disagreement(
         return "wlasl/num_distinct_frames is not what wlasl/frame_indices say"
     if (np.diff(values[clip_proto.TIMES_KEY]) <= 0).any():
         return f"{clip_proto.TIMES_KEY} does not grow"
+    if not np.isfinite(values.get(_LANDMARKS, 0)):
+        return "its landmarks are not finite"
     return None
+
+
+# What is kept of the landmarks: the largest of their values.
+_LANDMARKS = "landmarks"
 
 
 def _first_words(message: str) -> str:

@@ -13,8 +13,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from wlasl_tfrecord.shard_format.clips import ClipSource, ClipSpec
 from wlasl_tfrecord.shard_format.codecs import Codec
+from wlasl_tfrecord.shard_format.landmarks import (
+    LANDMARK_GROUPS,
+    landmark_features,
+    landmark_keys,
+    landmark_lists,
+)
 from wlasl_tfrecord.shard_format.layout import DATASET_NAME
 from wlasl_tfrecord.shard_format.protobuf import (
     Pieces,
@@ -65,10 +74,14 @@ class ClipInfo:
 
 
 def encode_clip(
-    info: ClipInfo, frames: bytes | Sequence[bytes], clip: ClipSpec, codec: Codec
+    info: ClipInfo,
+    frames: bytes | Sequence[bytes],
+    clip: ClipSpec,
+    codec: Codec,
+    landmarks: NDArray[np.float32] | None = None,
 ) -> bytes:
     """Serialises one clip; see `clip_pieces`."""
-    return b"".join(clip_pieces(info, frames, clip, codec))
+    return b"".join(clip_pieces(info, frames, clip, codec, landmarks))
 
 
 def clip_pieces(
@@ -76,6 +89,7 @@ def clip_pieces(
     frames: bytes | memoryview | Sequence[bytes],
     clip: ClipSpec,
     codec: Codec,
+    landmarks: NDArray[np.float32] | None = None,
 ) -> Pieces:
     """Serialises one clip, and copies no frames.
 
@@ -85,14 +99,20 @@ def clip_pieces(
             images.
         clip: The shape of the clip.
         codec: How the frames are stored.
+        landmarks: float32 [T, K, 3], see `landmarks`; None to store none.
 
     Returns:
         The proto's bytes in pieces that follow each other; the same for the same
         arguments. The frames of `raw` are one of the pieces.
 
     Raises:
-        ValueError: If the frames are not one clip of that shape.
+        ValueError: If the frames, or the landmarks, are not of a clip of that shape.
     """
+    if landmarks is not None and len(landmarks) != clip.num_frames:
+        raise ValueError(
+            f"a clip of {clip.num_frames} frames cannot have landmarks of "
+            f"{len(landmarks)}"
+        )
     context = _context(info, clip, codec)
     times = info.source.frame_times_us
     if isinstance(frames, bytes | memoryview):
@@ -100,21 +120,30 @@ def clip_pieces(
             raise ValueError(
                 f"a {codec} clip of shape {clip.shape} cannot be {len(frames)} bytes"
             )
-        return encode_example({**context, FRAMES_KEY: frames, TIMES_KEY: times})
+        features = {} if landmarks is None else landmark_features(landmarks)
+        return encode_example(
+            {**context, FRAMES_KEY: frames, TIMES_KEY: times, **features}
+        )
     if codec == "raw" or len(frames) != clip.num_frames:
         raise ValueError(
             f"a {codec} clip of shape {clip.shape} cannot be {len(frames)} images"
         )
-    return encode_sequence_example(context, {IMAGES_KEY: frames, TIMES_KEY: times})
+    lists = {} if landmarks is None else landmark_lists(landmarks)
+    return encode_sequence_example(
+        context, {IMAGES_KEY: frames, TIMES_KEY: times, **lists}
+    )
 
 
-def tfds_features(clip: ClipSpec, codec: Codec, num_classes: int) -> dict | None:
+def tfds_features(
+    clip: ClipSpec, codec: Codec, num_classes: int, *, has_landmarks: bool = False
+) -> dict | None:
     """Describes a raw record in the JSON form of TFDS's Feature message.
 
     Args:
         clip: The shape of the clips.
         codec: How the frames are stored.
         num_classes: How many glosses there are.
+        has_landmarks: Whether the records have landmarks.
 
     Returns:
         The content of features.json; None for a SequenceExample, which TFDS cannot
@@ -135,6 +164,9 @@ def tfds_features(clip: ClipSpec, codec: Codec, num_classes: int) -> dict | None
         FRAMES_KEY: tensor("uint8", "bytes", *clip.shape),
         TIMES_KEY: tensor("int64", "none", clip.num_frames),
     }
+    for group, num_points in LANDMARK_GROUPS.items() if has_landmarks else ():
+        for key in landmark_keys(group):
+            features[key] = tensor("float32", "none", clip.num_frames, num_points)
     for key, dtype in CONTEXT_TYPES.items():
         features[key] = tensor(dtype, "none", *context_shape(key, clip))
     features["clip/label/index"] = {

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, Self, get_args
 
 __all__ = [
     "FRAMINGS",
+    "LANDMARK_FACTS",
     "ClipFacts",
     "ClipSource",
     "ClipSpec",
@@ -144,6 +145,10 @@ class ClipSource:
         return round(self.sign.stop / self.video_fps * 1e6)
 
 
+# The facts that only clips with landmarks have.
+LANDMARK_FACTS = ("num_left_hand_frames", "num_right_hand_frames", "num_pose_frames")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClipFacts:
     """What report.json says of a clip besides its annotation.
@@ -158,6 +163,9 @@ class ClipFacts:
         num_video_frames: Frames that were decoded or counted in the video.
         num_distinct_frames: How many different frames the clip shows.
         notes: Signs that the video is damaged, a line each.
+        num_left_hand_frames: Frames of the clip with landmarks of the left hand.
+        num_right_hand_frames: The same of the right hand.
+        num_pose_frames: The same of the upper body.
 
     Raises:
         ValueError: If a value cannot be one of these.
@@ -167,6 +175,9 @@ class ClipFacts:
     num_video_frames: int
     num_distinct_frames: int
     notes: tuple[str, ...] = ()
+    num_left_hand_frames: int = 0
+    num_right_hand_frames: int = 0
+    num_pose_frames: int = 0
 
     def __post_init__(self) -> None:
         """Reject what no clip can have; a report is a file that anybody can edit."""
@@ -179,23 +190,32 @@ class ClipFacts:
             value = getattr(self, name)
             if type(value) is not int or value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value!r}")
+        for name in LANDMARK_FACTS:
+            value = getattr(self, name)
+            if type(value) is not int or value < 0:
+                raise ValueError(f"{name} must be at least 0, got {value!r}")
         is_text = [isinstance(note, str) for note in self.notes]
         if not isinstance(self.notes, tuple) or not all(is_text):
             raise ValueError(f"notes must be lines of text, got {self.notes!r}")
 
     @classmethod
-    def of(cls, source: ClipSource, notes: Sequence[str]) -> Self:
+    def of(
+        cls, source: ClipSource, notes: Sequence[str], seen: Sequence[int] = (0, 0, 0)
+    ) -> Self:
         """Returns the facts of a clip that was just decoded.
 
         Args:
             source: Where its frames lie in the video.
             notes: Signs that the video is damaged.
+            seen: In how many frames there are landmarks of left hand, right hand and
+                upper body.
         """
         return cls(
             range_rule=source.sign.rule,
             num_video_frames=source.num_video_frames,
             num_distinct_frames=source.num_distinct_frames,
             notes=tuple(notes),
+            **dict(zip(LANDMARK_FACTS, seen)),
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from wlasl_tfrecord.shard_format.landmarks import LANDMARK_GROUPS
 from wlasl_tfrecord.shard_format.layout import (
     DATASET_NAME,
     FEATURES_FILE,
@@ -13,6 +14,7 @@ from wlasl_tfrecord.shard_format.layout import (
     INDEX_FILE,
     INFO_FILE,
     LABELS_FILE,
+    LANDMARKS_VERSION,
     SPLITS,
     record_table_file,
 )
@@ -49,6 +51,7 @@ def folder_files(
         "clip": dataclasses.asdict(folder.clip),
         "codec": folder.codec,
         "framing": folder.framing,
+        **({"landmarks": dict(LANDMARK_GROUPS)} if folder.has_landmarks else {}),
         "options": dict(folder.options),
         "glosses": list(folder.glosses),
         "splits": {
@@ -73,7 +76,7 @@ def _dataset_info(folder: ShardFolder) -> dict[str, Any]:
     """Writes what TFDS wants to know, in the JSON form of its DatasetInfo message."""
     return {
         "name": DATASET_NAME,
-        "version": FORMAT_VERSION,
+        "version": LANDMARKS_VERSION if folder.has_landmarks else FORMAT_VERSION,
         "description": "Sign-language clips in the shard format of wlasl_tfrecord.",
         "fileFormat": "tfrecord",
         "splits": [

@@ -9,6 +9,7 @@ __all__ = [
     "INDEX_FILE",
     "INFO_FILE",
     "LABELS_FILE",
+    "LANDMARKS_VERSION",
     "REPORT_FILE",
     "SPLITS",
     "record_table_file",
@@ -21,6 +22,8 @@ DATASET_NAME = "wlasl"
 # Semantic: a reader takes any folder of its own major version. A change of the order of
 # records, of a key or of a file raises it, here and in docs/shard-format.md.
 FORMAT_VERSION = "1.0.0"
+# That of a folder whose records have landmarks, which older readers ignore.
+LANDMARKS_VERSION = "1.1.0"
 # What the folder says of itself, beside TFDS's dataset_info.json and features.json,
 # whose schemas take no further fields.
 INDEX_FILE = "index.json"

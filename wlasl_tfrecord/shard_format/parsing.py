@@ -16,7 +16,8 @@ from wlasl_tfrecord.shard_format.clip_proto import (
     context_shape,
 )
 from wlasl_tfrecord.shard_format.clips import ClipSpec
-from wlasl_tfrecord.shard_format.codecs import Codec
+from wlasl_tfrecord.shard_format.codecs import Codec, codec_facts
+from wlasl_tfrecord.shard_format.landmarks import LANDMARK_GROUPS, landmark_keys
 
 __all__ = [
     "FRAMES_KEY",
@@ -26,6 +27,7 @@ __all__ = [
     "context_features",
     "parse_clip",
     "parse_frames",
+    "parse_landmarks",
     "parse_times",
     "read_frames",
     "read_record",
@@ -130,6 +132,48 @@ def parse_times(serialized: tf.Tensor, clip: ClipSpec, codec: Codec) -> tf.Tenso
         sequence_features={TIMES_KEY: tf.io.FixedLenSequenceFeature([], tf.int64)},
     )
     return tf.ensure_shape(lists[TIMES_KEY], [clip.num_frames])
+
+
+def parse_landmarks(serialized: tf.Tensor, clip: ClipSpec, codec: Codec) -> tf.Tensor:
+    """Parses the landmarks of a record; works eagerly and inside `Dataset.map`.
+
+    Args:
+        serialized: string [], one record of a folder that has landmarks.
+        clip: The shape of the clips in the folder.
+        codec: How the folder stores frames.
+
+    Returns:
+        float32 [T, K, 3]; see `landmarks`.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If the record has none, or another number.
+    """
+    sizes = {
+        key: num_points
+        for group, num_points in LANDMARK_GROUPS.items()
+        for key in landmark_keys(group)
+    }
+    if codec_facts(codec).stores_images:
+        _, values = tf.io.parse_single_sequence_example(
+            serialized,
+            sequence_features={
+                key: tf.io.FixedLenSequenceFeature([size], tf.float32)
+                for key, size in sizes.items()
+            },
+        )
+    else:
+        values = tf.io.parse_single_example(
+            serialized,
+            {
+                key: tf.io.FixedLenFeature([clip.num_frames, size], tf.float32)
+                for key, size in sizes.items()
+            },
+        )
+    groups = [
+        tf.stack([values[key] for key in landmark_keys(group)], axis=-1)
+        for group in LANDMARK_GROUPS
+    ]
+    return tf.ensure_shape(tf.concat(groups, axis=1), [clip.num_frames, None, 3])
 
 
 def read_record(path: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:

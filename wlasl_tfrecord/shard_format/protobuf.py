@@ -18,6 +18,7 @@ __all__ = [
     "bytes_feature",
     "encode_example",
     "encode_sequence_example",
+    "example_of",
 ]
 
 # Bytes that follow each other. A proto holds its frames as a piece of their
@@ -40,13 +41,13 @@ def encode_example(features: Mapping[str, Value]) -> Pieces:
 
 
 def encode_sequence_example(
-    context: Mapping[str, Value], lists: Mapping[str, Sequence[str | bytes | int]]
+    context: Mapping[str, Value], lists: Mapping[str, Sequence[Value]]
 ) -> Pieces:
     """Serialises a `tf.train.SequenceExample`.
 
     Args:
         context: Key -> a value, or several of one type.
-        lists: Key -> one value for each step.
+        lists: Key -> one value, or several, for each step.
 
     Returns:
         The proto.
@@ -59,6 +60,15 @@ def encode_sequence_example(
         *_field(1, _map({key: _feature(value) for key, value in context.items()})),
         *_field(2, _map(feature_lists)),
     ]
+
+
+def example_of(features: bytes | bytearray) -> bytes:
+    """Returns a `tf.train.Example` of features that are serialised already.
+
+    Args:
+        features: Entries of the map of its features, one after the other.
+    """
+    return b"".join(_field(1, [bytes(features)]))
 
 
 def bytes_feature(example: memoryview, key: str) -> memoryview:

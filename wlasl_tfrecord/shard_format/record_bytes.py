@@ -1,4 +1,4 @@
-"""Where the frames lie in the bytes of a record, found without TensorFlow.
+"""What lies where in the bytes of a record, found without TensorFlow.
 
 `clip_proto` writes what is read here. Any writer's protos are understood, whatever the
 order of their keys.
@@ -9,9 +9,19 @@ Reference:
 
 from collections.abc import Iterator
 
-from wlasl_tfrecord.shard_format.clip_proto import FRAMES_KEY, IMAGES_KEY
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["find_frames", "find_images"]
+from wlasl_tfrecord.shard_format.clip_proto import FRAMES_KEY, IMAGES_KEY
+from wlasl_tfrecord.shard_format.clips import ClipSpec
+from wlasl_tfrecord.shard_format.codecs import Codec, codec_facts
+from wlasl_tfrecord.shard_format.landmarks import (
+    LANDMARK_GROUPS,
+    landmark_keys,
+    landmarks_from,
+)
+
+__all__ = ["find_frames", "find_images", "read_landmarks"]
 
 Buffer = bytes | bytearray | memoryview
 
@@ -53,6 +63,48 @@ def find_images(proto: Buffer) -> list[range]:
     return []
 
 
+def read_landmarks(proto: Buffer, clip: ClipSpec, codec: Codec) -> NDArray[np.float32]:
+    """Reads the landmarks of a record out of its proto.
+
+    Args:
+        proto: The proto, whole.
+        clip: The shape of the clips in the folder.
+        codec: How the folder stores frames.
+
+    Returns:
+        float32 [T, K, 3]; see `landmarks`.
+
+    Raises:
+        ValueError: If the bytes are no such proto, or its landmarks are not those of
+            such a clip.
+    """
+    in_lists = codec_facts(codec).stores_images
+    wanted = {key.encode(): key for g in LANDMARK_GROUPS for key in landmark_keys(g)}
+    found: dict[str, NDArray[np.float32]] = {}
+    for features in _fields(proto, range(len(proto)), 2 if in_lists else 1):
+        for entry in _fields(proto, features, 1):
+            key = wanted.get(_key(proto, entry))
+            if key is None:
+                continue
+            pieces: list[bytes] = []
+            for value in _fields(proto, entry, 2):
+                steps = _fields(proto, value, 1) if in_lists else [value]
+                pieces += [_floats(proto, feature) for feature in steps]
+            found[key] = np.frombuffer(b"".join(pieces), "<f4").astype(np.float32)
+    return landmarks_from(found, clip.num_frames)
+
+
+def _floats(proto: Buffer, feature: range) -> bytes:
+    """Returns the floats of a feature, packed or not, as they are stored."""
+    pieces: list[bytes] = []
+    for values in _fields(proto, feature, 2):
+        for kind, place in _all_fields(proto, values, 1):
+            if kind not in (2, 5) or place.stop > len(proto) or len(place) % 4:
+                raise ValueError("a feature has no floats")
+            pieces.append(bytes(proto[place.start : place.stop]))
+    return b"".join(pieces)
+
+
 def _key(proto: Buffer, entry: range) -> bytes:
     """Returns the key of an entry of a map."""
     for key in _fields(proto, entry, 1):
@@ -69,7 +121,16 @@ def _bytes_value(proto: Buffer, feature: range) -> range:
 
 
 def _fields(proto: Buffer, message: range, number: int) -> Iterator[range]:
-    """Yields where the fields of a number lie, those that have a length.
+    """Yields where the fields of a number lie, those that have a length."""
+    for kind, place in _all_fields(proto, message, number):
+        if kind == 2:
+            yield place
+
+
+def _all_fields(
+    proto: Buffer, message: range, number: int
+) -> Iterator[tuple[int, range]]:
+    """Yields the wire types of the fields of a number, and where their bytes lie.
 
     The message may reach past the bytes that were given; then only the fields that
     begin in them are found.
@@ -78,17 +139,20 @@ def _fields(proto: Buffer, message: range, number: int) -> Iterator[range]:
     while at < stop:
         tag, at = _varint(proto, at)
         kind = tag & 7
+        start, length = at, _FIXED_BYTES.get(kind, 0)
         if kind == 2:
-            length, at = _varint(proto, at)
-            if tag >> 3 == number:
-                yield range(at, at + length)
-            at += length
+            length, start = _varint(proto, at)
         elif kind == 0:
-            _, at = _varint(proto, at)
-        elif kind in (1, 5):
-            at += 8 if kind == 1 else 4
-        else:
+            length = _varint(proto, at)[1] - at
+        elif kind not in _FIXED_BYTES:
             raise ValueError(f"a field of wire type {kind}")
+        if tag >> 3 == number:
+            yield kind, range(start, start + length)
+        at = start + length
+
+
+# Wire type -> bytes of a value.
+_FIXED_BYTES = {1: 8, 5: 4}
 
 
 def _varint(proto: Buffer, at: int) -> tuple[int, int]:

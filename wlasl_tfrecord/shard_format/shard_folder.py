@@ -17,6 +17,7 @@ from wlasl_tfrecord.errors import ShardFolderError
 from wlasl_tfrecord.files import file_sizes, join_path, read_bytes, read_json
 from wlasl_tfrecord.shard_format.clips import FRAMINGS, ClipSpec, Framing
 from wlasl_tfrecord.shard_format.codecs import CODECS, Codec
+from wlasl_tfrecord.shard_format.landmarks import LANDMARK_GROUPS
 from wlasl_tfrecord.shard_format.layout import (
     FORMAT_VERSION,
     INDEX_FILE,
@@ -31,7 +32,7 @@ from wlasl_tfrecord.shard_format.record_table import (
     records_from_csv,
 )
 from wlasl_tfrecord.shard_format.tfrecord import FRAME_BYTES
-from wlasl_tfrecord.text import is_unicode, reason_of
+from wlasl_tfrecord.text import is_unicode, reason_of, shown
 
 __all__ = [
     "Shard",
@@ -87,6 +88,7 @@ class ShardFolder:
         shards: The files of each split that has clips.
         options: What else `bin/shard` was told (seed, jpeg quality, subset …).
         table_sha256: By split, the hex SHA-256 of its table of records.
+        has_landmarks: Whether its records have landmarks; see `landmarks`.
 
     Raises:
         ValueError: If a value is not what docs/shard-format.md says of it.
@@ -100,6 +102,7 @@ class ShardFolder:
     shards: Mapping[str, tuple[Shard, ...]]
     options: Mapping[str, Any] = field(default_factory=dict)
     table_sha256: Mapping[str, str] = field(default_factory=dict)
+    has_landmarks: bool = False
 
     def __post_init__(self) -> None:
         """Reject what no reader of this release knows; readers check nothing again."""
@@ -133,7 +136,7 @@ class ShardFolder:
         return (
             f"<ShardFolder {self.directory}: {self.num_classes} glosses, {counts} "
             f"clips of {num_frames} frames, {width} x {height}, {self.codec}, "
-            f"{self.framing}>"
+            f"{self.framing}{', landmarks' if self.has_landmarks else ''}>"
         )
 
     @property
@@ -243,6 +246,11 @@ def _folder_from_json(directory: str, raw: Any) -> ShardFolder:
     """Makes a folder of the content of its index.json."""
     if not isinstance(raw["glosses"], list) or not isinstance(raw["options"], dict):
         raise TypeError("glosses must be a list, options an object")
+    landmarks = raw.get("landmarks")
+    if landmarks not in (None, LANDMARK_GROUPS):
+        raise ValueError(
+            f"landmarks must be {dict(LANDMARK_GROUPS)}, got {shown(landmarks)}"
+        )
     folder = ShardFolder(
         directory=directory,
         clip=ClipSpec(**_known_keys(ClipSpec, raw["clip"])),
@@ -259,6 +267,7 @@ def _folder_from_json(directory: str, raw: Any) -> ShardFolder:
         table_sha256={
             split: value["index_sha256"] for split, value in raw["splits"].items()
         },
+        has_landmarks=landmarks is not None,
     )
     for split, value in raw["splits"].items():
         if value["num_clips"] != folder.num_clips(split):

@@ -12,6 +12,7 @@ from wlasl_tfrecord.shard_format.codecs import (
     Codec,
     codec_facts,
 )
+from wlasl_tfrecord.shard_format.landmarks import LANDMARK_SOURCE, landmark_bytes
 
 __all__ = [
     "ShardOptions",
@@ -33,6 +34,9 @@ class ShardOptions:
         drop_leaks: Leave out clips of train whose content is in val or test too.
         subset: How many glosses the manifest was cut to, as a record of it.
         split_by: Where the manifest's splits are from, as a record of it.
+        landmark_models: A folder with the networks that find landmarks, to store those
+            too; None to store none. The networks are compared with their checksums, so
+            which folder it is decides nothing.
 
     Raises:
         ValueError: If a value can never be right.
@@ -47,6 +51,7 @@ class ShardOptions:
     drop_leaks: bool = False
     subset: int | None = None
     split_by: str = "annotations"
+    landmark_models: str | None = None
 
     def __post_init__(self) -> None:
         """Reject what no folder can be written with."""
@@ -76,6 +81,8 @@ class ShardOptions:
         """Names all that decides the bytes, in plain JSON values."""
         values = dataclasses.asdict(self)
         values.update(values.pop("clip"))
+        if values.pop("landmark_models") is not None:
+            values["landmarks"] = LANDMARK_SOURCE
         if not codec_facts(self.codec).has_quality:
             # It decides nothing, so another value of it does not make another folder.
             del values["jpeg_quality"]
@@ -88,4 +95,7 @@ def record_bytes(options: ShardOptions) -> int:
     Exact to a few hundred bytes for raw; for the others an average of real clips.
     """
     per_value = codec_facts(options.codec).bytes_per_value
-    return round(options.clip.num_bytes * per_value) + 1200
+    num_bytes = round(options.clip.num_bytes * per_value) + 1200
+    if options.landmark_models is not None:
+        num_bytes += landmark_bytes(options.clip.num_frames)
+    return num_bytes

@@ -70,11 +70,17 @@ def _folder_files(
             for split, shards in by_split.items()
         },
         options=named,
+        has_landmarks=options.landmark_models is not None,
     )
     records = {
         split: merge_records(shards, written) for split, shards in by_split.items()
     }
-    features = clip_proto.tfds_features(options.clip, options.codec, len(plan.glosses))
+    features = clip_proto.tfds_features(
+        options.clip,
+        options.codec,
+        len(plan.glosses),
+        has_landmarks=folder.has_landmarks,
+    )
     return folder_files(folder, records, features)
 
 

@@ -13,6 +13,7 @@ from wlasl_tfrecord.shard_format.layout import (
     FAILURE_COLUMNS,
     FAILURES_FILE,
     FORMAT_VERSION,
+    LANDMARKS_VERSION,
     REPORT_FILE,
     SPLITS,
 )
@@ -167,7 +168,9 @@ class ShardReport:
 def report_files(report: ShardReport) -> dict[str, bytes]:
     """Returns report.json and failures.csv, the same bytes for the same outcomes."""
     content = {
-        "format_version": FORMAT_VERSION,
+        "format_version": FORMAT_VERSION
+        if report.options.landmark_models is None
+        else LANDMARKS_VERSION,
         "options": report.options.to_dict(),
         "splits": {split: _counts(c) for split, c in report.splits.items()},
         "glosses": _per_gloss(report),

@@ -221,6 +221,9 @@ def _refuse_other_options(
         OutputError: If one differs; it is named, with both values.
     """
     now = options.to_dict()
+    if before:
+        # Named only where there are some.
+        before, now = {"landmarks": None, **before}, {"landmarks": None, **now}
     # What only one of them names follows from the codec, which is named itself.
     changed = ", ".join(
         f"{name} was {shown(before[name])} and is {now[name]!r}"
