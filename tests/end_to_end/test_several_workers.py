@@ -1,8 +1,10 @@
 """Several workers: they give what one gives, and none waits for a dead one."""
 
 import json
+import os
 import signal
 import socket
+import subprocess
 import time
 
 import numpy as np
@@ -11,12 +13,11 @@ from training_processes import (
     RECIPE,
     final_state,
     start,
+    steps_done,
     wait_for_step,
     wait_until,
     write_place,
 )
-
-from wlasl_tfrecord.training import checkpoints
 
 
 @pytest.fixture(scope="module")
@@ -96,17 +97,82 @@ def last_line(worker):
 LONG = ("--epochs", "5000", "--weights", "none")
 
 
+@pytest.fixture
+def machines():
+    """Two network namespaces with a cable between them, as (command, address) each.
+
+    Where the system makes none, both are this machine.
+    """
+    name = f"wlasl{os.getpid()}"
+    ends = [f"{name}a", f"{name}b"]
+    addresses = ["10.213.77.1", "10.213.77.2"]
+    made = []
+    try:
+        for end in ends:
+            run(f"ip netns add {end}")
+            made.append(end)
+        run(f"ip link add v{ends[0]} type veth peer name v{ends[1]}")
+        for end, address in zip(ends, addresses):
+            run(f"ip link set v{end} netns {end}")
+            run(f"ip -n {end} addr add {address}/24 dev v{end}")
+            run(f"ip -n {end} link set v{end} up")
+            run(f"ip -n {end} link set lo up")
+        yield [(("ip", "netns", "exec", e), a) for e, a in zip(ends, addresses)]
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"no network namespaces here ({error}): both workers are on loopback")
+        yield [((), "127.0.0.1")] * 2
+    finally:
+        for end in made:
+            run(f"ip netns del {end}")
+
+
+def run(command):
+    subprocess.run(command.split(), check=True, capture_output=True)
+
+
+def start_on_machines(place, machines, out, *more):
+    """Starts a worker on each of two machines, as a scheduler does."""
+    ports = free_ports(2)
+    workers = ",".join(f"{one}:{port}" for (_, one), port in zip(machines, ports))
+    options = ("--strategy", "multi_worker", "--workers", workers, "--worker-index")
+    return [
+        start(place, out, *more, *options, str(index), before=before)
+        for index, (before, _) in enumerate(machines)
+    ]
+
+
 @pytest.mark.slow
-def test_the_death_of_a_worker_ends_the_other_with_a_line(place):
-    chief, other = start_workers(place, *LONG, outs=["bereft"] * 2)
-    wait_for_step(chief, place / "bereft", 2)
+def test_one_machine_dies_both_are_started_again_and_end_with_the_same_bits(
+    place, machines
+):
+    options = ("--weights", "none", "--epochs", "6")
+    undisturbed = start_on_machines(place, machines, "undisturbed", *options)
+    for worker in undisturbed:
+        output = worker.communicate(timeout=400)[0]
+        assert worker.returncode == 0, output
+
+    chief, other = start_on_machines(place, machines, "bereft", *options)
+    wait_for_step(chief, place / "bereft", 8)
     other.kill()
     other.communicate()
     last = last_line(chief)
     assert last.startswith("wlasl-train: another worker is gone (")
     assert "bereft/checkpoints/step-" in last
     assert last.endswith("resume with bin/train --resume bereft")
-    assert checkpoints.load_newest(place / "bereft" / "checkpoints", print) is not None
+    stopped_at = steps_done(place / "bereft")
+    assert 8 <= stopped_at < 30
+
+    again = start_on_machines(place, machines, "bereft", *options)
+    outputs = [worker.communicate(timeout=400)[0] for worker in again]
+    assert [worker.returncode for worker in again] == [0, 0], outputs
+    assert f"resuming from step {stopped_at} in bereft" in outputs[0]
+    (step, rows, arrays), expected = (
+        final_state(place / name) for name in ("bereft", "undisturbed")
+    )
+    assert (step, rows) == expected[:2]
+    assert arrays.keys() == expected[2].keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, expected[2][name], err_msg=name)
 
 
 @pytest.mark.slow

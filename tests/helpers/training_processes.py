@@ -44,10 +44,13 @@ def write_place(folder):
     return folder
 
 
-def start(place, out, *more, **variables):
-    """Starts bin/train in a process of its own, with environment variables."""
+def start(place, out, *more, before=(), **variables):
+    """Starts bin/train in a process of its own, with environment variables.
+
+    What is in `before` starts it: `ip netns exec NAME`.
+    """
     command = [
-        sys.executable, "-m", "wlasl_tfrecord.cli.train", "--data", "shards",
+        *before, sys.executable, "-m", "wlasl_tfrecord.cli.train", "--data", "shards",
         "--out", out, "--model", "tiny.py", "--weights", "pretrained.h5",
         "--epochs", "6", "--fine-tune-epochs", "6", "--fine-tune-blocks", "1",
         "--batch-size", "2", "--checkpoint-minutes", "0", "--patience", "99",

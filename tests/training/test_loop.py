@@ -1,11 +1,14 @@
 """The loop of a phase: the best weights are kept, callbacks called, NaN refused."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 from small_training import RECIPE, config, final_weights, run
 
 from wlasl_tfrecord.errors import TrainingError
-from wlasl_tfrecord.training import checkpoints, history
+from wlasl_tfrecord.training import checkpoints, history, loop
 
 
 def test_a_plateau_halves_the_rate_and_a_long_one_ends_the_phase(
@@ -66,6 +69,38 @@ def test_a_loss_that_is_no_number_names_the_clips(shards, recipe, tmp_path):
         r".*step-000000000\.npz is the last good checkpoint$",
     ):
         run(shards, tmp_path / "run", config(str(broken)))
+
+
+def test_a_signal_ends_a_validation_which_is_done_again_when_resumed(
+    shards, recipe, tmp_path, monkeypatch
+):
+    options = config(recipe, epochs=2, weight_average=0.5)
+    run(shards, tmp_path / "undisturbed", options)
+    make_scorer, batches = loop.make_scorer, []
+
+    def make_signalled(strategy, model, on_batch):
+        def on_each():
+            batches.append(None)
+            if len(batches) == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            on_batch()
+
+        return make_scorer(strategy, model, on_each)
+
+    monkeypatch.setattr(loop, "make_scorer", make_signalled)
+    with pytest.raises(TrainingError, match=r"stopped by SIGTERM; .*step-000000003\."):
+        run(shards, tmp_path / "stopped", options)
+    assert len(batches) == 1
+    assert not (tmp_path / "stopped" / "history.csv").exists()
+    report, _ = run(shards, tmp_path / "stopped", options)
+    assert report.num_epochs == 2
+    folders = [tmp_path / "undisturbed", tmp_path / "stopped"]
+    before, after = (
+        [row["val_loss"] for row in history.read_history(folder)] for folder in folders
+    )
+    assert before == after
+    for one, other in zip(*map(final_weights, folders), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_checkpoint_of_another_network_is_refused_by_name(shards, recipe, tmp_path):

@@ -7,6 +7,7 @@ clip by clip, and not averaged over batches.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -80,30 +81,36 @@ class ClipLogits:
 
 
 def make_scorer(
-    strategy: tf.distribute.Strategy, model: keras.Model
+    strategy: tf.distribute.Strategy,
+    model: keras.Model,
+    on_batch: Callable[[], None] | None = None,
 ) -> Callable[[MakeBatches], ClipScores]:
     """Makes a function that scores a model on a dataset, compiled once.
 
     Args:
         strategy: Strategy that the model was made in.
         model: Inputs -> logits.
+        on_batch: Called after each batch; what it raises ends the scoring.
 
     Returns:
         A function from what makes the dataset of `Batch`es, given an InputContext, to
         the scores of its clips of weight 1.
     """
-    predict = make_predictor(strategy, model)
+    predict = make_predictor(strategy, model, on_batch)
     return lambda batches: score_clips(predict(batches))
 
 
 def make_predictor(
-    strategy: tf.distribute.Strategy, model: keras.Model
+    strategy: tf.distribute.Strategy,
+    model: keras.Model,
+    on_batch: Callable[[], None] | None = None,
 ) -> Callable[[MakeBatches], ClipLogits]:
     """Makes a function that runs a model on a dataset, compiled once.
 
     Args:
         strategy: Strategy that the model was made in.
         model: Inputs -> logits.
+        on_batch: Called after each batch; what it raises ends the prediction.
 
     Returns:
         A function from what makes the dataset of `Batch`es, given an InputContext, to
@@ -128,7 +135,11 @@ def make_predictor(
 
     def predict(batches: MakeBatches) -> ClipLogits:
         distributed = distribution.distributed(strategy, batches)
-        rows = [[value.numpy() for value in run(batch)] for batch in distributed]
+        rows: list[list[Any]] = []
+        for batch in distributed:
+            rows.append([value.numpy() for value in run(batch)])
+            if on_batch is not None:
+                on_batch()
         columns = [np.concatenate(column) for column in zip(*rows)]
         real = columns.pop() > 0
         order = np.argsort(columns[0][real], kind="stable")

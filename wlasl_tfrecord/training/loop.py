@@ -75,6 +75,10 @@ def restore_model(model: keras.Model, arrays: Mapping[str, NDArray[Any]]) -> Non
     _restore(_named_variables(model), stored)
 
 
+class _InterruptedValidationError(Exception):
+    """The process was asked to stop while it validated."""
+
+
 class _PhaseLoop:
     """The state of the loop, and the steps, epochs and checkpoints made of it."""
 
@@ -107,7 +111,9 @@ class _PhaseLoop:
             scale_loss=strategies.dtype_policy(run.config.precision) == "mixed_float16",
             average=self._average,
         )
-        self._score = make_scorer(run.strategy, phase.scored_model)
+        self._score = make_scorer(
+            run.strategy, phase.scored_model, self._interrupt_if_stopped
+        )
         self._state = _named_state(run.model, self._optimizer, self._step)
         if self._average is not None:
             self._state |= {
@@ -168,6 +174,10 @@ class _PhaseLoop:
                 bar.update(progress)
                 self._save_if_due()
             self._end_epoch()
+        except _InterruptedValidationError:
+            # As after the epoch's last step: resumed, the validation begins again.
+            self._last_good = self._capture()
+            stop(run.stopped[0], self._save())
         except tf.errors.OpError as error:
             lost = lost_worker(run.strategy, error)
             if lost is None:
@@ -262,6 +272,11 @@ class _PhaseLoop:
         advice = partial(forward_memory_advice, "validation", run)
         with one_line_out_of_memory(advice):
             return self._score(self._phase.validation_batches)
+
+    def _interrupt_if_stopped(self) -> None:
+        """Ends a validation, which may take minutes, where a signal has come."""
+        if self._run.stopped:
+            raise _InterruptedValidationError
 
     def _save_if_due(self) -> None:
         """Writes a checkpoint now and then, and when the process is asked to stop."""
