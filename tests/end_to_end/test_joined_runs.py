@@ -1,9 +1,11 @@
 """Several processes write one shard folder: the bytes of one, whoever dies."""
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 from checkout import CHECKOUT
@@ -84,6 +86,24 @@ def test_one_that_stood_still_ends_well_after_the_others(tmp_path, src, undistur
     assert "40 clips in" in end(still)
     assert folder_bytes(out) == undisturbed
     assert not (out / ".shard-work").exists()
+
+
+def test_one_that_comes_while_another_removes_the_folder_waits(
+    tmp_path, src, undisturbed
+):
+    out = tmp_path / "s"
+    assert shard_here(src, out, "--join") == 0
+    assert not (out / ".shard-hashes").exists()
+    # Its notes are gone, and a process that lives has not left yet.
+    (out / "index.json").unlink()
+    work_dir = out / ".shard-work"
+    work_dir.mkdir()
+    (work_dir / "member.elsewhere.1.claim").touch()
+    remover = threading.Timer(1.5, shutil.rmtree, args=(work_dir,))
+    remover.start()
+    assert shard_here(src, out, "--join") == 0
+    assert not remover.is_alive()
+    assert folder_bytes(out) == undisturbed
 
 
 def test_another_plan_and_a_run_alone_are_refused(tmp_path, src, undisturbed):

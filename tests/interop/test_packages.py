@@ -9,53 +9,24 @@ import dataclasses
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from documented_examples import example, run_alone
+from other_environments import STATE, python_of
 
 from wlasl_tfrecord import ShardReader, load_folder
 from wlasl_tfrecord.inspection.tfrecord_index import write_tfrecord_index
 
-STATE = os.environ.get("WLASL_INTEROP_DIR")
 pytestmark = [
     pytest.mark.skipif(STATE is None, reason="bin/test --interop runs it"),
     pytest.mark.timeout(3600),  # the first call installs gigabytes
 ]
-READER = ("numpy", "opencv-python-headless", "crc32c", "simplejpeg")
-ENVIRONMENTS = {
-    "tfds": ("tensorflow-datasets", "tensorflow"),
-    # It uses pkg_resources, which later releases of setuptools do not have.
-    "model-garden": ("tf-models-official", "setuptools < 80"),
-    "dali": ("nvidia-dali-cuda120", "numpy"),
-    # Of this release an index may have a CPU build, which pip prefers.
-    "torch": ("torch == 2.13.*", "tfrecord", *READER),
-    "grain": ("grain", *READER),
-    "jax": ("jax", *READER),
-}
 # One clip of `test` in two shards: one of them is empty.
 NUM_CLIPS = {"train": 7, "val": 3, "test": 1}
 PAGE = "docs/other-frameworks.md"
 INDEX_EXAMPLES = "DALI and PyTorch's tfrecord"
-
-
-def python_of(name):
-    """Returns the Python of an environment, which is made if it is not there."""
-    directory = Path(STATE) / name
-    python, stamp = directory / "bin" / "python", directory / "requirements.txt"
-    wanted = "\n".join(ENVIRONMENTS[name])
-    if not (stamp.is_file() and stamp.read_text() == wanted):
-        stamp.unlink(missing_ok=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", directory], check=True)
-        pip = [python, "-m", "pip", "install", "--quiet", "--no-input"]
-        done = subprocess.run(
-            [*pip, *ENVIRONMENTS[name]], capture_output=True, text=True
-        )
-        assert done.returncode == 0, f"pip cannot make {name}:\n{done.stderr[-2000:]}"
-        stamp.write_text(wanted)
-    return str(python)
 
 
 @pytest.fixture(scope="module")

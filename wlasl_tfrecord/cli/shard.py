@@ -1,6 +1,7 @@
 """Turns a folder of videos into TFRecord shards."""
 
 import argparse
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from wlasl_tfrecord.files import num_cores
 from wlasl_tfrecord.shard_format.clips import FRAMINGS, ClipSpec
 from wlasl_tfrecord.shard_format.codecs import CODECS, codec_facts
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
+from wlasl_tfrecord.sharding.beam_run import RUNNERS, BeamRunner
 from wlasl_tfrecord.sharding.run_plan import FolderPlan, check_space, plan_folder
 from wlasl_tfrecord.sharding.sharder import write_shards
 
@@ -108,6 +110,18 @@ def _parser() -> argparse.ArgumentParser:
         help="share the work with all who run this command with the same --out, on "
         "machines with one file system; who comes last finishes",
     )
+    add(
+        "--runner",
+        choices=RUNNERS,
+        help="write the shards on the workers of an Apache Beam runner, which see "
+        "--src and --out under the same paths",
+    )
+    add(
+        "--runner-args",
+        default="",
+        metavar="ARGS",
+        help="the runner's own options in one argument, written --runner-args='--a b'",
+    )
     add("--dry-run", action="store_true", help="say what would be done, and do nothing")
     return parser
 
@@ -179,6 +193,7 @@ def _write(arguments: argparse.Namespace) -> int:
         overwrite=arguments.overwrite,
         retry=arguments.retry,
         join=arguments.join,
+        runner=_runner(arguments),
         src=arguments.src,
         show_progress=sys.stderr.isatty(),
         on_plan=_announce,
@@ -201,6 +216,16 @@ def _say(*lines: str) -> None:
             print(line, flush=True)
     except OSError:
         mute()
+
+
+def _runner(arguments: argparse.Namespace) -> BeamRunner | None:
+    """Returns the runner, and refuses options of one where there is none."""
+    if arguments.runner is not None:
+        words = tuple(shlex.split(arguments.runner_args))
+        return BeamRunner(name=arguments.runner, arguments=words)
+    if arguments.runner_args:
+        raise ValueError("--runner-args is for --runner, which is missing")
+    return None
 
 
 def _jpeg_quality(arguments: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.files import read_bytes, real_folder, write_whole
@@ -24,7 +24,7 @@ from wlasl_tfrecord.sharding.output_folder import (
     output_errors,
 )
 from wlasl_tfrecord.sharding.plan import PlannedShard
-from wlasl_tfrecord.sharding.resume import known_shards
+from wlasl_tfrecord.sharding.resume import finished_shards, known_shards
 from wlasl_tfrecord.sharding.run_plan import FolderPlan
 from wlasl_tfrecord.sharding.written_shard import (
     WrittenShard,
@@ -47,8 +47,10 @@ class JoinedRun:
             them.
     """
 
-    def __init__(self, plan: FolderPlan, claims: Claims) -> None:
-        self.written: dict[str, WrittenShard] = dict(plan.finished)
+    def __init__(
+        self, plan: FolderPlan, claims: Claims, finished: Mapping[str, WrittenShard]
+    ) -> None:
+        self.written: dict[str, WrittenShard] = dict(finished)
         self._plan = plan
         self._claims = claims
         self._work_dir = os.path.join(plan.out, WORK_DIR)
@@ -134,32 +136,65 @@ def joined_run(plan: FolderPlan) -> Iterator[JoinedRun]:
         real_folder(work_dir)
     with Claims(work_dir) as claims:
         with output_errors(plan.out):
-            while not claims.take(_SET_UP):
+            while (finished := _enter(plan, work_dir, claims)) is None:
                 time.sleep(_POLL_SECONDS)
-            try:
-                _set_up(plan, work_dir, claims)
-            finally:
-                claims.release(_SET_UP)
-        yield JoinedRun(plan, claims)
+                # The run that is just ending removes it.
+                real_folder(work_dir)
+        yield JoinedRun(plan, claims, finished)
 
 
-def _set_up(plan: FolderPlan, work_dir: str, claims: Claims) -> None:
+def _enter(
+    plan: FolderPlan, work_dir: str, claims: Claims
+) -> Mapping[str, WrittenShard] | None:
+    """Joins the run; returns the shards that were finished before, or None for later.
+
+    Raises:
+        OutputError: If those at work have another plan.
+        OSError: If the folder cannot be written.
+    """
+    try:
+        if not claims.take(_SET_UP):
+            return None
+        try:
+            return _set_up(plan, work_dir, claims)
+        finally:
+            claims.release(_SET_UP)
+    except FileNotFoundError:
+        return None
+
+
+def _set_up(
+    plan: FolderPlan, work_dir: str, claims: Claims
+) -> Mapping[str, WrittenShard] | None:
     """Joins those that are at work, or clears the folder of a run that has ended.
+
+    Returns:
+        Name -> shard, for those that were there before this run; None if a run is just
+        ending.
 
     Raises:
         OutputError: If those at work have another plan.
     """
+    there, finished = _plan_there(work_dir), plan.finished
     if not _has_members(work_dir, claims):
+        # Another run may have ended since this one was planned.
+        known = known_shards(plan.out, plan.options, overwrite=False)
+        found = finished_shards(plan.out, plan.shards, known, retry=False)
+        finished = found.shards
         # What is left of others is of no use, but for this run's own claim.
-        open_work_folder(plan.out, plan.options, {*plan.work_files, f"{_SET_UP}.claim"})
+        useful = {*found.work_files, f"{_SET_UP}.claim"}
+        open_work_folder(plan.out, plan.options, useful)
         write_whole(os.path.join(work_dir, PLAN_FILE), _digest(plan))
-    elif _plan_there(work_dir) != _digest(plan):
+    elif not there:
+        return None
+    elif there != _digest(plan):
         raise OutputError(
             f"processes on other machines write to {plan.out} with another plan: they "
             "see other videos, labels or options; give all the same, or wait until "
             f"they end ({INDEX_FILE} appears then)"
         )
     claims.take(f"{_MEMBER}.{claims.owner}")
+    return finished
 
 
 def _has_members(work_dir: str, claims: Claims) -> bool:

@@ -2,15 +2,16 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tqdm import tqdm
 
 from wlasl_tfrecord import files
 from wlasl_tfrecord.annotations.manifest import Instance, Manifest
 from wlasl_tfrecord.decoder_pool.jobs import Task, Undecoded, VideoLimits
-from wlasl_tfrecord.errors import OutputError
+from wlasl_tfrecord.errors import OutputError, VideoError
 from wlasl_tfrecord.shard_format import layout
 from wlasl_tfrecord.shard_format.codecs import SMALLEST_CODEC
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions, record_bytes
@@ -27,6 +28,7 @@ from wlasl_tfrecord.sharding.outcomes import (
 from wlasl_tfrecord.sharding.output_folder import check_output_folder, local_folder
 from wlasl_tfrecord.sharding.plan import PlannedShard, plan_shards
 from wlasl_tfrecord.sharding.resume import finished_shards, known_shards
+from wlasl_tfrecord.sharding.shared_hashes import hash_together
 from wlasl_tfrecord.sharding.video_hashes import hash_videos
 from wlasl_tfrecord.sharding.written_shard import WrittenShard
 from wlasl_tfrecord.text import size_text
@@ -121,9 +123,10 @@ def plan_folder(
     limits: VideoLimits | None = None,
     overwrite: bool = False,
     retry: bool = False,
+    join: bool = False,
     show_progress: bool = False,
 ) -> FolderPlan:
-    """Plans a run, and changes nothing.
+    """Plans a run, and changes nothing, but for the notes of processes that join.
 
     Every video is read once, without decoding it: by its hash, shards that are there
     already are found to be up to date, and the same content under two names is found.
@@ -136,6 +139,8 @@ def plan_folder(
         overwrite: Treat a finished folder as empty.
         retry: Write a shard again in which a video took too long or too much memory, or
             ended its worker: with other limits, or on another machine, it may succeed.
+        join: Share the reading with other processes that plan the same; the folder
+            exists, and gets a folder for their notes.
         show_progress: Show a bar on stderr.
 
     Raises:
@@ -157,7 +162,10 @@ def plan_folder(
             outcomes[instance.video_id] = missing(instance)
         else:
             present.append(instance)
-    tasks, unread = _read_videos(present, limits or VideoLimits(), show_progress)
+    hash_all = partial(hash_together, root) if join else hash_videos
+    tasks, unread = _read_videos(
+        present, limits or VideoLimits(), hash_all, show_progress
+    )
     outcomes.update(unread)
     duplicates = find_duplicates(tasks)
     if options.drop_leaks:
@@ -182,12 +190,15 @@ def plan_folder(
 
 
 def _read_videos(
-    instances: Sequence[Instance], limits: VideoLimits, show_progress: bool
+    instances: Sequence[Instance],
+    limits: VideoLimits,
+    hash_all: Callable[[Sequence[str], float], Iterable[tuple[str, str | VideoError]]],
+    show_progress: bool,
 ) -> tuple[list[Task], dict[str, Outcome]]:
     """Hashes videos; returns the tasks, and the outcomes of those that failed."""
     paths = [instance.path for instance in instances if instance.path is not None]
     hashes = tqdm(
-        hash_videos(paths, limits.timeout_seconds),
+        hash_all(paths, limits.timeout_seconds),
         desc="reading",
         unit="video",
         total=len(paths),

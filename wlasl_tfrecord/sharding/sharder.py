@@ -16,6 +16,7 @@ from wlasl_tfrecord.errors import ManifestError, OutputError
 from wlasl_tfrecord.files import num_cores
 from wlasl_tfrecord.shard_format.layout import FAILURES_FILE
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
+from wlasl_tfrecord.sharding.beam_run import BeamRunner, import_beam, write_on_runner
 from wlasl_tfrecord.sharding.folder_content import (
     all_files,
     is_complete,
@@ -36,6 +37,7 @@ from wlasl_tfrecord.sharding.plan import PlannedShard
 from wlasl_tfrecord.sharding.report import ShardReport
 from wlasl_tfrecord.sharding.run_plan import FolderPlan, check_space, plan_folder
 from wlasl_tfrecord.sharding.shard_writer import settle_shard, write_shard
+from wlasl_tfrecord.sharding.shared_hashes import remove_shared_hashes
 from wlasl_tfrecord.sharding.written_shard import (
     WrittenShard,
     save_state,
@@ -56,6 +58,7 @@ def write_shards(
     overwrite: bool = False,
     retry: bool = False,
     join: bool = False,
+    runner: BeamRunner | None = None,
     src: str | os.PathLike[str] | None = None,
     show_progress: bool = False,
     on_plan: Callable[[FolderPlan], None] | None = None,
@@ -78,6 +81,9 @@ def write_shards(
         join: Share the work with the processes that call this with the same arguments
             and write to the same folder, on any number of machines. The bytes are those
             of one process. One that dies is replaced after two minutes.
+        runner: Apache Beam's runner, on whose workers the shards are written; they see
+            the videos and the folder under the same paths. `workers` is then the number
+            of decoders for each shard that is being written.
         src: The folder to which the paths in the report are relative.
         show_progress: Show a bar with clips/s on stderr.
         on_plan: Called with the plan, before anything is written.
@@ -93,7 +99,8 @@ def write_shards(
         ManifestError: If no video at all became a clip; the report is written, but a
             finished folder is left alone.
         ValueError: If `workers` is below 1, `out` is no local folder, or `join` is set
-            with `overwrite` or `retry`.
+            with `overwrite`, `retry` or `runner`.
+        WlaslError: If there is a runner, and Apache Beam is not installed.
     """
     options = options or ShardOptions()
     if workers is not None and workers < 1:
@@ -103,6 +110,12 @@ def write_shards(
             "--join cannot tell what the others of this run have written from what is "
             "to be written again; leave out --overwrite and --retry, or delete --out"
         )
+    if join and runner is not None:
+        raise ValueError(
+            "--join and --runner are two ways to use several machines; leave out one"
+        )
+    if runner is not None:
+        import_beam()  # hashing thousands of videos first would take minutes
     root = local_folder(out)
     with locked_folder(root, shared=join):
         plan = plan_folder(
@@ -112,13 +125,18 @@ def write_shards(
             limits=limits,
             overwrite=overwrite,
             retry=retry,
+            join=join,
             show_progress=show_progress,
         )
         if on_plan is not None:
             on_plan(plan)
         check_space(plan)
         writer = _Writer(
-            plan, limits or VideoLimits(), workers or num_cores(), show_progress
+            plan,
+            limits or VideoLimits(),
+            workers or num_cores(),
+            show_progress,
+            runner,
         )
         if join:
             report = _write_joined(writer, src, on_wait)
@@ -140,6 +158,18 @@ class _Writer:
     limits: VideoLimits
     num_workers: int
     show_progress: bool
+    runner: BeamRunner | None
+
+    def write_missing(self) -> dict[str, WrittenShard]:
+        """Writes the shards that are not finished, here or on a runner.
+
+        Returns:
+            Name -> shard.
+        """
+        plan = self.plan
+        if self.runner is None:
+            return self.write(plan.unwritten)
+        return write_on_runner(plan, self.limits, self.num_workers, self.runner)
 
     def write(
         self,
@@ -197,7 +227,7 @@ def _write_alone(writer: _Writer, src: str | os.PathLike[str] | None) -> ShardRe
     if plan.unwritten:
         with output_errors(plan.out):
             open_work_folder(plan.out, plan.options, plan.work_files)
-        written.update(writer.write(plan.unwritten))
+        written.update(writer.write_missing())
     report = _report(plan, written, len(plan.unwritten), src)
     _refuse_to_empty(plan, report)
     if is_complete(plan, written, report):
@@ -220,6 +250,7 @@ def _write_joined(
     if not plan.unwritten:
         report = _report(plan, plan.finished, 0, src)
         if is_complete(plan, plan.finished, report):
+            remove_shared_hashes(plan.out)
             return report
     num_shards, num_waiting = 0, 0
     with joined_run(plan) as run:
@@ -242,6 +273,7 @@ def _write_joined(
         if is_last:
             _refuse_to_empty(plan, report)
             _finish(plan, run.written, report)
+            remove_shared_hashes(plan.out)
     return report
 
 
