@@ -8,6 +8,7 @@
     ├── OutputError             an output path is full, read-only or in use
     ├── RecipeError             a file of `models/`, or its weights, cannot be used
     ├── TrainingError           a run cannot start, continue or be resumed
+    ├── DataServiceError        a tf.data service does not answer, or cannot read
     └── OutOfMemoryError        a network and its clips do not fit in memory
 
 An argument that is wrong for any data is a `ValueError`, as everywhere in Python.
@@ -17,6 +18,7 @@ from typing import Literal, get_args
 
 __all__ = [
     "VIDEO_FAILURES",
+    "DataServiceError",
     "ManifestError",
     "OutOfMemoryError",
     "OutputError",
@@ -101,6 +103,10 @@ class RecipeError(WlaslError):
 
 class TrainingError(WlaslError):
     """A run cannot start, continue or be resumed."""
+
+
+class DataServiceError(WlaslError):
+    """A tf.data service does not answer, or cannot read the shards."""
 
 
 class OutOfMemoryError(WlaslError):

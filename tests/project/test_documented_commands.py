@@ -71,7 +71,8 @@ def test_the_pages_have_every_option_and_no_other():
     # -h by its other name; of TensorBoard, bin/test and benchmarks/, which the pages
     # show too.
     programs = benchmarks + (CHECKOUT / "bin" / "test").read_text(encoding="utf-8")
-    others = {"--help", "--logdir", *re.findall(r'"(--[a-z][a-z0-9-]+)"', programs)}
+    others = {"--requeue", "--flink", "--direct", "--dask"}  # Slurm's and Beam's
+    others |= {"--help", "--logdir", *re.findall(r'"(--[a-z][a-z0-9-]+)"', programs)}
     assert named - options <= others
 
 

@@ -35,6 +35,12 @@ def train_parser() -> argparse.ArgumentParser:
         help="minutes between checkpoints",
     )
     where.add_argument(
+        "--data-service",
+        metavar="grpc://HOST:PORT",
+        help="the dispatcher of a tf.data service (bin/dataserver), whose workers read "
+        "the shards and make the batches",
+    )
+    where.add_argument(
         "--check",
         action="store_true",
         help="build, run, save and load the network once, and train nothing",
@@ -139,7 +145,7 @@ def train_parser() -> argparse.ArgumentParser:
         type=float,
         default=600.0,
         metavar="SECONDS",
-        help="longest wait for the other workers",
+        help="longest wait for the other workers, and for the data service",
     )
     devices.add_argument(
         "--precision",

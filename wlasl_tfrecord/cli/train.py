@@ -43,7 +43,7 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
     data, out, config = arguments.data, arguments.out, _config(arguments)
     if arguments.resume is not None:
         data, out, config = _resumed(arguments.resume, _typed(arguments, argv))
-    _refuse_what_does_not_fit(arguments, out)
+    _refuse_what_does_not_fit(arguments, out, config.max_bad_records)
     folder = load_folder(data, check_shards=config.max_bad_records == 0)
     recipes.find_recipe(config.recipe)
     if config.weights not in _NO_FILE and not os.path.exists(config.weights):
@@ -67,6 +67,10 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
         config = _fit_memory(arguments, data, config)
     if arguments.check:
         return _check(folder, config)
+    if arguments.data_service is not None:
+        from wlasl_tfrecord.input_pipeline.data_service import wait_for_service
+
+        wait_for_service(arguments.data_service, arguments.connect_timeout)
     if arguments.logical_cpus > 1:
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(
@@ -87,13 +91,16 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
             strategy=strategy,
             checkpoint_minutes=arguments.checkpoint_minutes,
             save_h5=arguments.h5,
+            data_service=arguments.data_service,
         )
     if strategies.is_chief(strategy):
         print(report)
     return 0
 
 
-def _refuse_what_does_not_fit(arguments: argparse.Namespace, out: str | None) -> None:
+def _refuse_what_does_not_fit(
+    arguments: argparse.Namespace, out: str | None, max_bad_records: int
+) -> None:
     """Checks the options that make no sense, alone or together.
 
     Raises:
@@ -115,6 +122,11 @@ def _refuse_what_does_not_fit(arguments: argparse.Namespace, out: str | None) ->
         raise ValueError(
             "--checkpoint-minutes must be at least 0, got "
             f"{arguments.checkpoint_minutes}"
+        )
+    if arguments.data_service is not None and max_bad_records:
+        raise ValueError(
+            "--data-service cannot count damaged records, which its workers would "
+            "read; leave out --max-bad-records, or the service"
         )
     if not arguments.connect_timeout > 0:
         raise ValueError(

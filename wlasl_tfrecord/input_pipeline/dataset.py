@@ -4,6 +4,7 @@ A clip is addressed by its position in the run, so the state of the input is one
 See docs/input_fn.md for what follows from that.
 """
 
+import dataclasses
 import operator
 import os
 from typing import Literal, get_args
@@ -15,6 +16,7 @@ from wlasl_tfrecord.input_pipeline.buffers import (
     plan_direct_buffers,
     plan_graph_buffers,
 )
+from wlasl_tfrecord.input_pipeline.data_service import check_service
 from wlasl_tfrecord.input_pipeline.elements import Element
 from wlasl_tfrecord.input_pipeline.order import Order, WorkerPositions
 from wlasl_tfrecord.input_pipeline.pipeline import make_batches
@@ -49,6 +51,7 @@ def input_fn(
     max_bad_records: int = 0,
     ram_budget_mib: int | None = None,
     reader: ReaderName | None = None,
+    data_service: str | None = None,
 ) -> tf.data.Dataset:
     """Makes a dataset of the batches of a split.
 
@@ -105,6 +108,10 @@ def input_fn(
             TensorFlow does; the default for a URL. Either reads the same clips in the
             same order with the same pixels; those of an augmented clip differ by 1
             where they are rounded another way.
+        data_service: grpc://host:port of a tf.data service, whose workers then make the
+            batches; they read as `reader="graph"`, and must see the shards under the
+            same path. The batches, and their order, are those without it, even when
+            workers come or are killed; see docs/distribution.md.
 
     Returns:
         The dataset, with known cardinality. In evaluation the last batch of "pair" is
@@ -117,9 +124,7 @@ def input_fn(
             `damaged_records.damaged_records_by_name` makes one line of it.
     """
     _check_choices(element, order, reader)
-    max_bad_records = _whole("max_bad_records", max_bad_records)
-    if max_bad_records < 0:
-        raise ValueError(f"max_bad_records must be at least 0, got {max_bad_records}")
+    max_bad_records = _not_negative("max_bad_records", max_bad_records)
     # With `max_bad_records`, truncated shards are accepted too.
     folder = (
         data
@@ -132,6 +137,9 @@ def input_fn(
     worker_index, num_workers, local_batch_size = _division(batch_size, input_context)
     augmentation = _augmentation(augment, training)
     by_window = training and order == "sequential"
+    if data_service is not None:
+        _check_served(data_service, reader, order, max_bad_records, ram_budget_mib)
+        folder, reader = _with_whole_path(folder), "graph"
     reader = _reader(reader, folder)
     sizes = (records, folder.clip.num_bytes, local_batch_size)
     if reader == "direct":
@@ -159,10 +167,7 @@ def input_fn(
         records=records,
         order=clip_order,
         positions=WorkerPositions(
-            start=start,
-            stop=stop,
-            worker_index=worker_index,
-            num_workers=num_workers,
+            start=start, stop=stop, worker_index=worker_index, num_workers=num_workers
         ),
         local_batch_size=local_batch_size,
         augmentation=augmentation,
@@ -170,6 +175,7 @@ def input_fn(
         training=training,
         max_bad_records=max_bad_records,
         reader=reader,
+        data_service=data_service,
         buffers=buffers,
     )
     _check_padding(plan)
@@ -224,6 +230,13 @@ def _whole(name: str, value: int) -> int:
         raise ValueError(f"{name} must be a whole number, got {value!r}") from None
 
 
+def _not_negative(name: str, value: int) -> int:
+    value = _whole(name, value)
+    if value < 0:
+        raise ValueError(f"{name} must be at least 0, got {value}")
+    return value
+
+
 def _augmentation(
     augment: AugmentConfig | bool | None, training: bool
 ) -> AugmentConfig | None:
@@ -245,6 +258,36 @@ def _reader(reader: ReaderName | None, folder: ShardFolder) -> ReaderName:
             'machine; use reader="graph"'
         )
     return reader or ("graph" if remote else "direct")
+
+
+def _check_served(
+    address: str,
+    reader: ReaderName | None,
+    order: OrderName,
+    max_bad_records: int,
+    ram_budget_mib: int | None,
+) -> None:
+    """Refuses what a tf.data service cannot do."""
+    check_service(address)
+    for name, value, wanted in (
+        ("reader", reader, (None, "graph")),
+        ("order", order, ("shuffled",)),
+        # Damaged records are counted, and memory is planned, in one process.
+        ("max_bad_records", max_bad_records, (0,)),
+        ("ram_budget_mib", ram_budget_mib, (None,)),
+    ):
+        if value not in wanted:
+            raise ValueError(
+                f"a data service cannot read with {name}={value!r}; leave it out, or "
+                "leave out the service"
+            )
+
+
+def _with_whole_path(folder: ShardFolder) -> ShardFolder:
+    """Returns a folder whose path is right for workers with another current folder."""
+    if "://" in folder.directory:
+        return folder
+    return dataclasses.replace(folder, directory=os.path.abspath(folder.directory))
 
 
 def _position_range(

@@ -3,6 +3,8 @@
 Such a graph can be sent to a tf.data service, and reads wherever TensorFlow does.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from wlasl_tfrecord.input_pipeline.augment import augment_clip
@@ -18,12 +20,13 @@ from wlasl_tfrecord.input_pipeline.stages import (
     Stages,
     Tensors,
     batch_clips,
+    batch_positions,
     find_places,
     run_positions,
 )
 from wlasl_tfrecord.shard_format.decode_frames import decode_encoded
 
-__all__ = ["graph_stages"]
+__all__ = ["graph_stages", "make_batch"]
 
 
 def graph_stages(plan: InputPlan) -> Stages:
@@ -36,8 +39,44 @@ def graph_stages(plan: InputPlan) -> Stages:
     return Stages(batches=batches, complete=lambda batch: _decode(plan, batch))
 
 
+def make_batch(
+    plan: InputPlan, number: tf.Tensor, *, first_epoch: tf.Tensor
+) -> Tensors:
+    """Makes one batch of a worker, in a graph that needs nothing but the shards.
+
+    Args:
+        plan: The plan; not of an order with windows.
+        number: int64 [], the number of the batch among the worker's.
+        first_epoch: int64 [], the epoch that the iteration begins with.
+
+    Returns:
+        The batch as `Stages.complete` returns it.
+    """
+    size, numbers = plan.local_batch_size, plan.positions.numbers
+    start = numbers.start + number * size * numbers.step
+    make_clip = _clip_maker(plan)
+    clips = (
+        tf.data.Dataset.from_tensor_slices(batch_positions(plan, start))
+        .map(
+            lambda position: make_clip(position, first_epoch),
+            # The machine that runs this may have more cores than this one.
+            num_parallel_calls=size,
+        )
+        .batch(size, drop_remainder=True)
+        .get_single_element()
+    )
+    return clips if plan.augmentation is not None else _decode(plan, clips)
+
+
 def _clips(plan: InputPlan) -> tf.data.Dataset:
     """The clips of a plan, each read from another place."""
+    return run_positions(plan).map(
+        _clip_maker(plan), num_parallel_calls=_parallel_calls(plan)
+    )
+
+
+def _clip_maker(plan: InputPlan) -> Callable[[tf.Tensor, tf.Tensor], Tensors]:
+    """Returns a function from a position, and the first epoch, to a clip."""
     read = _reader(plan)
 
     # One function of all stages: no clip waits between two, and none is serial.
@@ -45,7 +84,7 @@ def _clips(plan: InputPlan) -> tf.data.Dataset:
         place = find_places(plan, position, first_epoch)
         return _augment(plan, _read(read, place))
 
-    return run_positions(plan).map(make_clip, num_parallel_calls=_parallel_calls(plan))
+    return make_clip
 
 
 def _clips_by_window(plan: InputPlan) -> tf.data.Dataset:

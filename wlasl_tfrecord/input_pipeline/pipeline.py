@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from wlasl_tfrecord.input_pipeline.data_service import served_stages
 from wlasl_tfrecord.input_pipeline.direct_stages import direct_stages
 from wlasl_tfrecord.input_pipeline.elements import describe, make_table, select
 from wlasl_tfrecord.input_pipeline.graph_stages import graph_stages
@@ -23,6 +24,8 @@ def make_batches(plan: InputPlan) -> tf.data.Dataset:
     """Makes the dataset of a plan."""
     if plan.element == "keys":
         stages = _key_stages(plan)
+    elif plan.data_service is not None:
+        stages = served_stages(plan, plan.data_service)
     elif plan.reader == "graph":
         stages = graph_stages(plan)
     else:

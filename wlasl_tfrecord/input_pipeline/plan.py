@@ -33,6 +33,8 @@ class InputPlan:
         training: Whether damaged records are replaced, not marked.
         max_bad_records: How many damaged records are tolerated.
         reader: How records become frames.
+        data_service: grpc://host:port of the tf.data service that reads; None for this
+            process.
         buffers: How much is in memory at a time.
     """
 
@@ -47,6 +49,7 @@ class InputPlan:
     training: bool
     max_bad_records: int
     reader: ReaderName
+    data_service: str | None
     buffers: Buffers
 
     @property

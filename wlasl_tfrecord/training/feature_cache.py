@@ -65,6 +65,7 @@ def fill_cache(
     prepare: Prepare | None,
     progress: Callable[[str, int, int], None],
     max_bad_records: int = 0,
+    data_service: str | None = None,
     stopped: Sequence[int] = (),
 ) -> list[Path]:
     """Computes the features of every clip of a split, unless they are cached already.
@@ -83,6 +84,7 @@ def fill_cache(
         prepare: Changes frames on the device.
         progress: Called with the view's name, finished clips and clips in all.
         max_bad_records: Damaged records to skip; they are never trained on.
+        data_service: What makes the batches; see `dataset.input_fn`.
         stopped: Signals received so far; with one in it, this ends between two batches.
 
     Returns:
@@ -109,7 +111,14 @@ def fill_cache(
     compute = _compiled(strategy, backbone, prepare)
     for view, path in missing:
         batches = _view_batches(
-            folder, split, batch_size, view, augment, seed, max_bad_records
+            folder,
+            split,
+            batch_size,
+            view,
+            augment=augment or False,
+            seed=seed,
+            max_bad_records=max_bad_records,
+            data_service=data_service,
         )
         computed = map(compute, distribution.distributed(strategy, batches))
         show = partial(progress, path.stem.rsplit("-", 1)[0])
@@ -269,11 +278,12 @@ def _view_batches(
     split: str,
     batch_size: int,
     view: int,
-    augment: AugmentConfig | None,
-    seed: int,
-    max_bad_records: int,
+    **options: Any,
 ) -> MakeBatches:
-    """Makes the frames of a view: in file order, augmented as in that epoch."""
+    """Makes the frames of a view: in file order, augmented as in that epoch.
+
+    The options are others of `dataset.input_fn`.
+    """
     steps = dataset.steps_per_epoch(folder, split, batch_size, training=False)
     return lambda context: batches_of_clips(
         dataset.input_fn(
@@ -281,13 +291,11 @@ def _view_batches(
             split,
             batch_size,
             training=False,
-            seed=seed,
             num_epochs=view + 1,
             start_step=view * steps,
-            augment=augment or False,
             input_context=context,
             element="dict",
-            max_bad_records=max_bad_records,
+            **options,
         )
     )
 

@@ -164,6 +164,7 @@ def _frame_inputs(
         batch_size=config.batch_size,
         element="dict",
         max_bad_records=config.max_bad_records,
+        data_service=run.data_service,
     )
 
     def training(start_step: int) -> MakeBatches:
@@ -242,6 +243,7 @@ def _cached_inputs(
         seed=config.seed,
         progress=partial(_show_caching, run.say),
         max_bad_records=config.max_bad_records,
+        data_service=run.data_service,
         stopped=run.stopped,
     )
     advice = partial(forward_memory_advice, "feature caching", run)

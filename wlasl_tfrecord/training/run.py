@@ -36,6 +36,8 @@ class Run:
             phase; a model of its own, so that no optimizer is saved with the network.
         say: Prints a line.
         stopped: Signals received so far; with one in it, the run stops where it can.
+        data_service: grpc://host:port of the tf.data service that makes the batches of
+            frames; None for this process.
     """
 
     directory: Path
@@ -52,6 +54,7 @@ class Run:
     callback_model: keras.Model
     say: Callable[[str], None]
     stopped: Sequence[int] = ()
+    data_service: str | None = None
 
     @property
     def chief(self) -> bool:

@@ -16,6 +16,7 @@ import tensorflow as tf
 from wlasl_tfrecord.errors import OutOfMemoryError, RecipeError, TrainingError
 from wlasl_tfrecord.input_pipeline import dataset, distribution
 from wlasl_tfrecord.input_pipeline.damaged_records import damaged_records_by_name
+from wlasl_tfrecord.input_pipeline.data_service import served_errors_by_name
 from wlasl_tfrecord.network import model_info, recipes, saving
 from wlasl_tfrecord.network.own_recipes import remember_recipe
 from wlasl_tfrecord.network.recipes import Recipe
@@ -86,6 +87,7 @@ def train(
     checkpoint_minutes: float = 10.0,
     save_h5: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    data_service: str | None = None,
     say: Callable[[str], None] | None = None,
 ) -> TrainReport:
     """Trains a recogniser, or resumes a training that was interrupted.
@@ -107,9 +109,12 @@ def train(
             are empty, because nothing waits for its numbers. One that sets the model's
             `stop_training` ends the run after the epoch. Those that set the learning
             rate (ReduceLROnPlateau …) need the schedule "constant".
+        data_service: grpc://host:port of a tf.data service that makes the batches; see
+            `input_fn`. The weights are those without it, but for rounding.
         say: Takes each line of progress; by default stderr does.
 
     Raises:
+        DataServiceError: If the data service sends nothing.
         ShardFolderError: If the shards cannot be used, or a record is damaged.
         RecipeError: If the network cannot be built.
         TrainingError: If the run cannot start, continue or be resumed.
@@ -162,6 +167,7 @@ def train(
             strategy=strategy,
             checkpoint_seconds=checkpoint_minutes * 60,
             callbacks=callbacks,
+            data_service=data_service,
             stopped=stopped,
             say=say,
         )
@@ -232,6 +238,7 @@ def begin_run(
     strategy: tf.distribute.Strategy,
     checkpoint_seconds: float = math.inf,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    data_service: str | None = None,
     stopped: Sequence[int] = (),
     say: Callable[[str], None] | None = None,
 ) -> Run:
@@ -245,6 +252,7 @@ def begin_run(
         strategy: Devices that share a batch.
         checkpoint_seconds: Time between two checkpoints.
         callbacks: Keras callbacks.
+        data_service: What makes the batches of frames; None for this process.
         stopped: Signals received; see `stop_signals`.
         say: Takes lines of progress; None for nobody.
 
@@ -306,6 +314,7 @@ def begin_run(
         callbacks=keras.callbacks.CallbackList(list(callbacks), model=callback_model),
         callback_model=callback_model,
         stopped=stopped,
+        data_service=data_service,
         say=say,
     )
 
@@ -348,7 +357,7 @@ def _train_phases(run: Run, resumed: Checkpoint | None) -> Progress:
             continue
         if index > progress.phase:
             progress.begin_phase(index)
-        with damaged_records_by_name():
+        with damaged_records_by_name(), served_errors_by_name():
             phase = make_phase(name, run)
             arrays = run_phase(run, phase, progress, arrays)
         if run.stop_training:
