@@ -96,6 +96,13 @@ def test_a_wait_has_an_end(addresses, index):
     assert time.monotonic() - start < 10
 
 
+def test_a_name_without_an_address_is_told_in_words(addresses):
+    # As a scheduler's name before its process has started.
+    worker = Worker(addresses=("no.such.host:1", addresses[1]), index=1, facts={})
+    with pytest.raises(TrainingError, match=r"at no\.such\.host:1 \(.*[Nn]ame"):
+        meet(worker, 0.5, lambda line: None)  # noqa: ARG005
+
+
 def test_a_port_in_use_is_named(addresses):
     host, port = addresses[1].split(":")
     with (

@@ -249,4 +249,6 @@ def _send(connection: socket.socket, message: Mapping[str, Any]) -> None:
 
 def _reason(error: OSError) -> str:
     """Returns the words of the system, without those that Python adds."""
+    if isinstance(error, socket.gaierror):  # its numbers are not the system's
+        return error.strerror or str(error)
     return os.strerror(error.errno) if error.errno else str(error)
