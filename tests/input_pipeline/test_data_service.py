@@ -160,8 +160,11 @@ def test_after_a_service_has_failed_the_rest_is_made_here(
     class Failing(data_service._Arrivals):
         """A service that fails after its second batch."""
 
+        num_put = 0
+
         def _put(self, arrived):
-            if isinstance(arrived, tuple) and arrived[0] == 2:
+            self.num_put += 1
+            if self.num_put == 3:
                 arrived = tf.errors.CancelledError(None, None, "job is gone")
             super()._put(arrived)
 
