@@ -83,6 +83,17 @@ def test_two_logical_cpus_share_a_batch(shards, tiny, tmp_path):
         (["--learning-rate", "inf"], 2, "learning_rate must be above 0, got inf"),
         (["--weight-decay", "nan"], 2, "weight_decay must be at least 0, got nan"),
         (["--strategy", "multi_worker"], 1, "multi_worker does not know its workers"),
+        (["--data-service", "here"], 2, "a data service is grpc://host:port, got 'h"),
+        (
+            ["--data-service", "grpc://127.0.0.1:1", "--connect-timeout", "0.2"],
+            1,
+            "no dispatcher at grpc://127.0.0.1:1 (Connection refused) within --conn",
+        ),
+        (
+            ["--data-service", "grpc://127.0.0.1:1", "--max-bad-records", "1"],
+            2,
+            "leave out --max-bad-records, or the service",
+        ),
         (
             ["--strategy", "multi_worker", "--fit-memory"],
             2,
