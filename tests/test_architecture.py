@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "shard_format": "",
     "video": "shard_format",
     "annotations": "shard_format video",
-    "decoder_pool": "annotations shard_format video",
+    "landmarks": "shard_format video",
+    "decoder_pool": "annotations landmarks shard_format video",
     "sharding": "annotations decoder_pool shard_format video",
     "input_pipeline": "shard_format",
     "network": "shard_format",
@@ -33,12 +34,12 @@ MAY_IMPORT = {
     "serving": "decoder_pool inference network shard_format video",
     "inspection": "input_pipeline shard_format video",
     "synthetic": "annotations decoder_pool evaluation inference input_pipeline "
-    "inspection network serving shard_format sharding training video",
+    "inspection landmarks network serving shard_format sharding training video",
     "cli": "annotations decoder_pool evaluation inference input_pipeline inspection "
-    "network serving shard_format sharding synthetic training video",
+    "landmarks network serving shard_format sharding synthetic training video",
 }
 # The rooms whose processes must stay small, and start at once.
-WITHOUT_TENSORFLOW = {"video", "annotations", "decoder_pool", "sharding"}
+WITHOUT_TENSORFLOW = {"video", "annotations", "landmarks", "decoder_pool", "sharding"}
 HEAVY = {"tensorflow", "keras", "cv2", "matplotlib"}
 
 

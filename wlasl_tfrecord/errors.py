@@ -7,6 +7,7 @@
     │   └── RecordError         one record of a shard is damaged
     ├── OutputError             an output path is full, read-only or in use
     ├── RecipeError             a file of `models/`, or its weights, cannot be used
+    ├── LandmarkError           the networks that find landmarks cannot be had or used
     ├── TrainingError           a run cannot start, continue or be resumed
     ├── DataServiceError        a tf.data service does not answer, or cannot read
     └── OutOfMemoryError        a network and its clips do not fit in memory
@@ -19,6 +20,7 @@ from typing import Literal, get_args
 __all__ = [
     "VIDEO_FAILURES",
     "DataServiceError",
+    "LandmarkError",
     "ManifestError",
     "OutOfMemoryError",
     "OutputError",
@@ -99,6 +101,10 @@ class OutputError(WlaslError):
 
 class RecipeError(WlaslError):
     """A file of `models/`, or the weights it needs, cannot be used."""
+
+
+class LandmarkError(WlaslError):
+    """The networks that find landmarks cannot be had or used."""
 
 
 class TrainingError(WlaslError):

@@ -65,6 +65,17 @@ def _parser() -> argparse.ArgumentParser:
         default=argparse.SUPPRESS,
         help=f"1 to 100 (default: {defaults.jpeg_quality}), for --codec {_LOSSY}",
     )
+    add(
+        "--landmarks",
+        action="store_true",
+        help="find hands and upper body in every frame, and store their points",
+    )
+    add(
+        "--landmark-models",
+        metavar="DIR",
+        help="folder with MediaPipe's networks, for machines without a network "
+        "(default: fetched once, 34 MiB)",
+    )
     add("--workers", type=int, default=num_cores(), help="processes that decode")
     add("--seed", type=int, default=defaults.seed, help="seed of the order of clips")
     add("--overwrite", action="store_true", help="write a finished folder again")
@@ -159,6 +170,7 @@ def _write(arguments: argparse.Namespace) -> int:
         shard_mib=arguments.shard_mib,
         split_by=arguments.split_by,
         drop_leaks=arguments.drop_leaks,
+        landmark_models=_landmark_models(arguments),
     )
     limits = VideoLimits(
         timeout_seconds=arguments.timeout, memory_mib=arguments.worker_mib
@@ -237,6 +249,20 @@ def _jpeg_quality(arguments: argparse.Namespace) -> int:
             f"--jpeg-quality is for --codec {_LOSSY}, not {arguments.codec}"
         )
     return arguments.jpeg_quality
+
+
+def _landmark_models(arguments: argparse.Namespace) -> str | None:
+    """Returns the folder of the networks; None if no landmarks are wanted."""
+    if not arguments.landmarks:
+        if arguments.landmark_models is not None:
+            raise ValueError("--landmark-models is for --landmarks; add that")
+        return None
+    # Only now: nobody else needs it.
+    from wlasl_tfrecord.landmarks.network_files import find_networks
+
+    return find_networks(
+        arguments.landmark_models, say=lambda line: print(line, file=sys.stderr)
+    )
 
 
 def _clip(arguments: argparse.Namespace) -> ClipSpec:

@@ -9,6 +9,7 @@ from typing import Any, Self
 from wlasl_tfrecord.annotations.manifest import Instance
 from wlasl_tfrecord.errors import VIDEO_FAILURES, VideoError, VideoFailure
 from wlasl_tfrecord.shard_format.clips import ClipFacts
+from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 
 __all__ = [
     "Answer",
@@ -18,6 +19,7 @@ __all__ = [
     "Undecoded",
     "VideoLimits",
     "answer_line",
+    "check_memory",
     "job_line",
     "read_answer",
     "read_job",
@@ -66,6 +68,23 @@ class VideoLimits:
                 f"memory must be at least 200 MiB and below 2**43, "
                 f"got {self.memory_mib}"
             )
+
+
+# The networks that find landmarks take 150 MiB more.
+_LANDMARKS_MIB = 400
+
+
+def check_memory(options: ShardOptions, limits: VideoLimits) -> None:
+    """Refuses limits under which no worker starts with such options.
+
+    Raises:
+        ValueError: If a worker may take too little memory to find landmarks.
+    """
+    if options.landmark_models is not None and limits.memory_mib < _LANDMARKS_MIB:
+        raise ValueError(
+            f"with landmarks a worker needs at least {_LANDMARKS_MIB} MiB, got "
+            f"{limits.memory_mib}"
+        )
 
 
 @dataclass(kw_only=True)

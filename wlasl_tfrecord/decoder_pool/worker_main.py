@@ -13,9 +13,12 @@ import os
 import resource
 import signal
 import sys
-from typing import Any, BinaryIO
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from wlasl_tfrecord.decoder_pool.jobs import (
     Answer,
@@ -39,6 +42,9 @@ from wlasl_tfrecord.video.ffmpeg_log import (
     take_remarks,
 )
 
+if TYPE_CHECKING:
+    from wlasl_tfrecord.landmarks.clip_landmarks import ClipLandmarks
+
 __all__ = ["end_with_parent", "limit_memory", "main"]
 
 
@@ -56,6 +62,7 @@ def main(argv: list[str]) -> int:
     buffer_bytes = settings["buffer_bytes"]
     results = os.fdopen(settings["results_fd"], "wb")
     cv2.setNumThreads(1)
+    make_landmarks = _landmark_maker(options)
     _send(results, None)
     # From here on, FFmpeg's and OpenCV's remarks are part of the answers.
     log = listen()
@@ -63,7 +70,7 @@ def main(argv: list[str]) -> int:
         task, number = read_job(line)
         start = number * buffer_bytes
         buffer = shared[start : start + buffer_bytes]
-        _send(results, _answer(task, options, buffer, log))
+        _send(results, _answer(task, options, buffer, log, make_landmarks))
     return 0
 
 
@@ -71,14 +78,37 @@ def _options(values: dict[str, Any]) -> ShardOptions:
     return ShardOptions(**{**values, "clip": ClipSpec(**values["clip"])})
 
 
+def _landmark_maker(options: ShardOptions) -> "Callable[[], ClipLandmarks] | None":
+    """Returns what makes the finder of a clip's landmarks; None if none are stored."""
+    if options.landmark_models is None:
+        return None
+    # Only now: without landmarks a worker needs neither the interpreter nor its memory.
+    from wlasl_tfrecord.landmarks.clip_landmarks import ClipLandmarks
+    from wlasl_tfrecord.landmarks.networks import Networks
+
+    networks = Networks(options.landmark_models)
+    return lambda: ClipLandmarks(networks, options.clip, options.framing)
+
+
 def _answer(
-    task: Task, options: ShardOptions, buffer: memoryview, log: int
+    task: Task,
+    options: ShardOptions,
+    buffer: memoryview,
+    log: int,
+    make_landmarks: "Callable[[], ClipLandmarks] | None" = None,
 ) -> Answer | Undecoded:
     """Makes the record of one clip in a buffer, and describes it."""
     instance, clip = task.instance, options.clip
     assert instance.path is not None
     # Those on a video that failed are no remarks on the next one.
     take_remarks(log)
+    passes: list[ClipLandmarks] = []
+
+    def observe() -> Callable[[int, NDArray[np.uint8]], None]:
+        assert make_landmarks is not None
+        passes.append(make_landmarks())
+        return passes[-1].see
+
     try:
         frames, source = decode_clip(
             instance.path,
@@ -88,6 +118,7 @@ def _answer(
             stop=instance.stop,
             annotation_fps=instance.annotation_fps,
             out=frames_in(buffer, clip),
+            observe=None if make_landmarks is None else observe,
         )
         remarks = take_remarks(log)
         check_remarks(remarks)
@@ -108,11 +139,15 @@ def _answer(
         signer_id=instance.signer_id,
         source=source,
     )
-    start, stop, crc = put_record(
-        buffer, clip_pieces(info, stored, clip, options.codec)
-    )
-    notes = damage_notes(source, remarks)
-    return Answer(start=start, stop=stop, crc=crc, facts=ClipFacts.of(source, notes))
+    landmarks, seen = None, ()
+    if passes:
+        # Of the last pass: those before had other frames.
+        landmarks = passes[-1].landmarks(source.frame_indices)
+        seen = passes[-1].num_seen(source.frame_indices)
+    proto = clip_pieces(info, stored, clip, options.codec, landmarks)
+    start, stop, crc = put_record(buffer, proto)
+    facts = ClipFacts.of(source, damage_notes(source, remarks), seen)
+    return Answer(start=start, stop=stop, crc=crc, facts=facts)
 
 
 def _change(path: str, sha256: str) -> Undecoded | None:

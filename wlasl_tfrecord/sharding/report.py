@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wlasl_tfrecord.shard_format.clips import LANDMARK_FACTS
 from wlasl_tfrecord.shard_format.layout import (
     FAILURE_COLUMNS,
     FAILURES_FILE,
@@ -150,6 +151,7 @@ class ShardReport:
                 f"maybe damaged, and written all the same: {first_of(list(noted))}; "
                 f"{first_id}: {notes[0]} ({REPORT_FILE} has all)"
             )
+        lines += self._landmark_lines()
         num_shards = len(self.fingerprints)
         if self.num_shards_written:
             done = f"{self.num_shards_written} of {num_shards} shards written"
@@ -163,6 +165,19 @@ class ShardReport:
             f"what became of each video: {where}{REPORT_FILE}, {where}{FAILURES_FILE}"
         )
         return "\n".join(lines)
+
+    def _landmark_lines(self) -> list[str]:
+        """Returns in how many frames landmarks were found, for a person."""
+        facts = [outcome.facts for outcome in self.outcomes if outcome.facts]
+        if self.options.landmark_models is None or not facts:
+            return []
+        num_frames = len(facts) * self.options.clip.num_frames
+        shares = [
+            f"{name.removeprefix('num_').removesuffix('_frames').replace('_', ' ')} in "
+            f"{sum(getattr(one, name) for one in facts) / num_frames:.0%}"
+            for name in LANDMARK_FACTS
+        ]
+        return [f"landmarks of {num_frames:,} frames: {', '.join(shares)}"]
 
 
 def report_files(report: ShardReport) -> dict[str, bytes]:

@@ -10,7 +10,12 @@ from tqdm import tqdm
 
 from wlasl_tfrecord import files
 from wlasl_tfrecord.annotations.manifest import Instance, Manifest
-from wlasl_tfrecord.decoder_pool.jobs import Task, Undecoded, VideoLimits
+from wlasl_tfrecord.decoder_pool.jobs import (
+    Task,
+    Undecoded,
+    VideoLimits,
+    check_memory,
+)
 from wlasl_tfrecord.errors import OutputError, VideoError
 from wlasl_tfrecord.shard_format import layout
 from wlasl_tfrecord.shard_format.codecs import SMALLEST_CODEC
@@ -147,8 +152,10 @@ def plan_folder(
         OutputError: If the folder, or what an interrupted run has finished of it, was
             written with other options, and `overwrite` is not set; or if it is no
             folder, or one with somebody else's files.
-        ValueError: If `out` is no local folder.
+        ValueError: If `out` is no local folder, or a worker may take too little memory
+            to find landmarks.
     """
+    check_memory(options, limits or VideoLimits())
     root = local_folder(out)
     check_output_folder(root)
     # First: reading thousands of videos takes minutes.

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -29,6 +29,9 @@ __all__ = ["decode_clip", "decode_image", "location_of", "video_errors"]
 _TOO_LARGE = "its frames are too large"
 
 Frames = NDArray[np.uint8]
+# Takes the number of a frame in its video, and the frame as it was decoded: uint8
+# [height, width, 3], BGR.
+See = Callable[[int, Frames], None]
 # start, stop, annotation_fps, as `sampling.sign_range` takes them.
 Annotation = tuple[int | None, int | None, float | None]
 
@@ -42,6 +45,7 @@ def decode_clip(
     stop: int | None = None,
     annotation_fps: float | None = ANNOTATION_FPS,
     out: Frames | None = None,
+    observe: Callable[[], See] | None = None,
 ) -> tuple[Frames, ClipSource]:
     """Decodes the frames of one clip.
 
@@ -55,6 +59,9 @@ def decode_clip(
             frames of this very file.
         out: uint8 [T, H, W, 3] to decode into, for example in shared memory; by default
             a new array.
+        observe: Called at the start of each pass over the video, of which there may be
+            several; returns what is called with every frame of the clip, once and in
+            order, before it is made to fit.
 
     Returns:
         uint8 [T, H, W, 3], RGB, and where these frames lie in the video.
@@ -68,13 +75,15 @@ def decode_clip(
     frames = np.zeros(clip.shape, np.uint8) if out is None else out
     with video_errors(path):
         if os.path.isdir(path):
-            return frames, _decode_images(path, frames, framing, annotation)
+            return frames, _decode_images(path, frames, framing, annotation, observe)
         with open_file(path) as descriptor:
             written = _last_written(descriptor)
             try:
                 digest = sha256_of_file(descriptor)
                 location = location_of(descriptor, path)
-                source = _decode_video(location, digest, frames, framing, annotation)
+                source = _decode_video(
+                    location, digest, frames, framing, annotation, observe
+                )
             finally:
                 # What came of it would go under the digest of what it was before.
                 if _last_written(descriptor) != written:
@@ -130,7 +139,12 @@ def decode_image(path: str) -> Frames:
 
 
 def _decode_video(
-    location: str, digest: str, frames: Frames, framing: Framing, annotation: Annotation
+    location: str,
+    digest: str,
+    frames: Frames,
+    framing: Framing,
+    annotation: Annotation,
+    observe: Callable[[], See] | None,
 ) -> ClipSource:
     """Decodes a clip of a video file into `frames`, uint8 [T, H, W, 3].
 
@@ -170,7 +184,8 @@ def _decode_video(
         # one before, also if the file is being changed.
         is_bounded = seen_to_end or sign.stop < num_frames
         stop = sign.stop if is_bounded else None
-        decoded = _grab_clip(video, wanted, stop, frames, framing)
+        see = None if observe is None else observe()
+        decoded = _grab_clip(video, wanted, stop, frames, framing, see)
         if decoded == sign.stop:
             return _source(digest, fps, num_frames, sign, wanted, promised, times)
         num_frames, seen_to_end = decoded, True
@@ -192,10 +207,13 @@ def _grab_clip(
     stop: int | None,
     frames: Frames,
     framing: Framing,
+    see: See | None,
 ) -> int:
     """Decodes up to `stop`, and returns the number of decoded frames."""
 
     def keep(number: int, frame: Frames) -> None:
+        if see is not None:
+            see(number, frame)
         _keep(frame, number, wanted, framing, frames)
 
     return video.grab_frames(set(wanted), stop, keep)
@@ -206,14 +224,19 @@ def _decode_images(
     frames: Frames,
     framing: Framing,
     annotation: Annotation,
+    observe: Callable[[], See] | None,
 ) -> ClipSource:
     """Decodes a clip of a folder of numbered images, which has no rate of its own."""
     paths = image_files(directory)
     fps = annotation[2] or ANNOTATION_FPS
     sign = sign_range(len(paths), fps, *annotation)
     wanted = _wanted(sign, len(frames))
+    see = None if observe is None else observe()
     for number in sorted(set(wanted)):
-        _keep(decode_image(paths[number]), number, wanted, framing, frames)
+        frame = decode_image(paths[number])
+        if see is not None:
+            see(number, frame)
+        _keep(frame, number, wanted, framing, frames)
     # Last, so that it is none of what was planned if an image changed meanwhile.
     return _source(sha256_of(directory), fps, len(paths), sign, wanted)
 

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from wlasl_tfrecord.shard_format.clips import Framing
 
-__all__ = ["fit_frame"]
+__all__ = ["fit_frame", "shown_part"]
 
 Frame = NDArray[np.uint8]
 
@@ -20,11 +20,12 @@ def fit_frame(frame: Frame, framing: Framing, out: Frame) -> None:
             `squash` changes the aspect.
         out: uint8 [H, W, 3], RGB, contiguous; receives the result.
     """
+    full_height, full_width = frame.shape[:2]
     height, width = out.shape[:2]
     if framing == "center":
         frame = _center_crop(frame, height, width)
     elif framing == "pad":
-        inner_height, inner_width = _inner_size(frame, height, width)
+        inner_height, inner_width = _inner_size(full_height, full_width, height, width)
         top, left = (height - inner_height) // 2, (width - inner_width) // 2
         out[:] = 0
         inner = _resize(frame, inner_height, inner_width)
@@ -34,18 +35,59 @@ def fit_frame(frame: Frame, framing: Framing, out: Frame) -> None:
     cv2.cvtColor(_resize(frame, height, width), cv2.COLOR_BGR2RGB, dst=out)
 
 
+def shown_part(
+    full_height: int, full_width: int, framing: Framing, height: int, width: int
+) -> tuple[float, float, float, float]:
+    """Returns which part of a decoded frame the stored one shows.
+
+    Args:
+        full_height: Height of the decoded frame.
+        full_width: Its width.
+        framing: How it was made to fit.
+        height: Height of the stored frame.
+        width: Its width.
+
+    Returns:
+        Left, top, width and height in pixels of the decoded frame; beyond it where
+        black was added.
+
+    >>> shown_part(200, 400, "center", 100, 100)
+    (100, 0, 200, 200)
+    """
+    if framing == "center":
+        top, left, crop_height, crop_width = _center(
+            full_height, full_width, height, width
+        )
+        return left, top, crop_width, crop_height
+    if framing == "squash":
+        return 0, 0, full_width, full_height
+    inner_height, inner_width = _inner_size(full_height, full_width, height, width)
+    top, left = (height - inner_height) // 2, (width - inner_width) // 2
+    scale_y, scale_x = full_height / inner_height, full_width / inner_width
+    return -left * scale_x, -top * scale_y, width * scale_x, height * scale_y
+
+
 def _center_crop(frame: Frame, height: int, width: int) -> Frame:
     """Returns the largest middle part that has the aspect of `height` by `width`."""
     full_height, full_width = frame.shape[:2]
-    crop_height = min(full_height, max(1, round(full_width * height / width)))
-    crop_width = min(full_width, max(1, round(full_height * width / height)))
-    top, left = (full_height - crop_height) // 2, (full_width - crop_width) // 2
+    top, left, crop_height, crop_width = _center(full_height, full_width, height, width)
     return frame[top : top + crop_height, left : left + crop_width]
 
 
-def _inner_size(frame: Frame, height: int, width: int) -> tuple[int, int]:
+def _center(
+    full_height: int, full_width: int, height: int, width: int
+) -> tuple[int, int, int, int]:
+    """Returns top, left, height and width of that part."""
+    crop_height = min(full_height, max(1, round(full_width * height / width)))
+    crop_width = min(full_width, max(1, round(full_height * width / height)))
+    top, left = (full_height - crop_height) // 2, (full_width - crop_width) // 2
+    return top, left, crop_height, crop_width
+
+
+def _inner_size(
+    full_height: int, full_width: int, height: int, width: int
+) -> tuple[int, int]:
     """Returns the largest size with the frame's aspect inside `height` by `width`."""
-    full_height, full_width = frame.shape[:2]
     scale = min(height / full_height, width / full_width)
     return max(1, round(full_height * scale)), max(1, round(full_width * scale))
 
