@@ -76,7 +76,7 @@ def test_networks_are_fetched_once_into_the_cache(cache, index):
 
 
 def test_what_is_damaged_in_the_cache_is_fetched_again(cache, index):
-    write(cache, {name: b"half" for name in NETWORK_FILES})
+    write(cache, dict.fromkeys(NETWORK_FILES, b"half"))
     find_networks()
     assert {p.name: p.read_bytes() for p in cache.iterdir()} == CONTENT
 
@@ -119,7 +119,7 @@ def test_a_cache_that_is_a_link_or_cannot_be_made_is_refused(cache, index, tmp_p
     cache.parent.mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()
     cache.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(LandmarkError, match="cannot keep the networks in .* a link or"):
+    with pytest.raises(LandmarkError, match=r"cannot keep .* a link or"):
         find_networks()
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
