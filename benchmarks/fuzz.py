@@ -500,7 +500,7 @@ def graph_kind(directory: Path, codec: str) -> Kind:
 
     from wlasl_tfrecord.errors import RecordError
     from wlasl_tfrecord.shard_format.decode_frames import decode_encoded
-    from wlasl_tfrecord.shard_format.parsing import read_frames
+    from wlasl_tfrecord.shard_format.parsing import read_contents
     from wlasl_tfrecord.shard_format.shard_folder import load_folder
     from wlasl_tfrecord.shard_format.tfrecord import footer, header, masked_crc
 
@@ -513,9 +513,10 @@ def graph_kind(directory: Path, codec: str) -> Kind:
     def decode():
         start = tf.constant(0, tf.int64)
         shard = tf.constant(str(path))
-        encoded, _, whole = read_frames(shard, start, folder.clip, folder.codec)
+        contents, _, whole = read_contents(shard, start, folder.clip, folder.codec)
         with tf.control_dependencies([tf.debugging.Assert(whole, ["not whole"])]):
-            return decode_encoded(tf.identity(encoded), folder.clip, folder.codec)
+            encoded = tf.identity(contents["encoded"])
+            return decode_encoded(encoded, folder.clip, folder.codec)
 
     def read(forged: bytes) -> None:
         crc = masked_crc([forged])

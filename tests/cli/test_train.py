@@ -252,3 +252,12 @@ def test_a_run_folder_belongs_to_one_run_at_a_time(shards, tiny, tmp_path, capsy
     last = capsys.readouterr().err.splitlines()[-1]
     assert f"another run is writing to {out}; wait for it, or choose another" in last
     assert not list(out.iterdir())
+
+
+def test_an_unknown_default_of_a_recipe_is_named(shards, tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    path.write_text('TRAINING = {"epoch": 3}\n')
+    assert train.main(["--data", shards, "--model", str(path)]) == 1
+    assert "TRAINING has 'epoch', which is no option of a training" in (
+        capsys.readouterr().err
+    )

@@ -1,7 +1,7 @@
 """A small, valid shard folder, written with no sharder at all, for tests."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -19,9 +19,13 @@ def write_folder(
     width: int = 24,
     glosses: Sequence[str] = ("book", "drink", "computer"),
     num_shards: int = 2,
-    landmarks: bool = False,
+    landmarks: bool | Callable[[str, int], NDArray[np.float32]] = False,
 ) -> Path:
-    """Writes a folder of drawn clips."""
+    """Writes a folder of drawn clips.
+
+    With landmarks, those of `drawn_landmarks`, or what a function of split and number
+    of a clip returns.
+    """
     import tensorflow as tf
 
     from wlasl_tfrecord.shard_format import (
@@ -81,10 +85,10 @@ def write_folder(
         framing="center",
         glosses=tuple(glosses),
         shards=shards,
-        has_landmarks=landmarks,
+        has_landmarks=bool(landmarks),
     )
     features = clip_proto.tfds_features(
-        spec, codec, len(glosses), has_landmarks=landmarks
+        spec, codec, len(glosses), has_landmarks=bool(landmarks)
     )
     for name, content in folder_files.folder_files(folder, records, features).items():
         (directory / name).write_bytes(content)
@@ -173,7 +177,7 @@ def drawn_landmarks(number: int, num_frames: int) -> NDArray[np.float32]:
     return landmarks
 
 
-def _drawn_clip(number, split, spec, codec, glosses, has_landmarks):
+def _drawn_clip(number, split, spec, codec, glosses, make_landmarks):
     from wlasl_tfrecord.shard_format import clip_proto, clips
 
     frames = drawn_frames(number, spec.shape)
@@ -191,7 +195,11 @@ def _drawn_clip(number, split, spec, codec, glosses, has_landmarks):
         signer_id=number % 4,
         source=source,
     )
-    landmarks = drawn_landmarks(number, spec.num_frames) if has_landmarks else None
+    landmarks = None
+    if callable(make_landmarks):
+        landmarks = make_landmarks(split, number)
+    elif make_landmarks:
+        landmarks = drawn_landmarks(number, spec.num_frames)
     if codec == "raw":
         return clip_proto.encode_clip(info, frames.tobytes(), spec, codec, landmarks)
     suffix = {"jpeg": ".jpg", "png": ".png"}[codec]

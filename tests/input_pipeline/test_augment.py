@@ -5,7 +5,10 @@ import tensorflow as tf
 from wlasl_tfrecord.input_pipeline.augment import (
     AugmentConfig,
     augment_clip,
+    change_landmarks,
     crop_clips,
+    crop_landmarks,
+    draw_changes,
     jitter_colours,
     pick_frames,
 )
@@ -196,3 +199,68 @@ def test_no_colour_jitter_changes_nothing():
 def test_impossible_augmentation_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         AugmentConfig(**options)
+
+
+def dots(num_frames=6, height=60, width=80):
+    """Gives frames with a dot that moves, and landmarks whose first is the dot."""
+    frames = np.zeros((num_frames, height, width, 3), np.uint8)
+    landmarks = np.zeros((num_frames, 67, 3), np.float32)
+    for t in range(num_frames):
+        x, y = 30 + 3 * t, 35 - 2 * t
+        frames[t, y - 1 : y + 2, x - 1 : x + 2] = 255
+        landmarks[t, 0] = ((x + 0.5) / width, (y + 0.5) / height, 1)
+    return frames, landmarks
+
+
+def places(frames):
+    """Returns where the dots are, [T, 2], as shares of the frame's sides."""
+    _, height, width, _ = frames.shape
+    weights = frames[..., 0].astype(float)
+    ys, xs = np.mgrid[:height, :width]
+    total = weights.sum(axis=(1, 2))
+    x, y = ((weights * one).sum(axis=(1, 2)) / total + 0.5 for one in (xs, ys))
+    return np.stack([x / width, y / height], axis=1)
+
+
+def test_landmarks_follow_the_pixels_through_all_changes():
+    frames, landmarks = dots()
+    config = AugmentConfig(flip_probability=0.5, min_duration=0.5, time_jitter=1.0)
+    for number in range(12):
+        seed = tf.constant([number, 7], tf.int64)
+        changed = augment_clip(tf.constant(frames), seed, config).numpy()
+        drawn = draw_changes(seed, frames.shape[:3], config)
+        found = change_landmarks(
+            tf.constant(landmarks[None]),
+            [one[None] for one in drawn],
+            frames.shape[:3],
+        ).numpy()[0]
+        # A mirrored left wrist is a right one.
+        point = found[:, 21 if bool(drawn[2]) else 0]
+        assert (point[:, 2] == 1).all()
+        # To a pixel: a crop has whole pixels, and a dot of three is blurred by it.
+        np.testing.assert_allclose(point[:, :2], places(changed), atol=1 / 60)
+        others = np.delete(found, 21 if bool(drawn[2]) else 0, axis=1)
+        assert (others == 0).all()
+
+
+def test_a_crop_on_the_device_moves_landmarks_with_the_pixels():
+    frames, landmarks = dots()
+    seeds = tf.constant([[0, 1], [0, 2]], tf.int64)
+    both = np.stack([frames, frames])
+    cropped = crop_clips(tf.constant(both), seeds, AugmentConfig()).numpy()
+    found = crop_landmarks(
+        tf.constant(np.stack([landmarks, landmarks])),
+        seeds,
+        frames.shape[:3],
+        AugmentConfig(),
+    ).numpy()
+    for clip, points in zip(cropped, found):
+        np.testing.assert_allclose(points[:, 0, :2], places(clip), atol=1 / 60)
+
+
+def test_landmarks_are_picked_as_frames_are():
+    frames, landmarks = dots(30)
+    seeds = tf.constant([[5, 6]], tf.int64)
+    picked = pick_frames(tf.constant(frames[None]), seeds, 10).numpy()[0]
+    points = pick_frames(tf.constant(landmarks[None]), seeds, 10).numpy()[0]
+    np.testing.assert_allclose(points[:, 0, :2], places(picked), atol=1e-5)

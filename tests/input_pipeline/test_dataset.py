@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from drawn_shards import drawn_frames
+from drawn_shards import drawn_frames, drawn_landmarks
 
 from wlasl_tfrecord import input_fn
 from wlasl_tfrecord.errors import ShardFolderError
@@ -305,3 +305,74 @@ def test_a_split_that_is_not_there_is_named(shards):
         input_fn(shards, "test")
     with pytest.raises(ShardFolderError, match="cannot read the shard folder"):
         input_fn(shards / "nowhere")
+
+
+@pytest.fixture(scope="module")
+def with_landmarks(write_folder, tmp_path_factory):
+    return {
+        codec: write_folder(
+            tmp_path_factory.mktemp(codec) / "shards",
+            {"train": 6, "val": 3},
+            codec=codec,
+            landmarks=True,
+        )
+        for codec in ("raw", "jpeg")
+    }
+
+
+@pytest.mark.parametrize("codec", ["raw", "jpeg"])
+@pytest.mark.parametrize("reader", ["direct", "graph"])
+def test_landmarks_come_with_the_frames_or_alone(with_landmarks, codec, reader):
+    folder = with_landmarks[codec]
+    for element in ("dict", "landmarks"):
+        batches = arrays(input_fn(folder, "val", 2, element=element, reader=reader))
+        assert all(("frames" in batch) == (element == "dict") for batch in batches)
+        found = np.concatenate([batch["landmarks"] for batch in batches])
+        # The last batch is filled with clips of weight 0.
+        assert found.shape == (4, 5, 67, 3)
+        assert found.dtype == np.float32
+        for number in range(3):
+            np.testing.assert_array_equal(found[number], drawn_landmarks(number, 5))
+
+
+@pytest.mark.parametrize("order", ["shuffled", "sequential"])
+def test_both_readers_change_landmarks_alike(with_landmarks, order):
+    changed = {
+        reader: arrays(
+            input_fn(
+                with_landmarks["raw"],
+                batch_size=3,
+                augment=AugmentConfig(flip_probability=0.5),
+                element="dict",
+                reader=reader,
+                order=order,
+            )
+        )
+        for reader in ("direct", "graph")
+    }
+    for direct, graph in zip(changed["direct"], changed["graph"], strict=True):
+        np.testing.assert_array_equal(direct["record"], graph["record"])
+        np.testing.assert_allclose(direct["landmarks"], graph["landmarks"], atol=1e-6)
+        for record, landmarks in zip(direct["record"], direct["landmarks"]):
+            assert np.abs(landmarks - drawn_landmarks(record, 5)).max() > 0.001
+
+
+def test_a_damaged_record_has_no_landmarks(write_folder, tmp_path):
+    folder = write_folder(tmp_path / "shards", {"val": 3}, landmarks=True, num_shards=1)
+    [shard] = folder.glob("*.tfrecord-*")
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 255
+    shard.write_bytes(content)
+    for reader in ("direct", "graph"):
+        batches = input_fn(
+            folder, "val", 3, element="landmarks", max_bad_records=1, reader=reader
+        )
+        [batch] = arrays(batches)
+        assert batch["weight"].tolist() == [1, 0, 1]
+        assert (batch["landmarks"][1] == 0).all()
+
+
+def test_a_folder_without_landmarks_is_refused(shards):
+    with pytest.raises(ShardFolderError, match="has no landmarks; run bin/shard"):
+        input_fn(shards, element="landmarks")
+    assert "landmarks" not in input_fn(shards, element="dict").element_spec

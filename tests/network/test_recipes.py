@@ -309,3 +309,52 @@ def test_a_file_is_read_anew_however_soon_it_was_edited(tmp_path, monkeypatch):
         loaded = recipes.load_recipe(path)
         assert loaded.build_model(CLIP, 7) == answer  # pyright: ignore
     assert [entry.name for entry in tmp_path.iterdir()] == ["mine.py"]
+
+
+def test_the_defaults_of_a_recipe_are_read_and_nothing_is_executed(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text('TRAINING: dict = {"epochs": 7, "weights": "none"}\n1 / 0\n')
+    assert recipes.training_defaults(path) == {"epochs": 7, "weights": "none"}
+    path.write_text("epochs = TRAINED = 1\nimport no_such_module\n")
+    assert recipes.training_defaults(path) == {}
+    # Loading it will say what is wrong.
+    path.write_text("def build_model(:\n")
+    assert recipes.training_defaults(path) == {}
+
+
+@pytest.mark.parametrize("source", ["TRAINING = 3", "TRAINING = dict(epochs=len('a'))"])
+def test_defaults_that_are_no_plain_values_are_refused(source, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(source)
+    with pytest.raises(RecipeError, match="TRAINING must be a dict of plain values"):
+        recipes.training_defaults(path)
+
+
+def test_the_defaults_of_our_recipes_are_options_of_a_training():
+    from wlasl_tfrecord.training.config import TrainConfig
+
+    for name in recipes.recipe_paths():
+        TrainConfig(**recipes.training_defaults(name))
+
+
+def test_a_network_may_take_landmarks_but_no_other_number_of_them(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import keras\n"
+        "def build_model(clip, num_classes, *, points=67):\n"
+        "    x = keras.Input((clip.num_frames, points, 3), name='landmarks')\n"
+        "    y = keras.layers.Dense(num_classes)(keras.layers.Flatten()(x))\n"
+        "    return keras.Model(x, y)\n"
+    )
+    recipe = recipes.load_recipe(path)
+    assert recipe.build(CLIP, 7, {}).input_shape == (None, 3, 67, 3)
+    with pytest.raises(RecipeError, match=r"must map \(None, 3, 67, 3\) to .* it maps"):
+        recipe.build(CLIP, 7, {"points": 4})
+
+
+def test_landmarks_need_no_weights_of_a_backbone(tmp_path):
+    recipe = recipes.load_recipe("landmarks_lstm")
+    with pytest.raises(RecipeError, match="landmarks_lstm has no backbone for the"):
+        recipe.build(CLIP, 7, {"weights": tmp_path / "x.h5"})
+    options = {"weights": "imagenet", "width": 8, "num_blocks": 1, "lstm_units": 4}
+    assert recipe.build(CLIP, 7, options).count_params() < 10_000

@@ -60,7 +60,7 @@ def test_clips_are_cropped_once(
     shards, recipe, tmp_path, monkeypatch, crop, gpus, on_device
 ):
     from wlasl_tfrecord.input_pipeline import augment, dataset
-    from wlasl_tfrecord.training import phases
+    from wlasl_tfrecord.training import augmentation, phases
 
     calls = []
 
@@ -76,14 +76,15 @@ def test_clips_are_cropped_once(
     listen(augment, "crop_clips")
     listen(dataset, "input_fn")
     # Only the choice is asked for its GPUs; the training itself has none.
-    choose = phases._augmentation
+    choose = phases.make_augmentation
 
-    def chosen(configuration):
+    def chosen(configuration, clip, inputs):
         with monkeypatch.context() as patch:
-            patch.setattr(phases.tf.config, "list_logical_devices", lambda _: gpus)
-            return choose(configuration)
+            devices = augmentation.tf.config
+            patch.setattr(devices, "list_logical_devices", lambda _: gpus)
+            return choose(configuration, clip, inputs)
 
-    monkeypatch.setattr(phases, "_augmentation", chosen)
+    monkeypatch.setattr(phases, "make_augmentation", chosen)
     run(shards, tmp_path, config(recipe, crop=crop, epochs=1))
     assert any(name == "crop_clips" for name, _ in calls) == on_device
     crops = {one.min_scale for name, one in calls if name == "input_fn" and one}

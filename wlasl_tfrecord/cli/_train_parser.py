@@ -50,7 +50,9 @@ def train_parser() -> argparse.ArgumentParser:
 
     network = parser.add_argument_group("network")
     network.add_argument(
-        "--model", default=default.recipe, help="a recipe's name, or a .py file"
+        "--model",
+        default=default.recipe,
+        help="a recipe's name, or a .py file; it may have defaults of its own",
     )
     network.add_argument(
         "--weights",

@@ -2,7 +2,17 @@
 
 import argparse
 
-__all__ = ["add_model", "add_run", "add_top"]
+__all__ = ["add_landmark_models", "add_model", "add_run", "add_top"]
+
+
+def add_landmark_models(parser: argparse.ArgumentParser) -> None:
+    """Adds `--landmark-models`, the networks that find landmarks in videos."""
+    parser.add_argument(
+        "--landmark-models",
+        metavar="FOLDER",
+        help="folder with the networks that find landmarks, for a model that takes "
+        "some (default: the user's cache, filled by pip once)",
+    )
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:

@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     model_options.add_run(parser)
     model_options.add_model(parser)
+    model_options.add_landmark_models(parser)
     model_options.add_top(parser)
     parser.add_argument(
         "--start",
@@ -120,7 +121,9 @@ def _load(
     import_tensorflow()
     from wlasl_tfrecord.inference import trained_model
 
-    model = trained_model.load_model(run_dir, arguments.model)
+    model = trained_model.load_model(
+        run_dir, arguments.model, landmark_models=arguments.landmark_models
+    )
     # Compiled before the time of the first video is measured.
     model.warm_up()
     if arguments.run is None:

@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     model_options.add_run(parser)
     model_options.add_model(parser)
+    model_options.add_landmark_models(parser)
     parser.add_argument(
         "--host",
         default=defaults.host,
@@ -116,7 +117,9 @@ def _serve(arguments: argparse.Namespace) -> int:
         from wlasl_tfrecord.inference.trained_model import load_model
         from wlasl_tfrecord.serving.server import serve
 
-        model = load_model(run_dir, arguments.model)
+        model = load_model(
+            run_dir, arguments.model, landmark_models=arguments.landmark_models
+        )
         # Temporary files are removed after a `kill`, too.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         serve(

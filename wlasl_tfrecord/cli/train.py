@@ -40,9 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
-    data, out, config = arguments.data, arguments.out, _config(arguments)
+    typed = _typed(arguments, argv)
     if arguments.resume is not None:
-        data, out, config = _resumed(arguments.resume, _typed(arguments, argv))
+        data, out, config = _resumed(arguments.resume, typed)
+    else:
+        data, out, config = arguments.data, arguments.out, _config(arguments, typed)
     _refuse_what_does_not_fit(arguments, out, config.max_bad_records)
     folder = load_folder(data, check_shards=config.max_bad_records == 0)
     recipes.find_recipe(config.recipe)
@@ -159,16 +161,25 @@ def _check(folder: ShardFolder, config: TrainConfig) -> int:
     return 0
 
 
-def _config(arguments: argparse.Namespace) -> TrainConfig:
-    """Gathers the choices that decide the weights."""
+def _config(arguments: argparse.Namespace, typed: argparse.Namespace) -> TrainConfig:
+    """Gathers the choices that decide the weights: typed, the recipe's, or usual."""
     names = set(TrainConfig.__dataclass_fields__) - {"recipe", "recipe_options"}
     values: dict[str, Any] = {name: getattr(arguments, name) for name in names}
+    defaults = recipes.training_defaults(arguments.model)
+    for name, value in defaults.items():
+        if name not in names:
+            raise RecipeError(
+                f"{recipes.find_recipe(arguments.model)}: TRAINING has {name!r}, which "
+                "is no option of a training; see TrainConfig"
+            )
+        if getattr(typed, name) is None:
+            values[name] = value
     return TrainConfig(
         **values
         | {
             "recipe": _recipe(arguments.model),
             "recipe_options": _recipe_options(arguments),
-            "weights": _weights(arguments.weights),
+            "weights": _weights(values["weights"]),
         }
     )
 

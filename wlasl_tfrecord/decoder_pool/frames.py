@@ -9,6 +9,7 @@ from wlasl_tfrecord.annotations.manifest import Instance
 from wlasl_tfrecord.decoder_pool.jobs import Decoded, Task, Undecoded, VideoLimits
 from wlasl_tfrecord.decoder_pool.on_demand import DecodedFrames
 from wlasl_tfrecord.decoder_pool.pool import decode_in_order
+from wlasl_tfrecord.decoder_pool.shared_memory import landmarks_in
 from wlasl_tfrecord.files import num_cores
 from wlasl_tfrecord.shard_format import tfrecord
 from wlasl_tfrecord.shard_format.clip_proto import FRAMES_KEY
@@ -28,6 +29,7 @@ def decode_clips(
     start: int | None = None,
     stop: int | None = None,
     limits: VideoLimits | None = None,
+    landmark_models: str | None = None,
 ) -> Iterator[DecodedFrames | Undecoded]:
     """Decodes videos in processes with limits, in order.
 
@@ -38,6 +40,7 @@ def decode_clips(
         start: First frame of the sign in each video, from 0; None for the first frame.
         stop: One past its last frame; None for the end of the video.
         limits: What one video may cost; by default what `bin/shard` allows.
+        landmark_models: Folder with the networks that find landmarks; None for none.
 
     Yields:
         One clip per path, or why there is none.
@@ -49,14 +52,17 @@ def decode_clips(
         Task(instance=_instance(number, path, start, stop), sha256="")
         for number, path in enumerate(paths)
     ]
+    options = ShardOptions(
+        clip=clip, framing=framing, codec=PLAIN_CODEC, landmark_models=landmark_models
+    )
     results = decode_in_order(
         tasks,
-        options=ShardOptions(clip=clip, framing=framing, codec=PLAIN_CODEC),
+        options=options,
         limits=limits or VideoLimits(),
         num_workers=max(1, min(num_cores(), len(tasks))),
     )
     for _, result in results:
-        yield _clip(result, clip) if isinstance(result, Decoded) else result
+        yield _clip(result, options) if isinstance(result, Decoded) else result
 
 
 def _instance(
@@ -76,12 +82,13 @@ def _instance(
     )
 
 
-def _clip(decoded: Decoded, clip: ClipSpec) -> DecodedFrames:
+def _clip(decoded: Decoded, options: ShardOptions) -> DecodedFrames:
     """Copies the frames out of a record, whose memory is the worker's."""
     proto = decoded.record[tfrecord.HEADER_BYTES : -tfrecord.CRC_BYTES]
     frames = np.frombuffer(bytes_feature(proto, FRAMES_KEY), np.uint8)
     return DecodedFrames(
-        frames=frames.reshape(clip.shape).copy(),
+        frames=frames.reshape(options.clip.shape).copy(),
         num_distinct_frames=decoded.facts.num_distinct_frames,
         num_video_frames=decoded.facts.num_video_frames,
+        landmarks=landmarks_in(decoded.record, options),
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from wlasl_tfrecord.annotations.manifest import Instance
 from wlasl_tfrecord.decoder_pool import worker
 from wlasl_tfrecord.decoder_pool.jobs import Job, Task, Undecoded, VideoLimits
-from wlasl_tfrecord.decoder_pool.shared_memory import frames_in
+from wlasl_tfrecord.decoder_pool.shared_memory import frames_in, landmarks_in
 from wlasl_tfrecord.shard_format.clips import ClipSpec, Framing
 from wlasl_tfrecord.shard_format.codecs import PLAIN_CODEC
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
@@ -20,17 +20,19 @@ __all__ = ["DecodedFrames", "OnDemandDecoder"]
 
 @dataclass(frozen=True, kw_only=True)
 class DecodedFrames:
-    """The frames of one clip.
+    """The frames of one clip, and its landmarks if wanted.
 
     Attributes:
         frames: uint8 [T, H, W, 3], RGB.
         num_distinct_frames: How many of them differ; below T for a short video.
         num_video_frames: Frames in the video.
+        landmarks: float32 [T, K, 3], see `shard_format.landmarks`; None if not wanted.
     """
 
     frames: NDArray[np.uint8]
     num_distinct_frames: int
     num_video_frames: int
+    landmarks: NDArray[np.float32] | None = None
 
 
 class OnDemandDecoder:
@@ -43,13 +45,25 @@ class OnDemandDecoder:
         clip: The shape of the clips.
         framing: How frames are made to fit.
         limits: What one video may cost.
+        landmark_models: Folder with the networks that find landmarks; None for none.
 
     Raises:
         WlaslError: If the system starts no process.
     """
 
-    def __init__(self, clip: ClipSpec, framing: Framing, limits: VideoLimits) -> None:
-        self._options = ShardOptions(clip=clip, framing=framing, codec=PLAIN_CODEC)
+    def __init__(
+        self,
+        clip: ClipSpec,
+        framing: Framing,
+        limits: VideoLimits,
+        landmark_models: str | None = None,
+    ) -> None:
+        self._options = ShardOptions(
+            clip=clip,
+            framing=framing,
+            codec=PLAIN_CODEC,
+            landmark_models=landmark_models,
+        )
         self._limits = limits
         self._worker = worker.start(self._options, limits, num_buffers=1)
 
@@ -85,10 +99,13 @@ class OnDemandDecoder:
             with memoryview(self._worker.memory) as memory:
                 # The memory belongs to the next video.
                 frames = frames_in(memory[start:], self._options.clip).copy()
+                record = memory[start + answer.start : start + answer.stop]
+                landmarks = landmarks_in(record, self._options)
             return DecodedFrames(
                 frames=frames,
                 num_distinct_frames=answer.facts.num_distinct_frames,
                 num_video_frames=answer.facts.num_video_frames,
+                landmarks=landmarks,
             )
         finally:
             worker.release(self._worker, job)

@@ -10,7 +10,7 @@ from wlasl_tfrecord.evaluation.report import EvaluationReport, report_clips
 from wlasl_tfrecord.input_pipeline import dataset, distribution
 from wlasl_tfrecord.input_pipeline.augment import AugmentConfig
 from wlasl_tfrecord.input_pipeline.damaged_records import damaged_records_by_name
-from wlasl_tfrecord.input_pipeline.elements import batches_of_clips
+from wlasl_tfrecord.input_pipeline.elements import batches_of_clips, clip_element
 from wlasl_tfrecord.network import model_info, saving
 from wlasl_tfrecord.network.micro_batches import clips_at_once
 from wlasl_tfrecord.network.out_of_memory import (
@@ -87,11 +87,11 @@ def evaluate(
             # The first view is the clip as it is.
             seed=view,
             augment=_VIEWS if view else False,
-            element="dict",
+            element=clip_element(info.inputs),
             input_context=context,
             max_bad_records=max_bad_records,
         )
-        return batches_of_clips(clips)
+        return batches_of_clips(clips, info.inputs)
 
     def advice() -> str:
         options = batch_size_options(batch_size, strategy.num_replicas_in_sync)

@@ -118,13 +118,13 @@ def make_predictor(
     """
     row = tf.TensorSpec(model.output_shape[1:], tf.float32)
 
-    def logits_of(inputs: tf.Tensor) -> tf.Tensor:
+    def logits_of(inputs: Any) -> tf.Tensor:
         return tf.cast(model(inputs, training=False), tf.float32)
 
     def replica_logits(batch: Batch) -> list[tf.Tensor]:
-        if batch.inputs.dtype == tf.uint8:
+        if any(one.dtype == tf.uint8 for one in tf.nest.flatten(batch.inputs)):
             logits = few_at_once(logits_of, [batch.inputs], row)
-        else:  # features take no memory to speak of
+        else:  # features and landmarks take no memory to speak of
             logits = logits_of(batch.inputs)
         return [batch.records, batch.labels, logits, batch.weights]
 

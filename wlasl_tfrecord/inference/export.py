@@ -172,7 +172,7 @@ def load_exported(path: str | os.PathLike[str]) -> Runner:
         path: A file or folder that `export_model` wrote.
 
     Returns:
-        A function uint8 [B, T, H, W, 3] -> float32 [B, num_classes].
+        A function of what the model takes of clips -> float32 [B, num_classes].
     """
     path = Path(path)
     if path.suffix == ".tflite":
@@ -205,7 +205,8 @@ def _write(
     if export_format == "saved_model":
         write_saved_model(model, path)
     elif export_format == "tflite":
-        clips = calibration_clips(folder) if folder is not None else ()
+        inputs = model.info.inputs
+        clips = calibration_clips(folder, inputs) if folder is not None else ()
         scratch = path.with_name("scratch")
         path.write_bytes(tflite_bytes(model, quantization, scratch, clips))
     elif export_format == "onnx":

@@ -1,15 +1,17 @@
 """The clips of a shard folder that an export is calibrated on and compared on."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.inference import trained_model
-from wlasl_tfrecord.inference.trained_model import TrainedModel
+from wlasl_tfrecord.inference.trained_model import Clips, TrainedModel
 from wlasl_tfrecord.input_pipeline.shard_reader import ShardReader
+from wlasl_tfrecord.network.inputs import FRAMES, LANDMARKS, pick_inputs
 from wlasl_tfrecord.network.model_info import check_fits
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_folder
 
@@ -22,7 +24,7 @@ __all__ = [
     "load_fitting_folder",
 ]
 
-Runner = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+Runner = Callable[[Clips], NDArray[np.float32]]
 
 # Ranges of activations hardly change with more, and each costs a run of the network
 # without its fast kernels.
@@ -76,16 +78,20 @@ def load_fitting_folder(
     return folder
 
 
-def calibration_clips(folder: ShardFolder) -> Iterator[NDArray[np.uint8]]:
+def calibration_clips(
+    folder: ShardFolder, inputs: tuple[str, ...]
+) -> Iterator[dict[str, NDArray[Any]]]:
     """Yields training clips, spread over the split, to measure activations on.
 
     Their order in the shards is that of a hash, so they are a sample of all glosses.
 
     Args:
         folder: The shard folder.
+        inputs: What the network takes; see `network.inputs`.
 
     Yields:
-        uint8 [1, T, H, W, 3], at most 64 of them.
+        Single clips, at most 64 of them: uint8 [1, T, H, W, 3] frames, float32
+        [1, T, K, 3] landmarks, or both, by name.
 
     Raises:
         ShardFolderError: If there is no split `train`.
@@ -93,7 +99,19 @@ def calibration_clips(folder: ShardFolder) -> Iterator[NDArray[np.uint8]]:
     reader = ShardReader(folder, "train")
     count = min(len(reader), _CALIBRATION_CLIPS)
     for record in np.linspace(0, len(reader) - 1, count).astype(int):
-        yield reader.read_batch([record])
+        yield _read(reader, [record], inputs)
+
+
+def _read(
+    reader: ShardReader, records: Sequence[int], inputs: tuple[str, ...]
+) -> dict[str, NDArray[Any]]:
+    """Reads what a network takes of some clips, by name."""
+    values: dict[str, NDArray[Any]] = {}
+    if FRAMES in inputs:
+        values[FRAMES] = reader.read_batch(records)
+    if LANDMARKS in inputs:
+        values[LANDMARKS] = reader.read_landmarks(records)
+    return values
 
 
 def compare_on_split(
@@ -109,9 +127,9 @@ def compare_on_split(
     labels = np.asarray(reader.records.labels)
     rows, expected = [], []
     for start in range(0, len(reader), _CLIPS_AT_ONCE):
-        clips = reader.read_batch(
-            range(start, min(start + _CLIPS_AT_ONCE, len(reader)))
-        )
+        records = range(start, min(start + _CLIPS_AT_ONCE, len(reader)))
+        inputs = model.info.inputs
+        clips = pick_inputs(inputs, _read(reader, records, inputs))
         rows.append(runner(clips))
         expected.append(trained_model.probabilities(model, clips))
     answers, truth = np.concatenate(rows), np.concatenate(expected)
@@ -129,9 +147,10 @@ def compare_on_split(
 def compare_on_noise(model: TrainedModel, runner: Runner) -> tuple[float, int]:
     """Returns the largest difference of a probability, and on how many noise clips."""
     num_clips = 2
-    shape = (num_clips, *model.info.clip.shape)
-    clips = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    # Plain noise gives the same answer for every clip; another brightness does not.
-    clips[1] //= 3
+    clips = trained_model.noise(model, num_clips)
+    frames = clips if isinstance(clips, np.ndarray) else clips[FRAMES]
+    if frames.dtype == np.uint8:
+        # Plain noise gives the same answer for every clip; another brightness does not.
+        frames[1] //= 3
     difference = np.abs(runner(clips) - trained_model.probabilities(model, clips))
     return float(difference.max()), num_clips

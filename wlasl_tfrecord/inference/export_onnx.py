@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.inference.export_clips import Runner
-from wlasl_tfrecord.inference.trained_model import TrainedModel
+from wlasl_tfrecord.inference.export_saved_model import input_specs
+from wlasl_tfrecord.inference.trained_model import Clips, TrainedModel
+from wlasl_tfrecord.network.inputs import pick_inputs
 
 __all__ = ["can_run_onnx", "onnx_runner", "write_onnx"]
 
@@ -21,7 +23,7 @@ _OPSET = 17
 
 
 def write_onnx(model: TrainedModel, path: Path) -> None:
-    """Converts a model: `frames`, uint8 [B, T, H, W, 3] -> `probabilities`.
+    """Converts a model: what it takes of clips, by name -> `probabilities`.
 
     Raises:
         OutputError: If the packages of the extra `onnx` are not installed.
@@ -37,9 +39,13 @@ def write_onnx(model: TrainedModel, path: Path) -> None:
     # It logs every pass of its optimiser.
     logging.getLogger("tf2onnx").setLevel(logging.WARNING)
     network: Any = model.network
-    spec = [tf.TensorSpec((None, *model.info.clip.shape), tf.uint8, name="frames")]
+    spec, inputs = input_specs(model.info), model.info.inputs
     function = tf.function(
-        lambda frames: {"probabilities": network(frames, training=False)},
+        lambda *values: {
+            "probabilities": network(
+                pick_inputs(inputs, dict(zip(inputs, values))), training=False
+            )
+        },
         input_signature=spec,
     )
     converted, _ = tf2onnx.convert.from_function(
@@ -62,7 +68,10 @@ def onnx_runner(path: Path) -> Runner:
         str(path), providers=["CPUExecutionProvider"]
     )
 
-    def run(clips: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.asarray(session.run(["probabilities"], {"frames": clips})[0])
+    [name, *_] = [one.name for one in session.get_inputs()]
+
+    def run(clips: Clips) -> NDArray[np.float32]:
+        named = {name: clips} if isinstance(clips, np.ndarray) else dict(clips)
+        return np.asarray(session.run(["probabilities"], named)[0])
 
     return run

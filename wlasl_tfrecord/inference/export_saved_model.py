@@ -1,6 +1,8 @@
 """A trained model as a SavedModel: for TensorFlow Serving and `tf.saved_model.load`.
 
-Three signatures, of which two answer in glosses rather than in numbers of outputs:
+Three signatures, of which two answer in glosses rather than in numbers of outputs. A
+model that takes landmarks has an input `landmarks`, float32 [B, T, K, 3], beside the
+frames or in their place, and no signature `jpegs`:
 
     serving_default   frames, uint8 [B, T, H, W, 3]    -> probabilities, by output
     clips             frames, uint8 [B, T, H, W, 3]    -> glosses and probabilities
@@ -9,33 +11,42 @@ Three signatures, of which two answer in glosses rather than in numbers of outpu
 `glosses` is string [B, n] and `probabilities` float32 [B, n], the most probable first.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from wlasl_tfrecord.inference.export_clips import Runner
-from wlasl_tfrecord.inference.trained_model import TrainedModel
+from wlasl_tfrecord.inference.trained_model import Clips, TrainedModel, input_facts
+from wlasl_tfrecord.network.inputs import pick_inputs
 from wlasl_tfrecord.network.model_info import ModelInfo
 
-__all__ = ["saved_model_runner", "write_one_clip_model", "write_saved_model"]
+__all__ = [
+    "input_specs",
+    "saved_model_runner",
+    "write_one_clip_model",
+    "write_saved_model",
+]
 
 
 def write_saved_model(model: TrainedModel, path: Path) -> None:
     """Writes a SavedModel with all three signatures."""
     network, info = model.network, model.info
-    clips = tf.TensorSpec((None, *info.clip.shape), tf.uint8, name="frames")
+    clips = input_specs(info)
     # Traced once for all three: that takes longer than writing does.
     forward: Any = tf.function(
-        lambda frames: network(frames, training=False), input_signature=[clips]
+        lambda *values: network(_inputs(info, values), training=False),
+        input_signature=clips,
     )
     archive: Any = keras.export.ExportArchive()
     archive.track(network)
 
-    def ranked(frames: tf.Tensor) -> dict[str, tf.Tensor]:
-        shares, labels = tf.math.top_k(forward(frames), len(info.glosses))
+    def ranked(*values: tf.Tensor) -> dict[str, tf.Tensor]:
+        shares, labels = tf.math.top_k(forward(*values), len(info.glosses))
         # Made here, so that the words are a constant of this graph.
         glosses = tf.gather(list(info.glosses), labels)
         return {"glosses": glosses, "probabilities": shares}
@@ -43,10 +54,13 @@ def write_saved_model(model: TrainedModel, path: Path) -> None:
     # Keras makes the signature `serving_default` of the endpoint `serve`.
     archive.add_endpoint(
         "serve",
-        lambda frames: {"probabilities": forward(frames)},
-        input_signature=[clips],
+        lambda *values: {"probabilities": forward(*values)},
+        input_signature=clips,
     )
-    archive.add_endpoint("clips", ranked, input_signature=[clips])
+    archive.add_endpoint("clips", ranked, input_signature=clips)
+    if info.takes_landmarks:
+        archive.write_out(str(path), verbose=False)
+        return
     any_rank: Any = None  # [F] and [B, F]
     archive.add_endpoint(
         "jpegs",
@@ -58,27 +72,45 @@ def write_saved_model(model: TrainedModel, path: Path) -> None:
 
 def write_one_clip_model(network: Any, info: ModelInfo, path: Path) -> None:
     """Writes a SavedModel that takes one clip at a time, for TFLite's converter."""
-    spec = tf.TensorSpec((1, *info.clip.shape), tf.uint8, name="frames")
     archive: Any = keras.export.ExportArchive()
     archive.track(network)
     archive.add_endpoint(
         "serve",
-        lambda frames: {"probabilities": network(frames, training=False)},
-        input_signature=[spec],
+        lambda *values: {
+            "probabilities": network(_inputs(info, values), training=False)
+        },
+        input_signature=input_specs(info, num_clips=1),
     )
     archive.write_out(str(path), verbose=False)
+
+
+def input_specs(info: ModelInfo, num_clips: int | None = None) -> list[tf.TensorSpec]:
+    """Describes what a model takes of B clips, each with its name."""
+    return [
+        tf.TensorSpec((num_clips, *shape[1:]), dtype, name=name)
+        for name, shape, dtype in input_facts(info)
+    ]
+
+
+def _inputs(info: ModelInfo, values: Sequence[tf.Tensor]) -> Any:
+    """Returns what the network is called with."""
+    return pick_inputs(info.inputs, dict(zip(info.inputs, values)))
 
 
 def saved_model_runner(path: Path) -> Runner:
     """Loads a SavedModel as a program without this library would."""
     loaded: Any = tf.saved_model.load(str(path))
     signature = loaded.signatures["serving_default"]
-    # The model's variables exist only as long as `loaded` does.
-    return lambda clips: (
-        signature(frames=tf.constant(clips))["probabilities"].numpy()
-        if loaded
-        else np.empty(0, np.float32)
-    )
+    [name, *_] = signature.structured_input_signature[1]
+
+    def run(clips: Clips) -> NDArray[np.float32]:
+        # The model's variables exist only as long as `loaded` does.
+        assert loaded is not None
+        named = {name: clips} if isinstance(clips, np.ndarray) else clips
+        values = {key: tf.constant(value) for key, value in named.items()}
+        return signature(**values)["probabilities"].numpy()
+
+    return run
 
 
 def _clips_of_jpegs(images: tf.Tensor, info: ModelInfo) -> tf.Tensor:

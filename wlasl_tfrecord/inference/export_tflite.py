@@ -1,7 +1,7 @@
 """A trained model as a TFLite file: for phones, small computers and the browser."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from wlasl_tfrecord.inference import trained_model
 from wlasl_tfrecord.inference.export_clips import Runner
 from wlasl_tfrecord.inference.export_saved_model import write_one_clip_model
-from wlasl_tfrecord.inference.trained_model import TrainedModel
+from wlasl_tfrecord.inference.trained_model import Clips, TrainedModel
 
 __all__ = ["QUANTIZATIONS", "Quantization", "tflite_bytes", "tflite_runner"]
 
@@ -28,7 +28,7 @@ def tflite_bytes(
     model: TrainedModel,
     quantization: Quantization,
     scratch: Path,
-    calibration: Iterable[NDArray[np.uint8]] = (),
+    calibration: Iterable[Mapping[str, NDArray[Any]]] = (),
 ) -> bytes:
     """Converts a model for one clip at a time, as TFLite needs fixed shapes.
 
@@ -36,10 +36,12 @@ def tflite_bytes(
         model: The model.
         quantization: How weights and activations are stored.
         scratch: A folder to make for what lies between.
-        calibration: uint8 [1, T, H, W, 3] clips to measure activations on, for int8.
+        calibration: Single clips by what the network takes of them, to measure
+            activations on, for int8.
 
     Returns:
-        The content of the file: `frames`, uint8 [1, T, H, W, 3] -> `probabilities`.
+        The content of the file: `frames`, uint8 [1, T, H, W, 3], `landmarks`, float32
+        [1, T, K, 3], or both -> `probabilities`.
     """
     network = model.network
     if quantization == "int8":
@@ -60,13 +62,15 @@ def tflite_runner(path: Path) -> Runner:
     """Loads a TFLite file, which computes one clip at a time."""
     interpreter = _interpreter(path)
     interpreter.allocate_tensors()
-    [clip_tensor] = interpreter.get_input_details()
+    tensors = interpreter.get_input_details()
     [probability_tensor] = interpreter.get_output_details()
 
-    def run(clips: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def run(clips: Clips) -> NDArray[np.float32]:
         rows = []
-        for clip in clips:
-            interpreter.set_tensor(clip_tensor["index"], clip[None])
+        for number in range(len(tf.nest.flatten(clips)[0])):
+            for tensor in tensors:
+                values = _values_for(tensor, clips)
+                interpreter.set_tensor(tensor["index"], values[number : number + 1])
             interpreter.invoke()
             rows.append(interpreter.get_tensor(probability_tensor["index"])[0])
         return np.stack(rows)
@@ -74,7 +78,14 @@ def tflite_runner(path: Path) -> Runner:
     return run
 
 
-def _int8_bytes(converter: Any, clips: Sequence[NDArray[np.uint8]]) -> bytes:
+def _values_for(tensor: Mapping[str, Any], clips: Clips) -> NDArray[Any]:
+    """Returns what is for an input, whose name has more in it than `frames`."""
+    if isinstance(clips, np.ndarray):
+        return clips
+    return next(one for name, one in clips.items() if name in tensor["name"])
+
+
+def _int8_bytes(converter: Any, clips: Sequence[Mapping[str, Any]]) -> bytes:
     """Converts to 8 bits with measured ranges, but for the softmax.
 
     Its output would be in steps of 1/256: of 100 glosses, most would have probability 0
@@ -82,7 +93,7 @@ def _int8_bytes(converter: Any, clips: Sequence[NDArray[np.uint8]]) -> bytes:
     they make the file three times as large and a clip three times as slow, and on 80
     real clips the first gloss was the same no more often (67 and 68 of 80).
     """
-    converter.representative_dataset = lambda: ({"frames": clip} for clip in clips)
+    converter.representative_dataset = lambda: iter(clips)
     with warnings.catch_warnings():
         # TensorFlow's own interpreter warns that it will move to LiteRT.
         warnings.simplefilter("ignore")

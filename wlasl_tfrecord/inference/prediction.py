@@ -12,8 +12,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from wlasl_tfrecord.decoder_pool.frames import decode_clips
 from wlasl_tfrecord.decoder_pool.jobs import Undecoded, VideoLimits
 from wlasl_tfrecord.decoder_pool.on_demand import DecodedFrames
@@ -166,7 +164,8 @@ def predict_videos(
 
     Raises:
         ValueError: If `check_options` refuses one.
-        WlaslError: If no process can be started to decode in.
+        WlaslError: If no process can be started to decode in, or the networks that
+            find landmarks cannot be had.
     """
     check_options(top=top, batch_size=batch_size, start=start, stop=stop)
     results = decode_clips(
@@ -176,6 +175,7 @@ def predict_videos(
         start=start,
         stop=stop,
         limits=limits,
+        landmark_models=model.landmark_networks,
     )
     # Not at the top: `find_videos` is used before Keras is imported.
     from wlasl_tfrecord.inference import trained_model
@@ -224,9 +224,9 @@ def _predict_batch(
     """Runs the network for all videos of a batch that were decoded."""
     from wlasl_tfrecord.inference import trained_model
 
-    clips = [d.result.frames for d in batch if isinstance(d.result, DecodedFrames)]
+    clips = [d.result for d in batch if isinstance(d.result, DecodedFrames)]
     started = time.perf_counter()
-    rows = iter(trained_model.probabilities(model, np.stack(clips)) if clips else ())
+    rows = iter(trained_model.recognise(model, clips) if clips else ())
     seconds = (time.perf_counter() - started) / max(len(clips), 1)
     for path, result, wait_seconds in batch:
         if isinstance(result, Undecoded):

@@ -17,6 +17,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.network.backbone import backbone_model
+from wlasl_tfrecord.network.inputs import FRAMES, input_names
 
 __all__ = ["SplitNetwork", "split_network"]
 
@@ -37,12 +38,13 @@ class SplitNetwork:
         is_split: Whether the network has two parts. If not, the features of a frame are
             the frame, and the head is the whole network.
         features: uint8 [N, H, W, 3] -> [N, ...], what is computed of each frame.
-        head: [B, T, ...] features of clips -> float32 [B, num_classes].
+        head: [B, T, ...] features of clips -> float32 [B, num_classes]. If it is not
+            split, it takes what the network takes of clips.
     """
 
     is_split: bool
     features: Callable[[Array], Array]
-    head: Callable[[Array], NDArray[np.float32]]
+    head: Callable[[Any], NDArray[np.float32]]
 
 
 def split_network(network: keras.Model) -> SplitNetwork:
@@ -52,7 +54,7 @@ def split_network(network: keras.Model) -> SplitNetwork:
     and reshaping, and that model is made of layers. Any other network stays whole.
 
     Args:
-        network: uint8 [B, T, H, W, 3] -> float32 [B, num_classes], in float32.
+        network: Clips -> float32 [B, num_classes], in float32.
     """
     frame_model = _frame_model(network)
     if frame_model is None:
@@ -83,7 +85,9 @@ def _frame_model(network: keras.Model) -> keras.Model | None:
     Returns:
         uint8 [N, H, W, 3] -> [N, D].
     """
-    if all(layer.name != "features" for layer in network.layers):
+    if input_names(network) != (FRAMES,) or all(
+        layer.name != "features" for layer in network.layers
+    ):
         return None
     scaling: list[keras.layers.Layer] = []
     backbone: keras.Model | None = None

@@ -7,9 +7,10 @@ are loaded with the same weights, computing in float32.
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +19,38 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from wlasl_tfrecord.decoder_pool.on_demand import DecodedFrames
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.inference.split_network import SplitNetwork, split_network
+from wlasl_tfrecord.landmarks.network_files import find_networks
 from wlasl_tfrecord.network import model_info, saving
+from wlasl_tfrecord.network.inputs import (
+    FRAMES,
+    LANDMARKS,
+    noise_inputs,
+    pick_inputs,
+)
 from wlasl_tfrecord.network.model_info import ModelInfo
 from wlasl_tfrecord.network.out_of_memory import (
     one_line_out_of_memory,
     out_of_memory_line,
 )
+from wlasl_tfrecord.shard_format.landmarks import NUM_LANDMARKS
 
 __all__ = [
+    "Clips",
     "TrainedModel",
+    "input_facts",
     "load_model",
     "most_clips_at_once",
+    "noise",
     "probabilities",
     "rebuild",
+    "recognise",
 ]
 
+# What a model takes of clips: one array, or frames and landmarks by name.
+Clips = NDArray[Any] | Mapping[str, NDArray[Any]]
 
 # Clips that a CPU computes at once. More gain nothing, and wait for more videos to be
 # decoded: what matters is how many frames are computed at once (benchmarks/predict.py).
@@ -46,16 +62,31 @@ class TrainedModel:
     """A network and the meaning of its inputs and outputs.
 
     Attributes:
-        network: uint8 [B, T, H, W, 3] -> float32 [B, num_classes].
+        network: Clips -> float32 [B, num_classes]; `info.inputs` says what it takes of
+            a clip.
         info: Glosses, clip and framing.
         path: The file that it was loaded from.
         recipe: Recipe that the user named; None for the copy beside the file.
+        landmark_models: Folder with the networks that find landmarks; None for the
+            user's cache.
     """
 
     network: keras.Model
     info: ModelInfo
     path: Path
     recipe: Path | None = None
+    landmark_models: str | None = None
+
+    @cached_property
+    def landmark_networks(self) -> str | None:
+        """Folder with the networks that find landmarks; None if it takes none.
+
+        Raises:
+            LandmarkError: If they are not there and cannot be fetched.
+        """
+        if not self.info.takes_landmarks:
+            return None
+        return find_networks(self.landmark_models, say=_print_to_stderr)
 
     @cached_property
     def split(self) -> SplitNetwork:
@@ -64,17 +95,22 @@ class TrainedModel:
 
     def warm_up(self) -> None:
         """Runs the network once, so that no video waits until it is compiled."""
-        probabilities(self, np.zeros((1, *self.info.clip.shape), np.uint8))
+        probabilities(self, noise(self, 1))
 
 
 def load_model(
-    run: str | os.PathLike[str], recipe: str | os.PathLike[str] | None = None
+    run: str | os.PathLike[str],
+    recipe: str | os.PathLike[str] | None = None,
+    *,
+    landmark_models: str | os.PathLike[str] | None = None,
 ) -> TrainedModel:
     """Loads the model of a run, computing in float32 whatever it was trained in.
 
     Args:
         run: A run folder, or a `.keras` or `.h5` file with its `model.json` beside it.
         recipe: Recipe to execute for layers of its own; see `saving.load_network`.
+        landmark_models: Folder with the networks that find landmarks, for a model that
+            takes some; by default the user's cache.
 
     Raises:
         TrainingError: If there is no model, it cannot be loaded, or its `model.json`
@@ -83,7 +119,11 @@ def load_model(
     info = model_info.read_model_info(run)
     path = model_info.model_path(run)
     network = saving.load_network(path, recipe=recipe)
-    wanted = ((None, *info.clip.shape), (None, len(info.glosses)))
+    shapes = [shape for _, shape, _ in input_facts(info)]
+    wanted = (
+        shapes[0] if len(shapes) == 1 else shapes,
+        (None, len(info.glosses)),
+    )
     found = (network.input_shape, network.output_shape)
     if found != wanted:
         raise TrainingError(
@@ -96,7 +136,23 @@ def load_model(
         info=info,
         path=path,
         recipe=None if recipe is None else Path(recipe),
+        landmark_models=None if landmark_models is None else os.fspath(landmark_models),
     )
+
+
+def input_facts(info: ModelInfo) -> list[tuple[str, tuple[int | None, ...], Any]]:
+    """Lists what a model takes: its name, its shape with None for B, and its dtype."""
+    clip = info.clip
+    known = {
+        FRAMES: ((None, *clip.shape), np.uint8),
+        LANDMARKS: ((None, clip.num_frames, NUM_LANDMARKS, 3), np.float32),
+    }
+    return [(name, *known[name]) for name in info.inputs]
+
+
+def noise(model: TrainedModel, num_clips: int) -> Clips:
+    """Draws clips of noise as the model takes them, always the same ones."""
+    return pick_inputs(model.info.inputs, noise_inputs(model.network, num_clips))
 
 
 def rebuild(network: keras.Model) -> keras.Model:
@@ -120,12 +176,13 @@ def rebuild(network: keras.Model) -> keras.Model:
     return copy
 
 
-def probabilities(model: TrainedModel, clips: NDArray[np.uint8]) -> NDArray[np.float32]:
+def probabilities(model: TrainedModel, clips: Clips) -> NDArray[np.float32]:
     """Runs a model on clips.
 
     Args:
         model: A trained model.
-        clips: uint8 [B, T, H, W, 3], RGB.
+        clips: What it takes of them: frames, uint8 [B, T, H, W, 3], RGB; landmarks,
+            float32 [B, T, K, 3]; or both by name.
 
     Returns:
         float32 [B, num_classes]; each row sums to 1.
@@ -133,24 +190,48 @@ def probabilities(model: TrainedModel, clips: NDArray[np.uint8]) -> NDArray[np.f
     Raises:
         OutOfMemoryError: If they do not fit in memory.
     """
-    size = min(most_clips_at_once(), len(clips))
+    num_clips = len(tf.nest.flatten(clips)[0])
+    size = min(most_clips_at_once(), num_clips)
 
     def advice() -> str:
         options = [f"--batch-size {max(1, size // 4)}"] if size > 1 else []
         return out_of_memory_line("prediction", model.info.clip, size, options)
 
     with one_line_out_of_memory(advice):
-        rows = [
-            _rows(model.split, clips[start : start + size])
-            for start in range(0, len(clips), size)
-        ]
+        rows = []
+        for start in range(0, num_clips, size):
+            place = slice(start, start + size)
+            rows.append(
+                _rows(model.split, tf.nest.map_structure(itemgetter(place), clips))
+            )
         return np.concatenate(rows)
 
 
-def _rows(network: SplitNetwork, clips: NDArray[np.uint8]) -> NDArray[np.float32]:
+def recognise(
+    model: TrainedModel, clips: Sequence[DecodedFrames]
+) -> NDArray[np.float32]:
+    """Runs a model on clips that were just decoded, with what it takes of them.
+
+    Returns:
+        float32 [B, num_classes]; each row sums to 1.
+    """
+    values = {
+        name: np.stack([getattr(clip, name) for clip in clips])
+        for name in model.info.inputs
+    }
+    return probabilities(model, pick_inputs(model.info.inputs, values))
+
+
+def _rows(network: SplitNetwork, clips: Clips) -> NDArray[np.float32]:
+    if not network.is_split or not isinstance(clips, np.ndarray):
+        return network.head(clips)
     num_clips, num_frames, *frame_shape = clips.shape
     features = network.features(clips.reshape(-1, *frame_shape))
     return network.head(features.reshape(num_clips, num_frames, *features.shape[1:]))
+
+
+def _print_to_stderr(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def most_clips_at_once() -> int:

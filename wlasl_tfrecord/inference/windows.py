@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from wlasl_tfrecord.decoder_pool.jobs import VideoLimits
 from wlasl_tfrecord.decoder_pool.stream import stream_frames
 from wlasl_tfrecord.errors import VideoError
+from wlasl_tfrecord.inference.frame_landmarks import FrameLandmarks
 from wlasl_tfrecord.inference.window_options import WindowOptions
+from wlasl_tfrecord.network.inputs import FRAMES, LANDMARKS, pick_inputs
 from wlasl_tfrecord.video.long_video import GridFrame
 
 if TYPE_CHECKING:
@@ -66,12 +68,13 @@ class _Place:
 
     Attributes:
         seconds: When its frame is shown.
-        features: What the backbone makes of the frame.
+        features: What the backbone makes of the frame; or all that the network takes
+            of it, by name.
         motion: How much has changed within the last `_MOTION_SECONDS`.
     """
 
     seconds: float
-    features: NDArray[np.generic]
+    features: Any
     motion: float
 
 
@@ -84,7 +87,9 @@ class Slider:
     """
 
     def __init__(self, model: "TrainedModel", options: WindowOptions) -> None:
+        self._model = model
         self._network = model.split
+        self._finder = FrameLandmarks(model) if model.info.takes_landmarks else None
         num_frames = model.info.clip.num_frames
         self._step = options.places_between(num_frames)
         self._places: deque[_Place] = deque(maxlen=num_frames)
@@ -98,7 +103,7 @@ class Slider:
         """Takes the next frames, and returns the windows that they make whole."""
         if not frames:
             return []
-        rows = self._network.features(np.stack([one.frame for one in frames]))
+        rows = self._features([one.frame for one in frames])
         whole: list[list[_Place]] = []
         for frame, features in zip(frames, rows):
             picture = _small_picture(frame.frame)
@@ -129,6 +134,16 @@ class Slider:
         self._places.clear()
         self._pictures.clear()
         self._num_missing = self._places.maxlen or 1
+        if self._finder is not None:
+            self._finder = FrameLandmarks(self._model)
+
+    def _features(self, frames: Sequence[NDArray[np.uint8]]) -> Sequence[Any]:
+        """Computes what is kept of each frame."""
+        if self._finder is None:
+            return self._network.features(np.stack(frames))
+        return [
+            {FRAMES: frame, LANDMARKS: self._finder.find(frame)} for frame in frames
+        ]
 
     def _windows(self, whole: Sequence[Sequence[_Place]]) -> list[Window]:
         # Together where they are small; whole clips of frames one by one.
@@ -136,10 +151,20 @@ class Slider:
         windows = []
         for start in range(0, len(whole), max(at_once, 1)):
             chosen = whole[start : start + at_once]
-            features = np.stack([[place.features for place in one] for one in chosen])
-            rows = self._network.head(features)
+            rows = self._rows([[place.features for place in one] for one in chosen])
             windows += [_window(places, row) for places, row in zip(chosen, rows)]
         return windows
+
+    def _rows(self, features: Sequence[Sequence[Any]]) -> NDArray[np.float32]:
+        """Runs the network on what was kept of the frames of some windows."""
+        if self._finder is None:
+            return self._network.head(np.stack(features))
+        names = self._model.info.inputs
+        values = {
+            name: np.array([[frame[name] for frame in one] for one in features])
+            for name in names
+        }
+        return self._network.head(pick_inputs(names, values))
 
 
 def _small_picture(frame: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -11,10 +11,14 @@ from typing import cast
 
 import tensorflow as tf
 
+from wlasl_tfrecord.input_pipeline.augment_landmarks import mirrored
+
 __all__ = [
     "AugmentConfig",
     "augment_clip",
+    "change_landmarks",
     "crop_clips",
+    "crop_landmarks",
     "draw_changes",
     "jitter_colours",
     "pick_frames",
@@ -126,6 +130,43 @@ def draw_changes(
     return picked, box, draws[6] < config.flip_probability
 
 
+def change_landmarks(
+    landmarks: tf.Tensor, changes: Sequence[tf.Tensor], shape: Sequence[int]
+) -> tf.Tensor:
+    """Changes landmarks as the frames that they were found in were changed.
+
+    Args:
+        landmarks: float32 [B, T, K, 3]; see `shard_format.landmarks`.
+        changes: What `draw_changes` returned for each clip, [B, ...] each.
+        shape: T, H and W.
+
+    Returns:
+        float32 [B, T, K, 3]. A point that a crop leaves out lies outside of [0, 1].
+    """
+    picked, boxes, flips = changes
+    landmarks = tf.gather(landmarks, picked, batch_dims=1)
+    landmarks = _cropped_landmarks(landmarks, boxes, shape)
+    return tf.where(flips[:, None, None, None], mirrored(landmarks), landmarks)
+
+
+def crop_landmarks(
+    landmarks: tf.Tensor, seeds: tf.Tensor, shape: Sequence[int], config: AugmentConfig
+) -> tf.Tensor:
+    """Crops and stretches landmarks as `crop_clips` does frames.
+
+    Args:
+        landmarks: float32 [B, T, K, 3].
+        seeds: int64 [B, 2].
+        shape: T, H and W of the frames.
+        config: The limits of the changes.
+
+    Returns:
+        float32 [B, T, K, 3].
+    """
+    boxes = _crop_boxes(seeds, shape[1], shape[2], config)
+    return _cropped_landmarks(landmarks, boxes, shape)
+
+
 def crop_clips(frames: tf.Tensor, seeds: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
     """Crops and stretches a batch as `augment_clip` does, on the device.
 
@@ -144,12 +185,7 @@ def crop_clips(frames: tf.Tensor, seeds: tf.Tensor, config: AugmentConfig) -> tf
         uint8 [B, T, H, W, 3].
     """
     _, num_frames, height, width, _ = cast(tuple[int, ...], tuple(frames.shape))
-
-    def box(seed: tf.Tensor) -> tf.Tensor:
-        draws = tf.unstack(tf.random.stateless_uniform([7], _salted(seed, 0)))
-        return _crop_box(draws, height, width, config)
-
-    boxes = tf.map_fn(box, seeds, fn_output_signature=tf.TensorSpec([4], tf.int32))
+    boxes = _crop_boxes(seeds, height, width, config)
     corner, side = tf.split(tf.cast(boxes, tf.float32), 2, axis=1)
     size = tf.constant([height, width], tf.float32)
     # From the centres of the outermost pixels, as a share of the way between those of
@@ -213,13 +249,13 @@ def pick_frames(
     other ones. This belongs into the training step, as `jitter_colours` does.
 
     Args:
-        frames: uint8 [B, T, H, W, 3].
+        frames: uint8 [B, T, H, W, 3], or their landmarks, float32 [B, T, K, 3].
         seeds: int64 [B, 2], to draw the frames from their segments; None for those in
             the middle.
         num_frames: Number of frames to pick, S, at most T.
 
     Returns:
-        uint8 [B, S, H, W, 3].
+        [B, S, ...], of the same dtype.
 
     Raises:
         ValueError: If the clips have fewer frames.
@@ -266,6 +302,33 @@ def _frame_order(
     # Sorted, because a large jitter must not play a sign backwards.
     times = tf.sort(tf.round(start + steps * span + jitter))
     return tf.cast(tf.clip_by_value(times, 0, num_frames - 1), tf.int32)
+
+
+def _crop_boxes(
+    seeds: tf.Tensor, height: int, width: int, config: AugmentConfig
+) -> tf.Tensor:
+    """Draws the crops of a batch: int32 [B, 4]."""
+
+    def box(seed: tf.Tensor) -> tf.Tensor:
+        draws = tf.unstack(tf.random.stateless_uniform([7], _salted(seed, 0)))
+        return _crop_box(draws, height, width, config)
+
+    return tf.map_fn(box, seeds, fn_output_signature=tf.TensorSpec([4], tf.int32))
+
+
+def _cropped_landmarks(
+    landmarks: tf.Tensor, boxes: tf.Tensor, shape: Sequence[int]
+) -> tf.Tensor:
+    """Moves points [B, T, K, 3] to where they lie in parts of the frame, [B, 4]."""
+    size = tf.constant(shape[1:3], tf.float32)
+    # From top, left to x, y.
+    corner, side = (
+        tf.reverse(one / size, [1])[:, None, None]
+        for one in tf.split(tf.cast(boxes, tf.float32), 2, axis=1)
+    )
+    points, confidence = tf.split(landmarks, [2, 1], axis=-1)
+    moved = tf.where(confidence > 0, (points - corner) / side, 0.0)
+    return tf.concat([moved, confidence], axis=-1)
 
 
 def _crop_box(

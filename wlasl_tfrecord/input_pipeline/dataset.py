@@ -24,6 +24,7 @@ from wlasl_tfrecord.input_pipeline.plan import InputPlan, ReaderName
 from wlasl_tfrecord.input_pipeline.record_reader import check_ends
 from wlasl_tfrecord.shard_format.shard_folder import (
     ShardFolder,
+    check_landmarks,
     load_folder,
     load_records,
 )
@@ -87,8 +88,11 @@ def input_fn(
             `weighted_metrics` are right.
             "dict": frames, label, weight, video_id, gloss, signer_id (-1 if unknown),
             num_distinct_frames, record, epoch and seed (int64 [B, 2], for
-            `augment.jitter_colours`).
-            "keys": "dict" without frames, for which no shard is read.
+            `augment.jitter_colours`); and landmarks (float32 [B, T, K, 3], see
+            `shard_format.landmarks`), if the folder has them. They are cropped,
+            re-timed and mirrored as the frames are.
+            "landmarks": "dict" without frames, of a folder with landmarks.
+            "keys": "dict" without either, for which no shard is read.
         order: How training shuffles. "shuffled": the whole split; each clip is read
             from another place. "sequential", for spinning disks and object stores:
             records are read in file order, a window of bounded size at a time, and
@@ -118,7 +122,8 @@ def input_fn(
         short; in the others it is filled with clips of weight 0.
 
     Raises:
-        ShardFolderError: If the folder or the split cannot be used.
+        ShardFolderError: If the folder or the split cannot be used, or landmarks are
+            wanted and it has none.
         ValueError: If an argument is out of its range, or the batch cannot be divided.
         tf.errors.InvalidArgumentError: From the iterator, at a damaged record;
             `damaged_records.damaged_records_by_name` makes one line of it.
@@ -131,6 +136,8 @@ def input_fn(
         if isinstance(data, ShardFolder)
         else load_folder(data, check_shards=max_bad_records == 0)
     )
+    if element == "landmarks":
+        check_landmarks(folder)
     records = load_records(folder, split)
     training = split == "train" if training is None else training
     batch_size = _whole("batch_size", batch_size)

@@ -16,7 +16,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.errors import RecordError
-from wlasl_tfrecord.input_pipeline.augment import AugmentConfig, draw_changes
+from wlasl_tfrecord.input_pipeline.augment import (
+    AugmentConfig,
+    change_landmarks,
+    draw_changes,
+)
 from wlasl_tfrecord.input_pipeline.clip_change import ClipChange
 from wlasl_tfrecord.input_pipeline.damaged_records import DamageBudget, failure_text
 from wlasl_tfrecord.input_pipeline.frame_buffers import FrameBuffers
@@ -32,8 +36,16 @@ from wlasl_tfrecord.input_pipeline.stages import (
     find_places,
     run_batches,
 )
+from wlasl_tfrecord.shard_format.landmarks import NUM_LANDMARKS
 
 __all__ = ["direct_stages"]
+
+# Landmarks that are kept in memory where no frames are wanted: those of 10,000 clips of
+# 30 frames. To find them, the whole record is read.
+_KEPT_BYTES = 2**28
+
+Frames = NDArray[np.uint8]
+Landmarks = NDArray[np.float32]
 
 
 def direct_stages(plan: InputPlan) -> Stages:
@@ -83,23 +95,31 @@ def _positions_by_window(
 
 
 def _read(plan: InputPlan, batch_reader: "_BatchReader", places: Tensors) -> Tensors:
-    """Adds the "frames" to a batch, and no weight to clips that are damaged."""
+    """Adds what the shards hold to a batch, and no weight to damaged clips."""
     clip, size = plan.folder.clip, plan.local_batch_size
     changes: list[tf.Tensor] = []
     if plan.augmentation is not None:
         changes = _draw_changes(plan, plan.augmentation, places)
-    frames, record, whole, failure = tf.numpy_function(
+    frames, landmarks, record, whole, failure = tf.numpy_function(
         batch_reader.read,
         [places["record"], *changes],
-        (tf.uint8, tf.int64, tf.float32, tf.string),
+        (tf.uint8, tf.float32, tf.int64, tf.float32, tf.string),
         # So that the state of an iterator can be stored in a checkpoint.
         stateful=False,
     )
     check = tf.raw_ops.Assert(condition=tf.equal(failure, ""), data=[failure])
+    read: dict[str, tf.Tensor] = {}
     with tf.control_dependencies([] if check is None else [check]):
-        frames = tf.ensure_shape(tf.identity(frames), [size, *clip.shape])
+        if plan.has_frames:
+            shape = [size, *clip.shape]
+            read["frames"] = tf.ensure_shape(tf.identity(frames), shape)
+        if plan.has_landmarks:
+            shape = [size, clip.num_frames, NUM_LANDMARKS, 3]
+            read["landmarks"] = tf.ensure_shape(tf.identity(landmarks), shape)
+    if plan.has_landmarks and changes:
+        read["landmarks"] = change_landmarks(read["landmarks"], changes, clip.shape[:3])
     return {
-        "frames": frames,
+        **read,
         "epoch": places["epoch"],
         "record": tf.ensure_shape(record, [size]),
         "weight": places["weight"] * tf.ensure_shape(whole, [size]),
@@ -128,6 +148,10 @@ class _BatchReader:
 
     def __init__(self, plan: InputPlan) -> None:
         self._reader = ShardReader(plan.folder, plan.split, records=plan.records)
+        self._has_frames = plan.has_frames
+        self._has_landmarks = plan.has_landmarks
+        # Landmarks by record. Setting one needs no lock.
+        self._kept: dict[int, Landmarks] = {}
         self._substitute = plan.training
         self._max_bad_records = plan.max_bad_records
         # At least one record has to be whole, or nothing could stand in for the others.
@@ -146,7 +170,7 @@ class _BatchReader:
 
     def read(
         self, records: NDArray[np.int64], *changes: NDArray[Any]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32], bytes]:
+    ) -> tuple[Frames, Landmarks, NDArray[np.int64], NDArray[np.float32], bytes]:
         """Reads a batch.
 
         Args:
@@ -154,22 +178,29 @@ class _BatchReader:
             changes: What `_draw_changes` returned; nothing for no changes.
 
         Returns:
-            The frames; the records that were read; 1 for those that are whole, and 0;
+            The frames, and the landmarks of the unchanged clips, nothing for what is
+            not wanted; the records that were read; 1 for those that are whole, and 0;
             what the input fails with, or nothing.
         """
-        frames = self._buffers.take()
+        frames = self._buffers.take() if self._has_frames else np.empty(0, np.uint8)
+        landmarks = np.zeros(self._landmarks_shape(len(records)), np.float32)
         read, whole = records.copy(), np.ones(len(records), np.float32)
         with self._calls:
             try:
                 for place, record in enumerate(records.tolist()):
                     change = _change(place, *changes) if changes else None
-                    found = self._read_clip(record, frames[place], change)
+                    out = (
+                        frames[place] if self._has_frames else None,
+                        landmarks[place] if self._has_landmarks else None,
+                    )
+                    found = self._read_clip(record, *out, change)
                     read[place] = record if found is None else found
                     whole[place] = found is not None
             except RecordError as error:
                 pieces = failure_text(str(error), self._max_bad_records)
-                return frames, read, whole, "".join(pieces).encode()
-        return frames, read, whole, b""
+                failure = "".join(pieces).encode()
+                return frames, landmarks, read, whole, failure
+        return frames, landmarks, read, whole, b""
 
     def read_ahead(self, records: NDArray[np.int64]) -> NDArray[np.int64]:
         """Asks the system to read records in file order; returns 0."""
@@ -177,19 +208,44 @@ class _BatchReader:
             self._reader.read_ahead(np.sort(records))
         return np.zeros((), np.int64)
 
+    def _landmarks_of(self, record: int) -> Landmarks:
+        """Reads landmarks alone: [T, K, 3]; the next time from memory."""
+        kept = self._kept.get(record)
+        if kept is None:
+            kept = self._reader.read_landmarks([record])[0]
+            if len(self._kept) * kept.nbytes < _KEPT_BYTES:
+                self._kept[record] = kept
+        return kept
+
+    def _landmarks_shape(self, num_clips: int) -> tuple[int, ...]:
+        if not self._has_landmarks:
+            return (0,)
+        return (num_clips, self._reader.folder.clip.num_frames, NUM_LANDMARKS, 3)
+
     def _read_clip(
-        self, record: int, out: NDArray[np.uint8], change: ClipChange | None
+        self,
+        record: int,
+        frames: Frames | None,
+        landmarks: Landmarks | None,
+        change: ClipChange | None,
     ) -> int | None:
         """Reads a record or what stands in for it; None for a black clip."""
         while True:
             try:
-                self._reader.read_frames(record, out, change)
+                if frames is not None:
+                    self._reader.read_frames(
+                        record, frames, change, landmarks=landmarks
+                    )
+                elif landmarks is not None:
+                    landmarks[:] = self._landmarks_of(record)
                 return record
             except RecordError as error:
                 if not self._budget.tolerate(record, str(error)):
                     raise
             if not self._substitute:
-                out[...] = 0
+                for one in (frames, landmarks):
+                    if one is not None:
+                        one[...] = 0
                 return None
             record = (record + 1) % len(self._reader)
 

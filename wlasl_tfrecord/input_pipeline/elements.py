@@ -1,7 +1,7 @@
 """The elements of the input: what comes with a batch, and in which form."""
 
-from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import tensorflow as tf
 
@@ -13,38 +13,55 @@ __all__ = [
     "Batch",
     "Element",
     "batches_of_clips",
+    "clip_element",
     "describe",
     "make_table",
     "select",
 ]
+
+Element = Literal["pair", "weighted", "dict", "landmarks", "keys"]
+
+Tensors = Mapping[str, tf.Tensor]
 
 
 class Batch(NamedTuple):
     """Clips, of one replica or (as distributed values) of all.
 
     Attributes:
-        inputs: uint8 [B, T, H, W, 3] frames, or float [B, T, D] features.
+        inputs: uint8 [B, T, H, W, 3] frames, float32 [B, T, K, 3] landmarks, both by
+            their names, or float [B, T, D] features.
         labels: int64 [B].
         weights: float32 [B]; 0 for a clip that only fills the batch.
         seeds: int64 [B, 2], the seed of everything random about each clip.
         records: int64 [B], the clips' numbers in their split.
     """
 
-    inputs: tf.Tensor
+    inputs: Any
     labels: tf.Tensor
     weights: tf.Tensor
     seeds: tf.Tensor
     records: tf.Tensor
 
 
-def batches_of_clips(clips: tf.data.Dataset) -> tf.data.Dataset:
+def batches_of_clips(
+    clips: tf.data.Dataset, inputs: Sequence[str] = ("frames",)
+) -> tf.data.Dataset:
     """Turns the elements of `input_fn(element="dict")` into batches for a step.
 
     Names are left out: strings cannot go to a GPU.
+
+    Args:
+        clips: The dataset.
+        inputs: What a network takes, by name: a tensor if it is one thing, else a dict.
     """
+
+    def inputs_of(clip: Tensors) -> Any:
+        chosen = {name: clip[name] for name in inputs}
+        return chosen if len(inputs) > 1 else chosen[inputs[0]]
+
     return clips.map(
         lambda clip: Batch(
-            clip["frames"],
+            inputs_of(clip),
             clip["label"],
             clip["weight"],
             clip["seed"],
@@ -53,9 +70,9 @@ def batches_of_clips(clips: tf.data.Dataset) -> tf.data.Dataset:
     )
 
 
-Element = Literal["pair", "weighted", "dict", "keys"]
-
-Tensors = Mapping[str, tf.Tensor]
+def clip_element(inputs: Sequence[str]) -> Element:
+    """Returns which element of `input_fn` has what a network takes, and little else."""
+    return "dict" if "frames" in inputs else "landmarks"
 
 
 def make_table(records: Records, folder: ShardFolder) -> dict[str, tf.Tensor]:

@@ -7,7 +7,11 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from wlasl_tfrecord.input_pipeline.augment import augment_clip
+from wlasl_tfrecord.input_pipeline.augment import (
+    augment_clip,
+    change_landmarks,
+    draw_changes,
+)
 from wlasl_tfrecord.input_pipeline.order import clip_seed, with_first_epoch
 from wlasl_tfrecord.input_pipeline.plan import InputPlan
 from wlasl_tfrecord.input_pipeline.record_reader import RecordReader
@@ -126,6 +130,7 @@ def _reader(plan: InputPlan) -> RecordReader:
         plan.records,
         max_bad_records=plan.max_bad_records,
         substitute=plan.training,
+        has_landmarks=plan.has_landmarks,
     )
 
 
@@ -145,16 +150,18 @@ def _locate_window(
 
 
 def _read(read: RecordReader, place: Tensors) -> Tensors:
-    """Adds the "encoded" frames to a clip, and no weight if they are damaged."""
-    record, encoded, whole = read(place["record"])
+    """Adds what a record holds to a clip, and no weight if it is damaged."""
+    record, contents, whole = read(place["record"])
     weight = place["weight"] * tf.cast(whole, tf.float32)
-    return {**place, "record": record, "weight": weight, "encoded": encoded}
+    return {**place, "record": record, "weight": weight, **contents}
 
 
 def _decode(plan: InputPlan, clips: Tensors) -> dict[str, tf.Tensor]:
     """Puts "frames" in place of the "encoded" ones, of one clip or a batch."""
     decoded = dict(clips)
     encoded = decoded.pop("encoded")
+    if not plan.has_frames:
+        return decoded
     frames = decode_encoded(encoded, plan.folder.clip, plan.folder.codec)
     return {"frames": frames, **decoded}
 
@@ -165,5 +172,13 @@ def _augment(plan: InputPlan, clip: Tensors) -> Tensors:
         return clip
     decoded = _decode(plan, clip)
     seed = clip_seed(plan.order.seed, clip["epoch"], clip["record"])
-    frames = augment_clip(decoded["frames"], seed, plan.augmentation)
-    return {**decoded, "frames": frames}
+    changed = dict(decoded)
+    if plan.has_frames:
+        changed["frames"] = augment_clip(decoded["frames"], seed, plan.augmentation)
+    if plan.has_landmarks:
+        shape = plan.folder.clip.shape[:3]
+        changes = draw_changes(seed, shape, plan.augmentation)
+        one_clip = [one[tf.newaxis] for one in changes]
+        landmarks = decoded["landmarks"][tf.newaxis]
+        changed["landmarks"] = change_landmarks(landmarks, one_clip, shape)[0]
+    return changed

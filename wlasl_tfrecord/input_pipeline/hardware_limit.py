@@ -18,7 +18,7 @@ from wlasl_tfrecord.files import num_cores, open_regular
 from wlasl_tfrecord.input_pipeline.record_reader import readable_records
 from wlasl_tfrecord.input_pipeline.shard_reader import MAX_OPEN_FILES
 from wlasl_tfrecord.shard_format.codecs import codec_facts
-from wlasl_tfrecord.shard_format.parsing import read_frames
+from wlasl_tfrecord.shard_format.parsing import read_contents
 from wlasl_tfrecord.shard_format.record_table import Records
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
 from wlasl_tfrecord.shard_format.tfrecord import FRAME_BYTES
@@ -150,14 +150,15 @@ def _bare_decoding(
     readable = readable_records(folder, split, records)
     for record in np.flatnonzero(readable[:num_records]).tolist():
         shard = folder.split_shards(split)[records.shard_indices[record]]
-        images, _, whole = read_frames(
+        contents, _, whole = read_contents(
             tf.constant(folder.shard_path(shard)),
             tf.constant(records.offsets[record]),
             folder.clip,
             folder.codec,
         )
         if whole:
-            clips.append([np.frombuffer(image, np.uint8) for image in images.numpy()])
+            images = contents["encoded"].numpy()
+            clips.append([np.frombuffer(image, np.uint8) for image in images])
     if not clips:
         raise RecordError(
             f"none of the first {num_records} {split} records is whole; bin/inspect "

@@ -53,6 +53,18 @@ class InputPlan:
     buffers: Buffers
 
     @property
+    def has_frames(self) -> bool:
+        """Whether an element has frames."""
+        return self.element not in ("landmarks", "keys")
+
+    @property
+    def has_landmarks(self) -> bool:
+        """Whether an element has landmarks."""
+        return self.element == "landmarks" or (
+            self.element == "dict" and self.folder.has_landmarks
+        )
+
+    @property
     def num_clips(self) -> int:
         """Clips that this worker reads, or tf.data.INFINITE_CARDINALITY."""
         endless = self.positions.stop is None

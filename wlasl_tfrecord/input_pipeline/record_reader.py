@@ -20,7 +20,7 @@ from wlasl_tfrecord.input_pipeline.damaged_records import (
     record_numbers,
 )
 from wlasl_tfrecord.shard_format.decode_frames import encode_black
-from wlasl_tfrecord.shard_format.parsing import read_frames
+from wlasl_tfrecord.shard_format.parsing import read_contents
 from wlasl_tfrecord.shard_format.record_table import Records
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 from wlasl_tfrecord.shard_format.tfrecord import (
@@ -32,16 +32,18 @@ from wlasl_tfrecord.shard_format.tfrecord import (
 
 __all__ = ["RecordReader", "check_ends", "readable_records"]
 
-# The record that was read, its still encoded frames, and whether they are whole.
-ReadRecord = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+Contents = dict[str, tf.Tensor]
+# The record that was read, what it holds, and whether that is whole.
+ReadRecord = tuple[tf.Tensor, Contents, tf.Tensor]
 
 
 class RecordReader:
     """Reads the records of a split by their numbers.
 
     A call takes int64 [] record. It returns int64 [] the record that was read; its
-    encoded frames, string [] for `raw` and string [T] otherwise; bool [] whether they
-    are whole. Frames that are not are black.
+    "encoded" frames, string [] for `raw` and string [T] otherwise, and "landmarks",
+    float32 [T, K, 3], if wanted; bool [] whether they are whole. Frames that are not
+    are black.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class RecordReader:
         *,
         max_bad_records: int,
         substitute: bool,
+        has_landmarks: bool = False,
     ) -> None:
         """Puts the table of records into tensors.
 
@@ -64,6 +67,7 @@ class RecordReader:
                 one ends the input with an error that names it.
             substitute: What stands in for a damaged record: True for the next one that
                 is whole, False for a clip that is marked as not whole.
+            has_landmarks: Whether to read landmarks, too.
 
         Raises:
             ShardFolderError: If TensorFlow can read none of the records.
@@ -82,6 +86,7 @@ class RecordReader:
         budget = min(max_bad_records, len(records) - 1)
         self._budget = DamageBudget(budget) if budget else None
         self._substitute = substitute
+        self._has_landmarks = has_landmarks
 
     def __call__(self, record: tf.Tensor) -> ReadRecord:
         """Reads a record, or what stands in for it."""
@@ -91,37 +96,42 @@ class RecordReader:
             return self._read_or_substitute(record)
         return self._read_or_mark(record)
 
-    def _read(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Reads the encoded frames of a record, and whether they are whole."""
+    def _read(self, record: tf.Tensor) -> tuple[Contents, tf.Tensor]:
+        """Reads what a record holds, and whether that is whole."""
         source = tf.gather(self._sources, record)
         path = tf.gather(self._paths, tf.gather(self._shard_indices, source))
         offset = tf.gather(self._offsets, source)
         clip, codec = self._folder.clip, self._folder.codec
-        encoded, video_id, whole = read_frames(path, offset, clip, codec)
+        contents, video_id, whole = read_contents(
+            path, offset, clip, codec, has_landmarks=self._has_landmarks
+        )
         # A record of the same length may stand in the place of another: with the label
         # from the index, it would teach the wrong word.
         expected = tf.gather(self._video_ids, record)
         whole &= tf.equal(video_id, expected) & tf.equal(source, record)
-        return encoded, whole
+        return contents, whole
 
     def _read_whole(self, record: tf.Tensor) -> ReadRecord:
         """Reads a record that has to be whole."""
-        encoded, whole = self._read(record)
+        contents, whole = self._read(record)
         # The bare operation: tf.debugging.Assert puts a condition around itself, and
         # control flow costs 0.3 ms a clip, a tenth of reading a raw one.
         check = tf.raw_ops.Assert(condition=whole, data=[self._failure(record)])
         with tf.control_dependencies([] if check is None else [check]):
-            return record, tf.identity(encoded), tf.constant(True)
+            kept = {name: tf.identity(one) for name, one in contents.items()}
+            return record, kept, tf.constant(True)
 
     def _read_or_mark(self, record: tf.Tensor) -> ReadRecord:
         """Reads a record, or marks it as not whole."""
-        encoded, whole = self._read(record)
+        contents, whole = self._read(record)
 
-        def black() -> tf.Tensor:
+        def black() -> Contents:
             with tf.control_dependencies([self._tolerate(record)]):
-                return tf.constant(encode_black(self._folder.clip, self._folder.codec))
+                black = encode_black(self._folder.clip, self._folder.codec)
+                # Those of a record that is not whole are zeros.
+                return {**contents, "encoded": tf.constant(black)}
 
-        return record, tf.cond(whole, lambda: encoded, black), whole
+        return record, tf.cond(whole, lambda: contents, black), whole
 
     def _read_or_substitute(self, record: tf.Tensor) -> ReadRecord:
         """Reads a record, or the next one in file order that is whole."""

@@ -29,6 +29,7 @@ from wlasl_tfrecord.shard_format.record_bytes import (
 from wlasl_tfrecord.shard_format.record_table import Records
 from wlasl_tfrecord.shard_format.shard_folder import (
     ShardFolder,
+    check_landmarks,
     load_folder,
     load_records,
 )
@@ -178,10 +179,7 @@ class ShardReader:
             ShardFolderError: If the folder has no landmarks.
         """
         clip, codec = self.folder.clip, self.folder.codec
-        if not self.folder.has_landmarks:
-            raise ShardFolderError(
-                f"{self.folder.directory} has no landmarks; run bin/shard --landmarks"
-            )
+        check_landmarks(self.folder)
         shape = (len(indices), clip.num_frames, NUM_LANDMARKS, 3)
         landmarks = np.empty(shape, np.float32)
         for place, index in enumerate(indices):

@@ -27,7 +27,8 @@ class Stages(NamedTuple):
     Attributes:
         batches: A dataset with an element for each batch.
         complete: Turns such an element into "record" and "epoch" (int64 [B]), "weight"
-            (float32 [B]) and "frames" (uint8 [B, T, H, W, 3]).
+            (float32 [B]), and "frames" (uint8 [B, T, H, W, 3]) and "landmarks"
+            (float32 [B, T, K, 3]) as the plan has them.
     """
 
     batches: tf.data.Dataset

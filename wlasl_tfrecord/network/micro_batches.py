@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -14,7 +15,7 @@ _GPU_CLIPS = 8
 
 def few_at_once(
     compute: Callable[..., tf.Tensor],
-    inputs: Sequence[tf.Tensor],
+    inputs: Sequence[Any],
     row: tf.TensorSpec,
 ) -> tf.Tensor:
     """Computes something clip by clip, or a few clips at a time on a GPU.
@@ -25,21 +26,23 @@ def few_at_once(
 
     Args:
         compute: Function of micro-batches of the inputs, [b, ...] each -> [b, ...].
-        inputs: [B, ...] each, with B known.
+        inputs: [B, ...] each, or a dict of such, with B known.
         row: Shape and dtype of one clip's result.
 
     Returns:
         [B, ...].
     """
-    num_clips = int(inputs[0].shape[0] or 0)
+    num_clips = int(tf.nest.flatten(inputs)[0].shape[0] or 0)
     at_once = clips_at_once(num_clips)
     if num_clips == at_once:
         return compute(*inputs)
 
-    groups = [tf.reshape(one, [-1, at_once, *one.shape[1:]]) for one in inputs]
+    groups = tf.nest.map_structure(
+        lambda one: tf.reshape(one, [-1, at_once, *one.shape[1:]]), list(inputs)
+    )
 
     def compute_group(index: tf.Tensor) -> tf.Tensor:
-        return compute(*(group[index] for group in groups))
+        return compute(*tf.nest.map_structure(lambda group: group[index], groups))
 
     shape = row.shape.as_list()
     results = tf.map_fn(

@@ -13,7 +13,9 @@ from typing import Any
 from wlasl_tfrecord import files
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.files import write_json
+from wlasl_tfrecord.network.inputs import FRAMES, LANDMARKS
 from wlasl_tfrecord.shard_format.clips import FRAMINGS, ClipSpec, Framing
+from wlasl_tfrecord.shard_format.landmarks import LANDMARK_GROUPS, LANDMARK_SOURCE
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 from wlasl_tfrecord.text import is_unicode, reason_of, shown
 
@@ -35,7 +37,10 @@ MODEL_FILE = "model.keras"
 MODEL_INFO_FILE = "model.json"
 # The copy of the recipe in a run folder.
 RECIPE_FILE = "recipe.py"
-MODEL_FORMAT_VERSION = 1
+# 1 of a model that takes frames alone.
+MODEL_FORMAT_VERSION = 2
+
+_INPUTS = ((FRAMES,), (LANDMARKS,), (FRAMES, LANDMARKS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +53,8 @@ class ModelInfo:
         framing: Framing of the clips it was trained on.
         recipe: Name of the recipe that built it, and the options it was given.
         recipe_sha256: Hash of the recipe's file, which lies beside it as `recipe.py`.
+        inputs: What it takes of a clip: "frames", "landmarks" or both. In the file
+            there is a key `landmarks` besides, which says how they were found.
     """
 
     glosses: tuple[str, ...]
@@ -55,6 +62,7 @@ class ModelInfo:
     framing: Framing
     recipe: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     recipe_sha256: str | None = None
+    inputs: tuple[str, ...] = (FRAMES,)
 
     def __post_init__(self) -> None:
         """Reject what no model has; `model.json` is a file that anybody can edit."""
@@ -76,6 +84,16 @@ class ModelInfo:
             raise ValueError(
                 f"recipe_sha256 must be text, got {shown(self.recipe_sha256)}"
             )
+        if self.inputs not in _INPUTS:
+            known = ", ".join(map(str, map(list, _INPUTS)))
+            raise ValueError(
+                f"inputs must be one of {known}, got {shown(list(self.inputs))}"
+            )
+
+    @property
+    def takes_landmarks(self) -> bool:
+        """Whether it needs the landmarks of a clip."""
+        return LANDMARKS in self.inputs
 
 
 def write_model_info(run_dir: str | os.PathLike[str], info: ModelInfo) -> None:
@@ -84,7 +102,16 @@ def write_model_info(run_dir: str | os.PathLike[str], info: ModelInfo) -> None:
     Raises:
         OutputError: If the folder cannot be written to.
     """
-    value = {"format_version": MODEL_FORMAT_VERSION, **dataclasses.asdict(info)}
+    value = {"format_version": 1, **dataclasses.asdict(info)}
+    if info.takes_landmarks:
+        # A release that knows no landmarks must not try.
+        value["format_version"] = MODEL_FORMAT_VERSION
+        value["landmarks"] = {
+            "source": LANDMARK_SOURCE,
+            "groups": dict(LANDMARK_GROUPS),
+        }
+    else:
+        del value["inputs"]
     write_json(Path(run_dir) / MODEL_INFO_FILE, value)
 
 
@@ -129,6 +156,7 @@ def read_model_info(run_dir: str | os.PathLike[str]) -> ModelInfo:
             framing=raw["framing"],
             recipe=raw.get("recipe", {}),
             recipe_sha256=raw.get("recipe_sha256"),
+            inputs=tuple(raw.get("inputs", [FRAMES])),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise TrainingError(
@@ -148,7 +176,8 @@ def check_fits(
         run: Where the model is, for the message.
 
     Raises:
-        TrainingError: If the clip, the framing or the glosses differ.
+        TrainingError: If the clip, the framing or the glosses differ, or the model
+            takes landmarks and the folder has none.
     """
     for name in ("clip", "framing", "glosses"):
         trained, found = getattr(info, name), getattr(folder, name)
@@ -159,6 +188,12 @@ def check_fits(
                 f"{_short(found, trained)}; shard again with the same options, or name "
                 "the run with --run"
             )
+    if info.takes_landmarks and not folder.has_landmarks:
+        raise TrainingError(
+            f"the model in {os.fspath(run)} takes landmarks, and {folder.directory} "
+            "has none; shard again with bin/shard --landmarks, or name another run "
+            "with --run"
+        )
 
 
 def find_run(runs_dir: str | os.PathLike[str] = "runs") -> Path:

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from wlasl_tfrecord.errors import RecipeError
+from wlasl_tfrecord.network.inputs import input_names, noise_inputs, pick_inputs
 
 __all__ = ["OutputKind", "logits_model", "output_kind", "probability_model"]
 
@@ -28,7 +29,7 @@ def output_kind(model: keras.Model) -> OutputKind:
     on two clips of noise.
 
     Args:
-        model: uint8 [B, T, H, W, 3] -> [B, num_classes].
+        model: A network from clips to classes.
 
     Raises:
         RecipeError: If it returns neither.
@@ -101,9 +102,8 @@ def logits_model(model: keras.Model, layer: str | None = None) -> keras.Model:
 
 def _kind_of_values(model: keras.Model) -> OutputKind:
     """Runs a network on clips of noise: rows of probabilities sum to 1."""
-    shape = (_NUM_CLIPS, *model.input_shape[1:])
-    clips = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    rows = np.asarray(tf.cast(model(tf.constant(clips), training=False), tf.float64))
+    clips = pick_inputs(input_names(model), noise_inputs(model, _NUM_CLIPS))
+    rows = np.asarray(tf.cast(model(clips, training=False), tf.float64))
     sums_to_one = np.abs(rows.sum(axis=-1) - 1) < _SUM_TOLERANCE
     is_probable = (rows >= 0).all() and sums_to_one.all()
     return "probabilities" if is_probable else "logits"

@@ -4,12 +4,16 @@ Nothing imports a network by name, so a user's own file is as good as one of our
 
     def build_model(clip, num_classes, *, weights="imagenet", **options) -> keras.Model
 
-takes uint8 [B, T, H, W, 3] and returns float32 [B, num_classes] probabilities.
+takes uint8 [B, T, H, W, 3] and returns float32 [B, num_classes] probabilities. Or it
+takes landmarks, float32 [B, T, K, 3], by an input named `landmarks`; or a dict of both,
+with the inputs `frames` and `landmarks`.
 Optional: a layer `features` [B, T, D] where the pretrained part ends, a layer `logits`
 [B, num_classes], and a function `backbone_blocks(model)`, which groups the layers of
-the pretrained part, first to last.
+the pretrained part, first to last; and `TRAINING`, a dict of plain values: options of
+`TrainConfig` that bin/train takes from it unless the user gives others.
 """
 
+import ast
 import hashlib
 import inspect
 import os
@@ -21,12 +25,21 @@ from typing import TYPE_CHECKING, Any
 
 from wlasl_tfrecord.errors import RecipeError, WlaslError
 from wlasl_tfrecord.files import read_bytes
+from wlasl_tfrecord.network.inputs import LANDMARKS
 from wlasl_tfrecord.shard_format.clips import ClipSpec
+from wlasl_tfrecord.shard_format.landmarks import NUM_LANDMARKS
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["DEFAULT_RECIPE", "Recipe", "find_recipe", "load_recipe", "recipe_paths"]
+__all__ = [
+    "DEFAULT_RECIPE",
+    "Recipe",
+    "find_recipe",
+    "load_recipe",
+    "recipe_paths",
+    "training_defaults",
+]
 
 DEFAULT_RECIPE = "mobilenetv2_lstm"
 
@@ -101,7 +114,13 @@ class Recipe:
             raise RecipeError(
                 f"{self.path}: build_model failed ({type(error).__name__}: {error})"
             ) from error
-        wanted = ((None, *clip.shape), (None, num_classes))
+        inputs: Any = [
+            (None, clip.num_frames, NUM_LANDMARKS, 3)
+            if one.name == LANDMARKS
+            else (None, *clip.shape)
+            for one in getattr(model, "inputs", None) or ()
+        ] or [(None, *clip.shape)]
+        wanted = (inputs[0] if len(inputs) == 1 else inputs, (None, num_classes))
         found = tuple(
             getattr(model, name, None) for name in ("input_shape", "output_shape")
         )
@@ -145,6 +164,46 @@ def find_recipe(name_or_path: str | os.PathLike[str]) -> Path:
     return path
 
 
+def training_defaults(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Reads the options of a training that a recipe prefers, and executes nothing.
+
+    Args:
+        name_or_path: Name of a recipe of the library, or path of a file.
+
+    Returns:
+        What the file assigns to `TRAINING`; nothing if there is no such line.
+
+    Raises:
+        RecipeError: If there is no such recipe, or `TRAINING` is no dict of plain
+            values.
+    """
+    path = find_recipe(name_or_path)
+    try:
+        module = ast.parse(_content(path))
+    except (SyntaxError, ValueError):
+        return {}  # `load_recipe` says what is wrong with it
+    for statement in module.body:
+        if isinstance(statement, ast.AnnAssign):
+            targets = [statement.target]
+        elif isinstance(statement, ast.Assign):
+            targets = statement.targets
+        else:
+            continue
+        if not any(isinstance(t, ast.Name) and t.id == "TRAINING" for t in targets):
+            continue
+        try:
+            defaults = ast.literal_eval(statement.value or "None")
+        except (ValueError, TypeError, SyntaxError):
+            defaults = None
+        if not isinstance(defaults, dict):
+            raise RecipeError(
+                f"{path}: TRAINING must be a dict of plain values, such as "
+                '{"epochs": 60}'
+            )
+        return defaults
+    return {}
+
+
 def load_recipe(
     name_or_path: str | os.PathLike[str] = DEFAULT_RECIPE, sha256: str | None = None
 ) -> Recipe:
@@ -159,12 +218,7 @@ def load_recipe(
             or has no `build_model`.
     """
     path = find_recipe(name_or_path)
-    try:
-        content = read_bytes(str(path))
-    except OSError as error:
-        raise RecipeError(
-            f"cannot read the recipe {path} ({error.strerror})"
-        ) from error
+    content = _content(path)
     if sha256 not in (None, hashlib.sha256(content).hexdigest()):
         raise RecipeError(
             f"{path} is not the recipe that was trained with: it has changed since; "
@@ -195,3 +249,17 @@ def load_recipe(
         build_model=build_model,
         backbone_blocks=getattr(module, "backbone_blocks", None),
     )
+
+
+def _content(path: Path) -> bytes:
+    """Reads the file of a recipe.
+
+    Raises:
+        RecipeError: If it cannot be read.
+    """
+    try:
+        return read_bytes(str(path))
+    except OSError as error:
+        raise RecipeError(
+            f"cannot read the recipe {path} ({error.strerror})"
+        ) from error

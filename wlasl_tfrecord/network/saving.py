@@ -17,6 +17,7 @@ from wlasl_tfrecord.errors import RecipeError, TrainingError, WlaslError
 from wlasl_tfrecord.files import written_whole
 from wlasl_tfrecord.network import model_info
 from wlasl_tfrecord.network.custom_layers import custom_layers, define_custom_layers
+from wlasl_tfrecord.network.inputs import LANDMARKS, input_names
 from wlasl_tfrecord.network.model_file import (
     ForeignClassError,
     check_keras_version,
@@ -61,7 +62,8 @@ def build_model(
         A network that ends in float32 probabilities, whatever the recipe returns.
 
     Raises:
-        RecipeError: If the recipe builds no network for these clips.
+        RecipeError: If the recipe builds no network for these clips, or takes
+            landmarks and they have none.
     """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
@@ -70,6 +72,11 @@ def build_model(
         if num_frames:
             clip = dataclasses.replace(clip, num_frames=num_frames)
         model = recipe.build(clip, folder.num_classes, options)
+        if LANDMARKS in input_names(model) and not folder.has_landmarks:
+            raise RecipeError(
+                f"the recipe {recipe.name} takes landmarks, and {folder.directory} has "
+                "none; shard again with bin/shard --landmarks, or give another --model"
+            )
         return probability_model(model, output_kind(model))
     finally:
         keras.config.set_dtype_policy(before)

@@ -116,7 +116,12 @@ class Recogniser:
 
     def _new_decoder(self) -> OnDemandDecoder:
         info = self._model.info
-        return OnDemandDecoder(info.clip, info.framing, self._options.decoder_limits)
+        return OnDemandDecoder(
+            info.clip,
+            info.framing,
+            self._options.decoder_limits,
+            self._model.landmark_networks,
+        )
 
     def _run_decoder(self, decoder: OnDemandDecoder | None) -> None:
         """Decodes one video after another."""
@@ -177,8 +182,7 @@ class Recogniser:
         decoded = [request.decoded for request in batch if request.decoded is not None]
         started = time.perf_counter()
         try:
-            clips = np.stack([clip.frames for clip in decoded])
-            rows = trained_model.probabilities(self._model, clips)
+            rows = trained_model.recognise(self._model, decoded)
         except Exception as error:
             for request in batch:
                 request.future.set_exception(error)

@@ -13,6 +13,7 @@ import tempfile
 from importlib import resources
 from pathlib import Path
 
+from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.files import output_errors, write_json
 from wlasl_tfrecord.inference import export
 from wlasl_tfrecord.inference.export import ExportReport, Quantization
@@ -65,11 +66,17 @@ def export_web(
         the folder.
 
     Raises:
-        OutputError: If the folder cannot be written, or LiteRT.js cannot be had.
+        OutputError: If the folder cannot be written, LiteRT.js cannot be had, or the
+            model takes landmarks.
         ShardFolderError: If the shard folder or the split cannot be used.
         TrainingError: If the model was trained on other clips than the folder's.
         ValueError: If int8 is wanted without `data`.
     """
+    if model.info.takes_landmarks:
+        raise OutputError(
+            f"{model.path} takes landmarks, which the page in a browser cannot find; "
+            "export a model of frames, or serve this one with bin/serve"
+        )
     path = Path(out) / "web"
     way_out = "free some space, or choose another folder with --out"
     with output_errors(path, way_out):

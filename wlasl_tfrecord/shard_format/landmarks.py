@@ -25,6 +25,7 @@ __all__ = [
     "LANDMARK_GROUPS",
     "LANDMARK_NAMES",
     "LANDMARK_SOURCE",
+    "MIRROR_ORDER",
     "NUM_LANDMARKS",
     "group_slice",
     "landmark_bytes",
@@ -189,7 +190,7 @@ def mirror_landmarks(landmarks: Landmarks) -> Landmarks:
     Returns:
         float32 [..., K, 3], new memory.
     """
-    mirrored = landmarks[..., _MIRROR, :]
+    mirrored = landmarks[..., MIRROR_ORDER, :]
     seen = mirrored[..., 2] > 0
     mirrored[..., 0] = np.where(seen, 1 - mirrored[..., 0], 0)
     return mirrored
@@ -206,7 +207,7 @@ def _mirror_order() -> list[int]:
     return [LANDMARK_NAMES.index(other(name)) for name in LANDMARK_NAMES]
 
 
-_MIRROR: Sequence[int] = _mirror_order()
+MIRROR_ORDER: Sequence[int] = _mirror_order()
 
 
 def _by_key(landmarks: Landmarks) -> dict[str, Landmarks]:

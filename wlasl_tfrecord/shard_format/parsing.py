@@ -17,7 +17,11 @@ from wlasl_tfrecord.shard_format.clip_proto import (
 )
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.shard_format.codecs import Codec, codec_facts
-from wlasl_tfrecord.shard_format.landmarks import LANDMARK_GROUPS, landmark_keys
+from wlasl_tfrecord.shard_format.landmarks import (
+    LANDMARK_GROUPS,
+    NUM_LANDMARKS,
+    landmark_keys,
+)
 
 __all__ = [
     "FRAMES_KEY",
@@ -29,7 +33,7 @@ __all__ = [
     "parse_frames",
     "parse_landmarks",
     "parse_times",
-    "read_frames",
+    "read_contents",
     "read_record",
 ]
 
@@ -173,7 +177,9 @@ def parse_landmarks(serialized: tf.Tensor, clip: ClipSpec, codec: Codec) -> tf.T
         tf.stack([values[key] for key in landmark_keys(group)], axis=-1)
         for group in LANDMARK_GROUPS
     ]
-    return tf.ensure_shape(tf.concat(groups, axis=1), [clip.num_frames, None, 3])
+    return tf.ensure_shape(
+        tf.concat(groups, axis=1), [clip.num_frames, NUM_LANDMARKS, 3]
+    )
 
 
 def read_record(path: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
@@ -198,10 +204,15 @@ def read_record(path: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
     return _record_at(path, offset).get_single_element()
 
 
-def read_frames(
-    path: tf.Tensor, offset: tf.Tensor, clip: ClipSpec, codec: Codec
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Reads the record at an offset of a file, and takes its encoded frames out of it.
+def read_contents(
+    path: tf.Tensor,
+    offset: tf.Tensor,
+    clip: ClipSpec,
+    codec: Codec,
+    *,
+    has_landmarks: bool = False,
+) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+    """Reads the record at an offset of a file, and takes out of it what it holds.
 
     Never fails: what is no record, or no clip, is not whole.
 
@@ -210,18 +221,31 @@ def read_frames(
         offset: int64 [], where the record starts.
         clip: The shape of the clips in the folder.
         codec: How the folder stores frames.
+        has_landmarks: Whether to take landmarks out of it.
 
     Returns:
-        What `parse_frames` returns.
+        The "encoded" frames, as `parse_frames` returns them, and "landmarks" (float32
+        [T, K, 3]) if wanted; string [] the video id; bool [] whether all is whole.
     """
-    nothing = parse_frames(tf.constant(""), clip, codec)
+
+    def parse(serialized: tf.Tensor):
+        frames, video_id, whole = parse_frames(serialized, clip, codec)
+        contents = {"encoded": frames}
+        if has_landmarks:
+            contents["landmarks"] = parse_landmarks(serialized, clip, codec)
+        return contents, video_id, whole
+
+    frames, *others = parse_frames(tf.constant(""), clip, codec)
+    nothing = {"encoded": frames}
+    if has_landmarks:
+        nothing["landmarks"] = tf.zeros([clip.num_frames, NUM_LANDMARKS, 3])
     # Parsed in the dataset, whose errors are left out. In TensorFlow's own error the
     # bytes of the record are part of the message, which Python may fail to decode.
     return (
         _record_at(path, offset)
-        .map(lambda serialized: parse_frames(serialized, clip, codec))
+        .map(parse)
         .ignore_errors()
-        .concatenate(tf.data.Dataset.from_tensors(nothing))
+        .concatenate(tf.data.Dataset.from_tensors((nothing, *others)))
         .take(1)
         .get_single_element()
     )

@@ -37,6 +37,7 @@ from wlasl_tfrecord.text import is_unicode, reason_of, shown
 __all__ = [
     "Shard",
     "ShardFolder",
+    "check_landmarks",
     "glosses_without",
     "load_folder",
     "load_records",
@@ -173,6 +174,18 @@ class ShardFolder:
     def shard_path(self, shard: Shard) -> str:
         """Returns the full path of one shard."""
         return join_path(self.directory, shard.name)
+
+
+def check_landmarks(folder: ShardFolder) -> None:
+    """Refuses a folder without landmarks.
+
+    Raises:
+        ShardFolderError: If it has none.
+    """
+    if not folder.has_landmarks:
+        raise ShardFolderError(
+            f"{folder.directory} has no landmarks; run bin/shard --landmarks"
+        )
 
 
 def load_folder(

@@ -8,7 +8,7 @@ from wlasl_tfrecord.synthetic.appearance import Color, Signer
 from wlasl_tfrecord.synthetic.canvas import Canvas, shade
 from wlasl_tfrecord.synthetic.poses import Hand, Pose
 
-__all__ = ["draw_background", "draw_frame"]
+__all__ = ["arm_points", "draw_background", "draw_frame", "hand_points"]
 
 # Proportions of an adult in heads, about Loomis, "Figure Drawing", 1943.
 _SHOULDER_X, _SHOULDER_Y = 0.86, 0.12
@@ -148,9 +148,7 @@ def _draw_head(canvas: Canvas, signer: Signer) -> None:
 
 def _draw_arm(canvas: Canvas, signer: Signer, side: int, hand: Hand) -> None:
     """Draws an arm from the shoulder to the wrist."""
-    shoulder = np.array([side * _SHOULDER_X, _SHOULDER_Y + 0.08])
-    wrist = np.array([hand.x, hand.y])
-    elbow = _elbow(shoulder, wrist, side)
+    shoulder, elbow, wrist = arm_points(side, hand)
     sleeve = shade(signer.clothes, 0.93)
     forearm = sleeve if signer.long_sleeves else signer.skin
     canvas.limb(shoulder, elbow, 0.23, 0.17, sleeve)
@@ -172,8 +170,44 @@ def _elbow(
     return shoulder + upper * min(1.0, _UPPER_ARM / (np.hypot(*upper) + 1e-9))
 
 
-def _draw_hand(canvas: Canvas, signer: Signer, side: int, hand: Hand) -> None:
-    """Draws a palm, four fingers and a thumb, stretched or folded."""
+def arm_points(
+    side: int, hand: Hand
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Returns shoulder, elbow and wrist of an arm, float64 [2] in heads from the neck.
+
+    Args:
+        side: -1 for the signer's right, which is on the viewer's left; else 1.
+        hand: Where the wrist is.
+    """
+    shoulder = np.array([side * _SHOULDER_X, _SHOULDER_Y + 0.08])
+    wrist = np.array([hand.x, hand.y])
+    return shoulder, _elbow(shoulder, wrist, side), wrist
+
+
+def hand_points(side: int, hand: Hand) -> NDArray[np.float64]:
+    """Returns the joints of a hand, float64 [21, 2] in heads from the neck.
+
+    The wrist, then four of each finger, thumb to little finger, root to tip.
+
+    Args:
+        side: -1 for the signer's right, 1 for the left.
+        hand: Place and shape.
+    """
+    wrist, _, fingers = _hand_lines(side, hand)
+    joints = [wrist]
+    for root, tip in fingers:
+        joints += [root + (tip - root) * share for share in (0.0, 0.4, 0.7, 1.0)]
+    return np.array(joints)
+
+
+def _hand_lines(
+    side: int, hand: Hand
+) -> tuple[
+    NDArray[np.float64],
+    NDArray[np.float64],
+    list[tuple[NDArray[np.float64], NDArray[np.float64]]],
+]:
+    """Returns wrist, end of the palm, and root and tip of five fingers, thumb first."""
     angle = np.deg2rad(hand.angle)
     along = np.array([np.cos(angle), -np.sin(angle)])
     # From the little finger to the thumb, which is on the inner side of both hands.
@@ -182,15 +216,24 @@ def _draw_hand(canvas: Canvas, signer: Signer, side: int, hand: Hand) -> None:
         across = -across
     wrist = np.array([hand.x, hand.y])
     palm_stop = wrist + along * 0.3 * _HAND / 0.86
-    canvas.limb(wrist, palm_stop, 0.13, 0.19, signer.skin)
     thumb_root = wrist + along * 0.12 + across * 0.14
     thumb_way = along * (0.35 + 0.35 * hand.thumb) + across * hand.thumb
     thumb_tip = thumb_root + thumb_way * 0.3
-    canvas.limb(thumb_root, thumb_tip, 0.07, 0.055, signer.skin)
+    lines = [(thumb_root, thumb_tip)]
     for finger, stretched in enumerate(hand.fingers):
         place = 1.5 - finger  # the forefinger is next to the thumb
         turn = np.deg2rad(hand.spread) * place
         way = along * np.cos(turn) + across * np.sin(turn)
         root = palm_stop + across * place * 0.1
         length = (0.06 + 0.42 * stretched) * (1.0, 1.1, 1.03, 0.85)[finger]
-        canvas.limb(root, root + way * length, 0.06, 0.048, signer.skin)
+        lines.append((root, root + way * length))
+    return wrist, palm_stop, lines
+
+
+def _draw_hand(canvas: Canvas, signer: Signer, side: int, hand: Hand) -> None:
+    """Draws a palm, four fingers and a thumb, stretched or folded."""
+    wrist, palm_stop, (thumb, *fingers) = _hand_lines(side, hand)
+    canvas.limb(wrist, palm_stop, 0.13, 0.19, signer.skin)
+    canvas.limb(*thumb, 0.07, 0.055, signer.skin)
+    for root, tip in fingers:
+        canvas.limb(root, tip, 0.06, 0.048, signer.skin)

@@ -21,7 +21,12 @@ from wlasl_tfrecord.files import free_bytes
 from wlasl_tfrecord.input_pipeline import dataset, distribution
 from wlasl_tfrecord.input_pipeline.augment import AugmentConfig
 from wlasl_tfrecord.input_pipeline.distribution import MakeBatches
-from wlasl_tfrecord.input_pipeline.elements import Batch, batches_of_clips
+from wlasl_tfrecord.input_pipeline.elements import (
+    Batch,
+    batches_of_clips,
+    clip_element,
+)
+from wlasl_tfrecord.network.inputs import input_names
 from wlasl_tfrecord.network.micro_batches import few_at_once
 from wlasl_tfrecord.network.variables import read_variable
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
@@ -72,7 +77,7 @@ def fill_cache(
 
     Args:
         strategy: Strategy that the backbone was made in.
-        backbone: uint8 [B, T, H, W, 3] -> [B, T, D].
+        backbone: Frames, or frames and landmarks by name -> [B, T, D].
         folder: The shards.
         split: Split whose clips are computed.
         directory: Folder of the cache.
@@ -115,6 +120,7 @@ def fill_cache(
             split,
             batch_size,
             view,
+            input_names(backbone),
             augment=augment or False,
             seed=seed,
             max_bad_records=max_bad_records,
@@ -129,28 +135,28 @@ def fill_cache(
 def frame_features(
     backbone: keras.Model,
     prepare: Prepare | None,
-    frames: tf.Tensor,
+    inputs: Any,
     seeds: tf.Tensor,
 ) -> tf.Tensor:
     """Runs a frozen backbone on a batch, a few clips at a time.
 
     Args:
-        backbone: uint8 [b, T, H, W, 3] -> [b, T, D].
-        prepare: Changes frames before.
-        frames: uint8 [B, T, H, W, 3].
+        backbone: Its inputs, [b, ...] -> [b, T, D].
+        prepare: Changes inputs before.
+        inputs: uint8 [B, T, H, W, 3] frames, or frames and landmarks by name.
         seeds: int64 [B, 2].
 
     Returns:
         [B, T, D] in the backbone's compute dtype.
     """
 
-    def compute(part: tf.Tensor, part_seeds: tf.Tensor) -> tf.Tensor:
+    def compute(part: Any, part_seeds: tf.Tensor) -> tf.Tensor:
         if prepare is not None:
             part = prepare(part, part_seeds)
         return backbone(part, training=False)
 
     row = tf.TensorSpec(backbone.output_shape[1:], feature_dtype(backbone))
-    return few_at_once(compute, (frames, seeds), row)
+    return few_at_once(compute, (inputs, seeds), row)
 
 
 def cached_batches(
@@ -278,9 +284,10 @@ def _view_batches(
     split: str,
     batch_size: int,
     view: int,
+    inputs: Sequence[str],
     **options: Any,
 ) -> MakeBatches:
-    """Makes the frames of a view: in file order, augmented as in that epoch.
+    """Makes the clips of a view: in file order, augmented as in that epoch.
 
     The options are others of `dataset.input_fn`.
     """
@@ -294,9 +301,10 @@ def _view_batches(
             num_epochs=view + 1,
             start_step=view * steps,
             input_context=context,
-            element="dict",
+            element=clip_element(inputs),
             **options,
-        )
+        ),
+        inputs,
     )
 
 

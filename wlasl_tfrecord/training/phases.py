@@ -4,7 +4,6 @@ First the head alone on a frozen backbone, then the backbone's last blocks too; 
 at once where there is nothing pretrained to keep.
 """
 
-import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,24 +12,25 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from wlasl_tfrecord.input_pipeline import augment, dataset
+from wlasl_tfrecord.input_pipeline import dataset
 from wlasl_tfrecord.input_pipeline.augment import AugmentConfig
 from wlasl_tfrecord.input_pipeline.distribution import MakeBatches
-from wlasl_tfrecord.input_pipeline.elements import batches_of_clips
+from wlasl_tfrecord.input_pipeline.elements import batches_of_clips, clip_element
 from wlasl_tfrecord.network.backbone import (
     backbone_model,
     find_blocks,
     freeze_backbone,
     unfreeze_blocks,
 )
+from wlasl_tfrecord.network.inputs import input_names
 from wlasl_tfrecord.network.out_of_memory import one_line_out_of_memory
 from wlasl_tfrecord.network.outputs import logits_model
 from wlasl_tfrecord.network.recipes import Recipe
 from wlasl_tfrecord.network.rematerialisation import rematerialised
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
 from wlasl_tfrecord.training import feature_cache
+from wlasl_tfrecord.training.augmentation import make_augmentation
 from wlasl_tfrecord.training.config import TrainConfig
 from wlasl_tfrecord.training.memory import forward_memory_advice
 from wlasl_tfrecord.training.run import Run
@@ -103,7 +103,9 @@ def make_phase(name: str, run: Run) -> Phase:
     num_epochs = config.fine_tune_epochs if fine_tuning else config.epochs
     # The second phase sees another order and augmentation than the first.
     seed = config.seed + fine_tuning
-    in_input, on_device = _augmentation(config)
+    in_input, on_device = make_augmentation(
+        config, folder.clip, input_names(run.scored_model)
+    )
     if "val" not in folder.splits:
         run.say("no validation split: the last epoch is kept")
 
@@ -118,12 +120,12 @@ def make_phase(name: str, run: Run) -> Phase:
             inputs = _cached_inputs(run, in_input, on_device)
             scored, on_device = trained, None
         else:
-            inputs = _frame_inputs(run, in_input, num_epochs, seed)
+            inputs = _clip_inputs(run, in_input, num_epochs, seed)
             on_device = partial(
                 feature_cache.frame_features, backbone_model(model), on_device
             )
     else:
-        inputs = _frame_inputs(run, in_input, num_epochs, seed)
+        inputs = _clip_inputs(run, in_input, num_epochs, seed)
         if fine_tuning:
             blocks = find_blocks(model, run.recipe)
             unfreeze_blocks(model, blocks, config.fine_tune_blocks)
@@ -153,23 +155,23 @@ class _Inputs(NamedTuple):
     validation: MakeBatches
 
 
-def _frame_inputs(
+def _clip_inputs(
     run: Run, augmenting: AugmentConfig | None, num_epochs: int, seed: int
 ) -> _Inputs:
-    """Makes the input of a phase that trains on frames."""
-    config = run.config
-    frames = partial(
+    """Makes the input of a phase that trains on clips, not on cached features."""
+    config, inputs = run.config, input_names(run.model)
+    clips = partial(
         dataset.input_fn,
         run.folder,
         batch_size=config.batch_size,
-        element="dict",
+        element=clip_element(inputs),
         max_bad_records=config.max_bad_records,
         data_service=run.data_service,
     )
 
     def training(start_step: int) -> MakeBatches:
         return lambda context: batches_of_clips(
-            frames(
+            clips(
                 split="train",
                 training=True,
                 seed=seed,
@@ -177,54 +179,16 @@ def _frame_inputs(
                 start_step=start_step,
                 augment=augmenting or False,
                 input_context=context,
-            )
+            ),
+            inputs,
         )
 
     return _Inputs(
         training=training,
         validation=lambda context: batches_of_clips(
-            frames(split="val", training=False, input_context=context)
+            clips(split="val", training=False, input_context=context), inputs
         ),
     )
-
-
-def _augmentation(
-    config: TrainConfig,
-) -> tuple[AugmentConfig | None, Prepare | None]:
-    """Returns what the input changes, and a function for what the device changes."""
-    if not config.augment:
-        return None, _frame_picker(config)
-    whole = AugmentConfig(min_scale=config.min_scale)
-    colours = _colours(config, whole)
-    on_gpu = bool(tf.config.list_logical_devices("GPU"))
-    # A CPU crops in half the time where the input does it, clip by clip in uint8; a
-    # GPU is faster than all the cores beside it.
-    if config.crop == "input" or (config.crop == "auto" and not on_gpu):
-        return whole, colours
-
-    def crop_too(frames: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        return colours(augment.crop_clips(frames, seeds, whole), seeds)
-
-    return dataclasses.replace(whole, min_scale=1.0, max_stretch=1.0), crop_too
-
-
-def _frame_picker(config: TrainConfig) -> Prepare | None:
-    """Returns a function that picks the frames of a step that changes nothing else."""
-    if not config.train_frames:
-        return None
-    return lambda frames, _: augment.pick_frames(frames, None, config.train_frames)
-
-
-def _colours(config: TrainConfig, whole: AugmentConfig) -> Prepare:
-    """Returns a function that changes colours, of the frames that the step sees."""
-    if not config.train_frames:
-        return partial(augment.jitter_colours, config=whole)
-
-    def pick_and_colour(frames: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        picked = augment.pick_frames(frames, seeds, config.train_frames)
-        return augment.jitter_colours(picked, seeds, whole)
-
-    return pick_and_colour
 
 
 def _cached_inputs(

@@ -6,6 +6,7 @@ be loaded, ends it here in seconds, with the layer by name.
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from wlasl_tfrecord.errors import RecipeError, WlaslError
 from wlasl_tfrecord.files import write_whole
 from wlasl_tfrecord.network import model_info, saving
+from wlasl_tfrecord.network.inputs import input_names, noise_inputs, pick_inputs
 from wlasl_tfrecord.network.layers import layers_within
 from wlasl_tfrecord.network.out_of_memory import (
     one_line_out_of_memory,
@@ -53,9 +55,7 @@ def check_recipe(recipe: Recipe, folder: ShardFolder, config: TrainConfig) -> No
     policy = strategies.dtype_policy(config.precision)
     model = saving.build_model(recipe, folder, options, policy)
     phase_names(model, recipe, config)
-    clips = np.random.default_rng(0).integers(
-        0, 256, (1, *folder.clip.shape), dtype=np.uint8
-    )
+    clips = pick_inputs(input_names(model), noise_inputs(model, 1))
     with one_line_out_of_memory(
         lambda: out_of_memory_line(
             "the check of the recipe",
@@ -77,14 +77,12 @@ def check_recipe(recipe: Recipe, folder: ShardFolder, config: TrainConfig) -> No
     _check_saving(recipe, model, info, clips)
 
 
-def _check_gradient(
-    recipe: Recipe, model: keras.Model, clips: NDArray[np.uint8]
-) -> None:
+def _check_gradient(recipe: Recipe, model: keras.Model, clips: Any) -> None:
     """Computes the gradient of a loss with regard to all weights that are trained."""
     logits = logits_model(model)
     try:
         with tf.GradientTape() as tape:
-            loss = tf.reduce_logsumexp(logits(tf.constant(clips), training=True))
+            loss = tf.reduce_logsumexp(logits(clips, training=True))
         gradients = tape.gradient(loss, model.trainable_variables)
     except (tf.errors.ResourceExhaustedError, MemoryError):
         raise
@@ -104,7 +102,7 @@ def _check_saving(
     recipe: Recipe,
     model: keras.Model,
     info: model_info.ModelInfo,
-    clips: NDArray[np.uint8],
+    clips: Any,
 ) -> None:
     """Saves the network, loads it with another copy of the recipe, and compares."""
     for layer in layers_within(model):

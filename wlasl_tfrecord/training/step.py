@@ -7,6 +7,7 @@ divided by the weight of the whole batch, never averaged twice.
 """
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import keras
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 # Changes inputs on the device: (inputs, int64 [B, 2] seeds) -> inputs.
-Prepare = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+Prepare = Callable[[Any, tf.Tensor], Any]
 
 # As torch.amp and Keras have it: a scale that has worked this often is doubled.
 _STEPS_BEFORE_GROWTH = 2000
@@ -156,14 +157,16 @@ class TrainingStep:
         self, batch: Batch, batch_weight: tf.Tensor, loss_scale: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor]:
         """Adds up the gradients and sums of micro-batches."""
-        micro_batches = Batch(*(_split(value, self._accumulate) for value in batch))
+        micro_batches = tf.nest.map_structure(
+            lambda value: _split(value, self._accumulate), batch
+        )
         gradients = [tf.zeros_like(variable) for variable in self._trainable]
         sums = tf.zeros([4])
         # A loop of the graph, not of Python, and no two rounds of it at once: there
         # are one micro-batch's activations at a time.
         for index in tf.range(self._accumulate):
             tf.autograph.experimental.set_loop_options(parallel_iterations=1)
-            micro_batch = Batch(*(value[index] for value in micro_batches))
+            micro_batch = tf.nest.map_structure(itemgetter(index), micro_batches)
             more, more_sums = self._gradients(micro_batch, batch_weight, loss_scale)
             gradients = [old + new for old, new in zip(gradients, more)]
             sums += more_sums

@@ -18,6 +18,7 @@ from wlasl_tfrecord.input_pipeline import dataset, distribution
 from wlasl_tfrecord.input_pipeline.damaged_records import damaged_records_by_name
 from wlasl_tfrecord.input_pipeline.data_service import served_errors_by_name
 from wlasl_tfrecord.network import model_info, recipes, saving
+from wlasl_tfrecord.network.inputs import input_names
 from wlasl_tfrecord.network.own_recipes import remember_recipe
 from wlasl_tfrecord.network.recipes import Recipe
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_folder
@@ -293,6 +294,7 @@ def begin_run(
         framing=folder.framing,
         recipe={"name": recipe.name, **options},
         recipe_sha256=recipe.sha256,
+        inputs=input_names(model),
     )
     say(
         f"training {recipe.name} ({model.count_params():,} weights, {policy}) on "
@@ -333,8 +335,8 @@ def _check_same_weights(
     if shapes[0] != shapes[1]:
         raise RecipeError(
             f"{recipe.path}: the weights depend on the number of frames, so what is "
-            f"trained on {model.input_shape[1]} frames cannot be used on "
-            f"{scored_model.input_shape[1]}; leave out --train-frames"
+            f"trained on {model.inputs[0].shape[1]} frames cannot be used on "
+            f"{scored_model.inputs[0].shape[1]}; leave out --train-frames"
         )
 
 
