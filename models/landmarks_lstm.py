@@ -34,6 +34,7 @@ TRAINING = {
     "weight_decay": 0.05,
     "label_smoothing": 0.1,
     "weight_average": 0.995,
+    "flip_probability": 0.5,
     "train_frames": 0,
     "fine_tune_epochs": 0,
 }

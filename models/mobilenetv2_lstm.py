@@ -11,6 +11,7 @@ References:
     Lin et al., "TSM: Temporal Shift Module for Efficient Video Understanding", 2019.
 """
 
+import math
 import os
 import re
 import warnings
@@ -123,8 +124,9 @@ def build_model(
 
     frames = keras.Input(clip.shape, dtype="uint8", name="frames")  # [B, T, H, W, 3]
     x = frames
-    if num_sequences > 1:
-        x = _split_sequences(x, clip, num_sequences)  # [B, T, H, W, 3], reordered
+    if num_sequences > 1 and temporal_shift:
+        # The backbone sees neighbours in them; else their features are reordered.
+        x = _split_sequences(x, num_sequences)  # [B, T, H, W, 3]
     if fold_time:
         # Time goes into the batch: the backbone is traced once, not T times.
         x = keras.ops.reshape(x, (-1, *clip.shape[1:]))  # [B * T, H, W, 3]
@@ -139,6 +141,8 @@ def build_model(
     x = keras.layers.Identity(name="features")(x)  # [B, T, D]
     x = keras.layers.Dropout(dropout, name="features_dropout")(x)
     if num_sequences > 1:
+        if not temporal_shift:
+            x = _split_sequences(x, num_sequences)  # [B, T, D]
         x = keras.ops.reshape(x, (-1, length, num_features))  # [B * T / S, S, D]
     # Default activations and no recurrent dropout, or cuDNN's LSTM is lost.
     x = keras.layers.LSTM(lstm_units, return_sequences=True, name="temporal")(x)
@@ -189,13 +193,13 @@ def _train_batch_norm(backbone: keras.Model) -> None:
             layer.momentum = _MOMENTUM
 
 
-def _split_sequences(frames: Any, clip: ClipSpec, num_sequences: int) -> Any:
-    """Puts every `num_sequences`-th frame together, [B, T, H, W, 3] -> the same."""
-    length = clip.num_frames // num_sequences
-    num_values = clip.height * clip.width * 3
-    x = keras.ops.reshape(frames, (-1, length, num_sequences, num_values))
+def _split_sequences(frames: Any, num_sequences: int) -> Any:
+    """Puts every `num_sequences`-th frame together, [B, T, ...] -> the same."""
+    _, num_frames, *shape = frames.shape
+    length = num_frames // num_sequences
+    x = keras.ops.reshape(frames, (-1, length, num_sequences, math.prod(shape)))
     x = keras.ops.transpose(x, (0, 2, 1, 3))
-    return keras.ops.reshape(x, (-1, *clip.shape))
+    return keras.ops.reshape(x, (-1, num_frames, *shape))
 
 
 def _with_temporal_shift(backbone: keras.Model, num_frames: int) -> keras.Model:

@@ -57,6 +57,27 @@ def test_a_network_of_time_distributed_layers_is_cut_as_well(model, clips):
     np.testing.assert_allclose(features_of(split, clips), features, atol=2e-3)
 
 
+def test_frames_are_scaled_and_sequences_formed_in_the_right_part(clips):
+    options = {"weights": "none", "alpha": 0.35, "lstm_units": 16}
+    options |= {"frame_size": 40, "sequence_frames": 2}
+    network = recipes.load_recipe().build(CLIP, 5, options)
+    # Untrained, BatchNorm would let nothing through.
+    backbone = network.get_layer("backbone")
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    frames = keras.ops.image.resize(
+        clips.reshape(-1, *CLIP.shape[1:]).astype("float32"), (40, 40)
+    )
+    backbone(frames / 127.5 - 1, training=True)
+    split = split_network(network)
+    assert split.is_split
+    whole = network.predict_on_batch(clips)
+    parts = split.head(features_of(split, clips))
+    np.testing.assert_allclose(parts, whole, atol=1e-4)
+    assert np.ptp(whole, axis=0).max() > 1e-3, "a test that any answer would pass"
+
+
 def mixing_time(frames):
     """A layer between the frames and the backbone that looks at all of them."""
     x = keras.layers.Rescaling(1 / 255)(frames)

@@ -151,8 +151,11 @@ def long_clips():
     return np.random.default_rng(1).integers(0, 256, (2, 6, 64, 64, 3), np.uint8)
 
 
-def test_a_long_clip_is_the_mean_of_sequences_at_the_pace_of_training(long_clips):
-    options = {"temporal_shift": True, "sequence_frames": 2, "frame_size": 32}
+@pytest.mark.parametrize("shift", [False, True])
+def test_a_long_clip_is_the_mean_of_sequences_at_the_pace_of_training(
+    long_clips, shift
+):
+    options = {"temporal_shift": shift, "sequence_frames": 2, "frame_size": 32}
     whole, trained = logits_of(6, **options), logits_of(2, **options)
     trained.set_weights(whole.get_weights())
     sequences = [trained.predict(long_clips[:, k::3], verbose=0) for k in range(3)]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.network.inputs import FRAMES, LANDMARKS
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.training.augmentation import make_augmentation
@@ -60,3 +61,22 @@ def test_without_augmentation_frames_are_picked_and_nothing_else():
         for old, new in zip(*map(tf.nest.flatten, (before, pick(before, SEEDS)))):
             # The middles of three segments of two frames.
             np.testing.assert_array_equal(new, old.numpy()[:, [1, 3, 5]])
+
+
+def test_landmarks_alone_are_mirrored_as_often_as_asked():
+    before = clips((LANDMARKS,))
+    for probability in (0.0, 1.0):
+        _, change = make_augmentation(
+            config(flip_probability=probability), CLIP, (LANDMARKS,)
+        )
+        assert change is not None
+        # Of points in the left half of the picture, on the average.
+        left = before * tf.constant([0.3, 1.0, 1.0])
+        x = change(left, SEEDS)[..., 0]
+        assert (float(tf.reduce_mean(x[x != 0])) > 0.5) == bool(probability)
+
+
+def test_landmarks_are_not_mixed():
+    for inputs in ((LANDMARKS,), (FRAMES, LANDMARKS)):
+        with pytest.raises(TrainingError, match="--mixup mixes the frames of two"):
+            make_augmentation(config(mixup=0.2), CLIP, inputs)

@@ -29,6 +29,12 @@ from wlasl_tfrecord.training.config import TrainConfig
         ({"max_bad_records": -1}, "max_bad_records must be at least 0, got -1"),
         ({"crop": "gpu"}, "crop must be one of auto, input, device, got 'gpu'"),
         ({"weight_average": 1.0}, r"weight_average must be in \[0, 1\), got 1.0"),
+        ({"mixup": -0.1}, "mixup must be at least 0, got -0.1"),
+        ({"flip_probability": 2}, r"flip_probability must be in \[0, 1\], got 2"),
+        (
+            {"choose_by": "luck"},
+            "choose_by must be one of top1, last, got 'luck'",
+        ),
         ({"min_scale": 0.0}, r"min_scale must be in \(0, 1\], got 0.0"),
         ({"train_frames": -1}, "train_frames must be at least 0, got -1"),
         ({"train_frames": 8}, "train_frames 8 needs a network that is trained whole"),

@@ -18,6 +18,16 @@ def test_hits_count_before_the_loss_and_no_number_is_the_worst():
     assert epoch_score(0.5, math.inf) == epoch_score(0.5, math.nan)
 
 
+@pytest.mark.parametrize(("choose_by", "best"), [("top1", 1), ("last", 3)])
+def test_the_validation_or_nothing_chooses_the_epoch(choose_by, best):
+    epochs = [(0.5, 2.0), (0.6, 1.9), (0.5, 1.0), (0.4, 1.5)]
+    scores = [
+        epoch_score(top1, loss, number, choose_by)
+        for number, (top1, loss) in enumerate(epochs)
+    ]
+    assert scores.index(max(scores)) == best
+
+
 def test_a_loss_that_is_no_number_is_above_every_other():
     stopping, best, halved = EarlyStopping(), [], []
     for loss in (math.nan, 3.0, 2.0, 2.5):

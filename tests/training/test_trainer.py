@@ -227,6 +227,21 @@ def test_a_recipe_that_h5_cannot_hold_is_named(short_runs, tmp_path):
             print,
         )
     assert not list(folder.glob("*.h5"))
+    # Before the training, if h5 is asked for.
+    options = config(str(folding), epochs=1)
+    with pytest.raises(RecipeError, match=r"cannot be written as h5, which holds"):
+        run(shards, tmp_path / "run", options, save_h5=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_options_that_h5_cannot_hold_are_refused_before_the_training(shards, tmp_path):
+    shifting = tmp_path / "shifting.py"
+    refusal = "    if not fold_time:\n        raise ValueError('it shifts')\n"
+    shifting.write_text(RECIPE.replace("    inputs =", refusal + "    inputs =", 1))
+    options = config(str(shifting), epochs=1)
+    with pytest.raises(RecipeError, match="it shifts"):
+        run(shards, tmp_path / "run", options, save_h5=True)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
@@ -250,6 +265,9 @@ WHOLE = {
     "train_frames": 1,
     "weight_average": 0.9,
     "min_scale": 0.6,
+    "mixup": 0.4,
+    "flip_probability": 0.5,
+    "choose_by": "last",
 }
 
 
@@ -260,7 +278,7 @@ def test_a_network_trained_whole_on_few_frames_is_saved_for_all_of_them(
 
     options = config(recipe, **WHOLE)
     report, lines = run(shards, tmp_path / "run", options)
-    assert report.best["phase"] == "all"
+    assert (report.best["phase"], report.best["epoch"]) == ("all", 3)
     assert "the backbone is not frozen: one phase trains the whole network" in lines
     model = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)
     assert model.input_shape == (None, 3, 16, 16, 3)

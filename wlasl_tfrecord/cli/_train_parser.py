@@ -5,6 +5,7 @@ from typing import Any
 
 from wlasl_tfrecord.cli.command import make_parser
 from wlasl_tfrecord.training.config import CROPS, PRECISIONS, TrainConfig
+from wlasl_tfrecord.training.early_stopping import CHOICES
 from wlasl_tfrecord.training.schedules import SCHEDULES
 
 __all__ = ["train_parser"]
@@ -94,6 +95,12 @@ def train_parser() -> argparse.ArgumentParser:
         ("feature_views", int, "augmented views of a clip to compute features of"),
     ):
         _add(phases, default, name, kind, explanation)
+    phases.add_argument(
+        "--choose-by",
+        choices=CHOICES,
+        default=default.choose_by,
+        help="which epoch is kept: that of the best validation, or the last",
+    )
     _switch(
         phases, "freeze_backbone", "train the head alone first; else all in one phase"
     )
@@ -108,6 +115,9 @@ def train_parser() -> argparse.ArgumentParser:
     _add(learning, default, "weight_decay", float, "of AdamW")
     _add(learning, default, "label_smoothing", float, "share that goes to all glosses")
     _add(
+        learning, default, "mixup", float, "alpha of mixing clips in pairs; 0 for none"
+    )
+    _add(
         learning,
         default,
         "weight_average",
@@ -119,6 +129,7 @@ def train_parser() -> argparse.ArgumentParser:
     )
     _switch(learning, "augment", "change clips at random")
     _add(learning, default, "min_scale", float, "smallest crop, as a share of a side")
+    _add(learning, default, "flip_probability", float, "how often a clip is mirrored")
     learning.add_argument(
         "--crop",
         default=default.crop,

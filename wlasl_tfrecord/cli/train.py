@@ -68,7 +68,7 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
     if arguments.fit_memory:
         config = _fit_memory(arguments, data, config)
     if arguments.check:
-        return _check(folder, config)
+        return _check(folder, config, arguments.h5)
     if arguments.data_service is not None:
         from wlasl_tfrecord.input_pipeline.data_service import wait_for_service
 
@@ -151,12 +151,16 @@ def _fit_memory(
     )
 
 
-def _check(folder: ShardFolder, config: TrainConfig) -> int:
+def _check(folder: ShardFolder, config: TrainConfig, save_h5: bool) -> int:
     """Checks the recipe with one clip, and trains nothing."""
+    from wlasl_tfrecord.network import saving
+    from wlasl_tfrecord.training.config import build_options
     from wlasl_tfrecord.training.recipe_check import check_recipe
 
     recipe = recipes.load_recipe(config.recipe)
     check_recipe(recipe, folder, config)
+    if save_h5:
+        saving.check_h5(recipe, folder, build_options(config))
     print(f"{recipe.path}: built, run, saved and loaded again: it can be trained")
     return 0
 

@@ -23,6 +23,9 @@ __all__ = ["SplitNetwork", "split_network"]
 
 Array = NDArray[Any]
 
+# What may stand between the frames and the backbone.
+_OF_SINGLE_FRAMES = (keras.layers.Rescaling, keras.layers.Resizing)
+
 # Frames that a CPU computes at once, and a GPU. On 2 cores, at alpha 1.0, a clip of 30
 # takes 179 ms with 30, 164 with 15, 172 with 10 and 228 with 3; at alpha 0.35 it takes
 # 54, 71, 63 and 104.
@@ -94,15 +97,21 @@ def _frame_model(network: keras.Model) -> keras.Model | None:
     for operation in _operations(backbone_model(network)):
         if isinstance(operation, keras.layers.TimeDistributed):
             operation = operation.layer
-        if backbone is None and isinstance(operation, keras.layers.Rescaling):
+        if backbone is None and isinstance(operation, _OF_SINGLE_FRAMES):
             scaling.append(operation)
         elif backbone is None and isinstance(operation, keras.Model):
             backbone = operation
         elif type(operation).__name__ not in ("InputLayer", "Reshape", "Identity"):
             return None
-    frame_shape, features_shape = network.input_shape[2:], _shape_of(network)
-    if backbone is None or (backbone.input_shape, backbone.output_shape) != (
-        (None, *frame_shape),
+    if backbone is None:
+        return None
+    frames = keras.Input(network.input_shape[2:], dtype="uint8")
+    x: Any = frames
+    for layer in scaling:
+        x = layer(x)
+    features_shape = _shape_of(network)
+    if (backbone.input_shape, backbone.output_shape) != (
+        tuple(x.shape),
         (None, *features_shape[2:]),
     ):
         return None
@@ -110,10 +119,6 @@ def _frame_model(network: keras.Model) -> keras.Model | None:
     # reshape of a shift along time, may mix them.
     if not all(isinstance(one, keras.layers.Layer) for one in _operations(backbone)):
         return None
-    frames = keras.Input(frame_shape, dtype="uint8")
-    x: Any = frames
-    for layer in scaling:
-        x = layer(x)
     return keras.Model(frames, _folded(backbone)(x))
 
 

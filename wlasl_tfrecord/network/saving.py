@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -34,6 +35,7 @@ from wlasl_tfrecord.text import reason_of
 
 __all__ = [
     "build_model",
+    "check_h5",
     "load_network",
     "save_h5",
     "save_model",
@@ -180,14 +182,37 @@ def save_h5(
 ) -> None:
     """Writes the best model once more, in Keras's older format."""
     model = load_network(run_dir / model_info.MODEL_FILE)
-    unfold = None
-    if "fold_time" in recipe.options:
-        unfolded = {**options, "fold_time": False}
-        unfold = partial(build_model, recipe, folder, unfolded, "float32")
+    unfold = _unfold(recipe, folder, options)
     way_out = "free some space, and give the same command again"
     with written_whole(run_dir / "model.h5", way_out=way_out) as aside:
         write_h5(model, aside, unfold)
     say(f"also wrote {run_dir / 'model.h5'}")
+
+
+def check_h5(recipe: Recipe, folder: ShardFolder, options: Mapping[str, Any]) -> None:
+    """Refuses a network that an h5 file cannot hold, before it is trained.
+
+    Raises:
+        RecipeError: If the recipe cannot build it, or Keras cannot write or load it.
+    """
+    unfold = _unfold(recipe, folder, options)
+    if unfold is not None:
+        # Its own refusal of options is at once; the rest of the way takes minutes.
+        unfold()
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        model = build_model(recipe, folder, options, "float32")
+        write_h5(model, Path(directory) / "model.h5", None)
+
+
+def _unfold(
+    recipe: Recipe, folder: ShardFolder, options: Mapping[str, Any]
+) -> Callable[[], keras.Model] | None:
+    """Returns what builds the network of layers alone, if the recipe has a way."""
+    if "fold_time" not in recipe.options:
+        return None
+    unfolded = {**options, "fold_time": False}
+    return partial(build_model, recipe, folder, unfolded, "float32")
 
 
 def write_h5(

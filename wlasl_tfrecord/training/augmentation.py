@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.input_pipeline import augment
 from wlasl_tfrecord.input_pipeline.augment import AugmentConfig
 from wlasl_tfrecord.input_pipeline.augment_landmarks import (
@@ -37,12 +38,22 @@ def make_augmentation(
         config: Choices of the run.
         clip: The shape of the stored clips.
         inputs: What the network takes; see `network.inputs`.
+
+    Raises:
+        TrainingError: If landmarks were to be mixed.
     """
+    if config.mixup and LANDMARKS in inputs:
+        raise TrainingError(
+            "--mixup mixes the frames of two clips, and this network takes landmarks; "
+            "leave it out"
+        )
     if inputs == (LANDMARKS,):
         return None, _changed_landmarks(config)
     if not config.augment:
         return None, _frame_picker(config)
-    whole = AugmentConfig(min_scale=config.min_scale)
+    whole = AugmentConfig(
+        min_scale=config.min_scale, flip_probability=config.flip_probability
+    )
     # A CPU crops in half the time where the input does it, clip by clip in uint8; a
     # GPU is faster than all the cores beside it.
     on_gpu = bool(tf.config.list_logical_devices("GPU"))
@@ -73,7 +84,7 @@ def _changed_landmarks(config: TrainConfig) -> Prepare | None:
     """Returns a function that changes landmarks alone."""
     if not config.augment:
         return _frame_picker(config)
-    limits = LandmarkAugmentConfig()
+    limits = LandmarkAugmentConfig(flip_probability=config.flip_probability)
 
     def change(landmarks: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         changed = augment_landmarks(landmarks, seeds, limits)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from wlasl_tfrecord.network.recipes import DEFAULT_RECIPE
+from wlasl_tfrecord.training.early_stopping import CHOICES, ChooseBy
 from wlasl_tfrecord.training.schedules import SCHEDULES, Schedule
 
 __all__ = [
@@ -48,7 +49,11 @@ class TrainConfig:
         schedule: Course of the learning rate after its peak.
         weight_decay: Weight decay of AdamW; biases and normalisation have none.
         label_smoothing: Share of the truth given to all glosses alike.
+        mixup: The alpha of Beta(alpha, alpha), from which the share of a clip is drawn
+            that is mixed with another one of its batch, labels as well; 0 for none.
         class_weights: Whether a clip counts more the rarer its gloss is.
+        choose_by: Which epoch's weights are kept: those of the highest validation top-1
+            ("top1"), or of the "last" epoch.
         patience: Epochs without a better validation before a phase ends.
         plateau_patience: Epochs without a lower validation loss before "plateau"
             halves the learning rate.
@@ -69,6 +74,8 @@ class TrainConfig:
             gradients, rather than to keep their activations.
         augment: Whether to change clips at random in training.
         min_scale: Smallest random crop, as a share of the frame's sides.
+        flip_probability: How often to mirror a clip left to right: a right-handed
+            signer becomes a left-handed one.
         crop: Place where clips are cropped at random: the "input", the "device", or
             "auto", which is the device if there is a GPU. The crops are the same,
             pixels differ by rounding.
@@ -92,7 +99,9 @@ class TrainConfig:
     schedule: Schedule = "cosine"
     weight_decay: float = 0.01
     label_smoothing: float = 0.1
+    mixup: float = 0.0
     class_weights: bool = False
+    choose_by: ChooseBy = "top1"
     patience: int = 20
     plateau_patience: int = 5
     freeze_backbone: bool = True
@@ -106,6 +115,7 @@ class TrainConfig:
     remat: bool = False
     augment: bool = True
     min_scale: float = 0.8
+    flip_probability: float = 0.0
     crop: Crop = "auto"
     max_bad_records: int = 0
     feature_cache: bool = True
@@ -148,6 +158,12 @@ class TrainConfig:
             raise ValueError(
                 f"weight_average must be in [0, 1), got {self.weight_average}"
             )
+        if not 0 <= self.mixup < math.inf:
+            raise ValueError(f"mixup must be at least 0, got {self.mixup}")
+        if not 0 <= self.flip_probability <= 1:
+            raise ValueError(
+                f"flip_probability must be in [0, 1], got {self.flip_probability}"
+            )
         if not 0 < self.min_scale <= 1:
             raise ValueError(f"min_scale must be in (0, 1], got {self.min_scale}")
         self._check_phases()
@@ -155,7 +171,11 @@ class TrainConfig:
             raise ValueError(
                 f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}"
             )
-        for name, known in (("precision", PRECISIONS), ("crop", CROPS)):
+        for name, known in (
+            ("precision", PRECISIONS),
+            ("crop", CROPS),
+            ("choose_by", CHOICES),
+        ):
             if getattr(self, name) not in known:
                 raise ValueError(
                     f"{name} must be one of {', '.join(known)}, got "

@@ -2,16 +2,29 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-__all__ = ["EarlyStopping", "epoch_score"]
+__all__ = ["CHOICES", "ChooseBy", "EarlyStopping", "epoch_score"]
+
+ChooseBy = Literal["top1", "last"]
+CHOICES: tuple[ChooseBy, ...] = get_args(ChooseBy)
 
 
-def epoch_score(top1: float, loss: float) -> tuple[float, float]:
+def epoch_score(
+    top1: float, loss: float, epoch: int = 0, choose_by: ChooseBy = "top1"
+) -> tuple[float, float]:
     """Returns two numbers that compare epochs: the better one's are greater.
 
-    Hits count first, then the loss. A loss that is NaN would compare as neither better
-    nor worse; it is the worst.
+    A loss that is NaN would compare as neither better nor worse; it is the worst.
+
+    Args:
+        top1: Share of clips that are recognised.
+        loss: The validation loss.
+        epoch: Number of the epoch among those of all phases.
+        choose_by: What counts: hits and then the loss, or which epoch is later.
     """
+    if choose_by == "last":
+        return float(epoch), 0.0
     return top1, -loss if math.isfinite(loss) else -math.inf
 
 

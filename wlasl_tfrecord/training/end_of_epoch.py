@@ -48,7 +48,9 @@ def end_epoch(
         # Without a validation split the last epoch is the best one.
         improved = stopping.add_epoch((float(len(progress.rows)), 0.0), row["loss"])
     else:
-        score = epoch_score(scores.top(1), scores.loss)
+        score = epoch_score(
+            scores.top(1), scores.loss, len(progress.rows), config.choose_by
+        )
         improved = stopping.add_epoch(score, scores.loss)
     if config.schedule == "plateau" and stopping.halve_on_plateau(
         config.plateau_patience

@@ -106,6 +106,7 @@ class _PhaseLoop:
             self._optimizer,
             prepare=phase.prepare,
             label_smoothing=run.config.label_smoothing,
+            mixup=run.config.mixup,
             class_weights=phase.class_weights,
             accumulate=run.config.accumulate,
             scale_loss=strategies.dtype_policy(run.config.precision) == "mixed_float16",

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from wlasl_tfrecord.input_pipeline.elements import Batch
 from wlasl_tfrecord.network.layers import layers_within
+from wlasl_tfrecord.training.mixup import mix_clips
 from wlasl_tfrecord.training.weight_average import WeightAverage
 
 __all__ = [
@@ -68,6 +69,7 @@ class TrainingStep:
         *,
         prepare: Prepare | None = None,
         label_smoothing: float = 0.0,
+        mixup: float = 0.0,
         class_weights: Sequence[float] | None = None,
         accumulate: int = 1,
         scale_loss: bool = False,
@@ -81,6 +83,7 @@ class TrainingStep:
             optimizer: Updates the model's trainable variables.
             prepare: Changes the inputs on the device.
             label_smoothing: Share of the truth given to all classes alike.
+            mixup: The alpha of `mix_clips`; 0 to mix no clips.
             class_weights: Weight of a clip of each class; by default 1.
             accumulate: Number of micro-batches that a replica computes its batch in,
                 one after the other, to save memory.
@@ -93,6 +96,7 @@ class TrainingStep:
         self._optimizer = optimizer
         self._prepare = prepare
         self._label_smoothing = label_smoothing
+        self._mixup = mixup
         self._accumulate = accumulate
         self._scale_loss = scale_loss
         self._average = average
@@ -179,10 +183,13 @@ class TrainingStep:
         inputs = batch.inputs
         if self._prepare is not None:
             inputs = self._prepare(inputs, batch.seeds)
+        truth = tf.one_hot(batch.labels, self._num_classes)
+        if self._mixup:
+            inputs, truth = mix_clips(inputs, truth, batch.seeds, self._mixup)
         with tf.GradientTape() as tape:
             logits = self._model(inputs, training=True)
             losses = keras.losses.categorical_crossentropy(
-                tf.one_hot(batch.labels, self._num_classes),
+                truth,
                 logits,
                 from_logits=True,
                 label_smoothing=self._label_smoothing,

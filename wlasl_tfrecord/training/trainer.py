@@ -27,7 +27,7 @@ from wlasl_tfrecord.training.callbacks import check_callbacks
 from wlasl_tfrecord.training.checkpoints import Checkpoint
 from wlasl_tfrecord.training.cluster import differs, lost_worker, sum_over_replicas
 from wlasl_tfrecord.training.config import TrainConfig, build_options
-from wlasl_tfrecord.training.early_stopping import epoch_score
+from wlasl_tfrecord.training.early_stopping import ChooseBy, epoch_score
 from wlasl_tfrecord.training.loop import restore_model, run_phase
 from wlasl_tfrecord.training.memory import memory_advice
 from wlasl_tfrecord.training.phases import make_phase, phase_names
@@ -160,6 +160,8 @@ def train(
         resumed = _resume(run_dir, folder, config, strategy, say)
         if resumed is None and config.recipe not in recipes.recipe_paths():
             check_recipe(recipe, folder, config)
+        if save_h5 and chief and resumed is None:
+            saving.check_h5(recipe, folder, build_options(config))
         run = begin_run(
             run_dir,
             folder,
@@ -181,24 +183,30 @@ def train(
             saving.save_h5(run_dir, recipe, folder, options, say)
         # The others would take a worker that leaves while they work for dead.
         sum_over_replicas(strategy, [1])
-        return report_run(run_dir, progress.rows)
+        return report_run(run_dir, progress.rows, config.choose_by)
 
 
-def report_run(run_dir: Path, rows: Sequence[Mapping[str, Any]]) -> TrainReport:
-    """Makes the report of a run from its history."""
+def report_run(
+    run_dir: Path, rows: Sequence[Mapping[str, Any]], choose_by: ChooseBy = "top1"
+) -> TrainReport:
+    """Makes the report of a run from its history, and from what chose the epoch."""
     return TrainReport(
         run_dir=run_dir,
-        best=_best(rows),
+        best=_best(rows, choose_by),
         num_epochs=len(rows),
         seconds=sum(row["seconds"] for row in rows),
     )
 
 
-def _best(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+def _best(rows: Sequence[Mapping[str, Any]], choose_by: ChooseBy) -> Mapping[str, Any]:
     """Finds the epoch whose weights were kept."""
     if "val_top1" not in rows[-1]:
         return rows[-1]
-    return max(rows, key=lambda row: epoch_score(row["val_top1"], row["val_loss"]))
+    scores = [
+        epoch_score(row["val_top1"], row["val_loss"], number, choose_by)
+        for number, row in enumerate(rows)
+    ]
+    return rows[scores.index(max(scores))]
 
 
 def _resume(

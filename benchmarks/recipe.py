@@ -1,0 +1,454 @@
+"""Compares variants of the training: seeds, intervals, paired, on val and by signer.
+
+    python benchmarks/recipe.py --data SHARDS --weights FILE --alpha 0.35 --out DIR \
+        --variants defaults,whole --seeds 3 --folds 5
+
+A variant is a name for options of `bin/train`; `--variant NAME=OPTIONS` adds one. Each
+is trained with every seed on train and judged by val, and with `--folds` also by
+clips of train whose signers are held out (benchmarks/signer_folds.py). Each finished
+run is a line in DIR/results.jsonl, and a second call continues after the last of them;
+an interrupted run is resumed. The tables at the end are those of docs/accuracy.md.
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(CHECKOUT))
+
+from benchmarks.signer_folds import signer_folds, write_fold  # noqa: E402
+from wlasl_tfrecord import files  # noqa: E402
+from wlasl_tfrecord.evaluation.intervals import (  # noqa: E402
+    PairedDifference,
+    wilson_interval,
+)
+from wlasl_tfrecord.shard_format.layout import INDEX_FILE  # noqa: E402
+from wlasl_tfrecord.shard_format.shard_folder import (  # noqa: E402
+    ShardFolder,
+    load_folder,
+    load_records,
+)
+
+# All that is trained at once, as docs/accuracy.md describes it.
+_WHOLE = (
+    "--no-freeze-backbone --train-frames 10 --weight-average 0.99 --min-scale 0.6 "
+    "--epochs 36 --patience 999 --option temporal_shift=true "
+    "--option sequence_frames=10 --option frame_size=96 "
+    "--option train_batch_norm=true --option fixed_blocks=3"
+)
+# Name -> options of bin/train; a later option replaces an earlier one.
+VARIANTS: Mapping[str, str] = {
+    "defaults": "",
+    "last-epoch": "--choose-by last",
+    "label-smoothing-0": "--label-smoothing 0",
+    "label-smoothing-0.2": "--label-smoothing 0.2",
+    "dropout-0.7": "--dropout 0.7",
+    "mixup": "--mixup 0.2",
+    "flip": "--flip-probability 0.5",
+    "weight-average": "--weight-average 0.99",
+    "whole": _WHOLE,
+    "whole-last-epoch": f"{_WHOLE} --choose-by last",
+    "whole-no-shift": f"{_WHOLE} --option temporal_shift=false",
+    "whole-no-average": f"{_WHOLE} --weight-average 0",
+    "whole-min-scale-0.8": f"{_WHOLE} --min-scale 0.8",
+    "whole-label-smoothing-0": f"{_WHOLE} --label-smoothing 0",
+    "whole-dropout-0.7": f"{_WHOLE} --dropout 0.7",
+    "whole-mixup": f"{_WHOLE} --mixup 0.2",
+    "whole-flip": f"{_WHOLE} --flip-probability 0.5",
+    "whole-fixed-batch-norm": f"{_WHOLE} --option train_batch_norm=false",
+}
+_Z = 1.959963984540054  # the 97.5 % quantile of the normal distribution
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One training and its judgement.
+
+    Attributes:
+        variant: Name of the variant.
+        options: Its options of bin/train.
+        seed: Seed of the training.
+        fold: Number of the fold whose signers are held out; None for val.
+        num_folds: Number of folds; 0 for val.
+    """
+
+    variant: str
+    options: str
+    seed: int
+    fold: int | None = None
+    num_folds: int = 0
+
+    @property
+    def name(self) -> str:
+        """A name for its run folder."""
+        judge = "val" if self.fold is None else f"fold{self.fold}of{self.num_folds}"
+        return f"{self.variant}-seed{self.seed}-{judge}"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = make_parser().parse_args(argv)
+    variants = dict(VARIANTS)
+    for text in arguments.variant:
+        name, separator, options = text.partition("=")
+        if not separator or not name or set(name) & set("/,"):
+            sys.exit(f"--variant must be NAME=OPTIONS, got {text!r}")
+        variants[name] = options
+    names = [name for name in arguments.variants.split(",") if name]
+    unknown = [name for name in names if name not in variants]
+    if unknown:
+        sys.exit(f"no variant {unknown[0]!r}; known: {', '.join(variants)}")
+    common = ["--weights", arguments.weights]
+    if arguments.alpha is not None:
+        common += ["--alpha", str(arguments.alpha)]
+    if arguments.epochs is not None:
+        names_options = {n: f"{variants[n]} --epochs {arguments.epochs}" for n in names}
+    else:
+        names_options = {n: variants[n] for n in names}
+    path = arguments.out / "results.jsonl"
+    jobs = list(plan_jobs(names_options, arguments.seeds, arguments.folds))
+    run_jobs(jobs, load_folder(arguments.data), common, path)
+    rows = read_rows(path)
+    for title, judged in (
+        ("val", pooled(rows, num_folds=0)),
+        (f"{arguments.folds} folds by signer", pooled(rows, arguments.folds)),
+    ):
+        chosen = {name: judged[name] for name in names if name in judged}
+        if chosen:
+            print(f"\n{title}\n\n{table(chosen)}")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Compares variants of the training.")
+    parser.add_argument("--data", required=True, help="the shard folder")
+    parser.add_argument("--out", type=Path, required=True, help="results and runs")
+    parser.add_argument("--weights", default="imagenet")
+    parser.add_argument("--alpha", type=float)
+    parser.add_argument(
+        "--epochs", type=int, help="of every variant, in place of its own"
+    )
+    parser.add_argument(
+        "--variants",
+        default="defaults,whole",
+        help="names, separated by commas; the others are compared with the first",
+    )
+    parser.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        metavar="NAME=OPTIONS",
+        help="a variant of your own, made of options of bin/train",
+    )
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--folds", type=int, default=0, help="folds by signer; 0 for val only"
+    )
+    return parser
+
+
+def plan_jobs(
+    variants: Mapping[str, str], num_seeds: int, num_folds: int
+) -> Iterator[Job]:
+    """Yields the runs: all variants with one seed first, so that a part is a table."""
+    for seed in range(num_seeds):
+        for name, options in variants.items():
+            yield Job(variant=name, options=options, seed=seed)
+        for fold in range(num_folds):
+            for name, options in variants.items():
+                yield Job(
+                    variant=name,
+                    options=options,
+                    seed=seed,
+                    fold=fold,
+                    num_folds=num_folds,
+                )
+
+
+def run_jobs(
+    jobs: Sequence[Job], folder: ShardFolder, common: Sequence[str], path: Path
+) -> None:
+    """Runs the jobs that have no row in the results yet, and adds their rows.
+
+    Args:
+        jobs: What to run, in order.
+        folder: The shard folder.
+        common: Options of bin/train that all have.
+        path: The file of results.
+    """
+    shards = "".join(folder.table_sha256.values())
+    fold_dir = None
+    for job in jobs:
+        rows = read_rows(path)
+        facts = {**dataclasses.asdict(job), "common": list(common), "shards": shards}
+        if is_done(job, facts, rows, path):
+            continue
+        data, split = Path(folder.directory), "val"
+        if job.fold is not None:
+            fold = f"fold{job.fold}of{job.num_folds}-{shards[:8]}"
+            data, split = path.parent / fold, "test"
+            if fold_dir not in (None, data):
+                shutil.rmtree(fold_dir)  # as large as the whole train split
+            fold_dir = data
+            if not (data / INDEX_FILE).exists():
+                signer_ids = load_records(folder, "train").signer_ids
+                clips = signer_folds(signer_ids, job.num_folds)[job.fold]
+                write_fold(folder, clips, data)
+        run_dir = path.parent / "runs" / job.name
+        row = {**facts, **train(job, data, split, run_dir, common)}
+        lines = [json.dumps(one) for one in (*rows, row)]
+        files.write_whole(path, "".join(f"{line}\n" for line in lines).encode())
+        top1 = np.mean(np.array(row["ranks"]) == 0)
+        print(f"{job.name}: top-1 {top1:.1%}", flush=True)
+    if fold_dir is not None:
+        shutil.rmtree(fold_dir)
+
+
+def is_done(
+    job: Job, facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], path: Path
+) -> bool:
+    """Returns whether a job has its row; ends if that row is of other choices."""
+    key = ("variant", "seed", "fold", "num_folds")
+    for row in rows:
+        if all(row[name] == facts[name] for name in key):
+            changed = [name for name in facts if row[name] != facts[name]]
+            if changed:
+                name = changed[0]
+                sys.exit(
+                    f"{path} has a run of {job.variant} with {name} {row[name]}, not "
+                    f"{facts[name]}; choose another --out, or another name"
+                )
+            return True
+    return False
+
+
+def train(
+    job: Job, data: Path, split: str, run_dir: Path, common: Sequence[str]
+) -> dict[str, Any]:
+    """Trains a job as `bin/train` would, and judges the model by a split."""
+    import keras
+
+    from wlasl_tfrecord.cli import train as command
+    from wlasl_tfrecord.training import feature_cache, history
+
+    cached = run_dir / feature_cache.DIRECTORY
+    if not cached.exists():
+        # Variants of a head read the same features: they are computed once a seed.
+        shared = run_dir.parent / f"features-{data.name}"
+        shared.mkdir(parents=True, exist_ok=True)
+        run_dir.mkdir(exist_ok=True)
+        cached.symlink_to(shared.resolve())
+    keras.backend.clear_session()
+    code = command.main(
+        [
+            *("--data", str(data), "--out", str(run_dir), "--seed", str(job.seed)),
+            *common,
+            *shlex.split(job.options),
+        ]
+    )
+    if code:
+        sys.exit(code)
+    rows = history.read_history(run_dir)
+    judged = judge(data, split, run_dir)
+    shutil.rmtree(run_dir / "checkpoints")
+    return {**judged, "seconds": round(sum(row["seconds"] for row in rows), 1)}
+
+
+def judge(data: Path, split: str, run_dir: Path) -> dict[str, Any]:
+    """Scores a trained model on a split, clip by clip, and with its frames shuffled."""
+    import tensorflow as tf
+
+    from wlasl_tfrecord.evaluation.metrics import make_predictor, score_clips
+    from wlasl_tfrecord.evaluation.report import report_clips
+    from wlasl_tfrecord.input_pipeline import dataset
+    from wlasl_tfrecord.input_pipeline.elements import batches_of_clips
+    from wlasl_tfrecord.network import saving
+    from wlasl_tfrecord.network.outputs import logits_model
+
+    folder = load_folder(data)
+    model = logits_model(saving.load_network(run_dir / "model.keras"))
+    predict = make_predictor(tf.distribute.get_strategy(), model)
+
+    def batches(change: Callable[[Any], Any], _: Any) -> tf.data.Dataset:
+        clips = dataset.input_fn(folder, split, 16, training=False, element="dict")
+        return batches_of_clips(clips).map(change)
+
+    report = report_clips(folder, split, [predict(partial(batches, lambda one: one))])
+    shuffled = score_clips(predict(partial(batches, shuffle_frames)))
+    groups = report.groups
+    copies = groups.is_copy
+    if copies is None:
+        copies = np.zeros(len(report.video_ids), bool)
+    return {
+        "video_ids": list(report.video_ids),
+        "ranks": report.scores.ranks.tolist(),
+        "shuffled_ranks": shuffled.ranks.tolist(),
+        "is_signer_seen": groups.is_signer_seen.tolist(),
+        "is_copy": copies.tolist(),
+        "loss": report.scores.loss,
+    }
+
+
+def shuffle_frames(batch: Any) -> Any:
+    """Puts the frames of each clip in a random order, always the same one."""
+    import tensorflow as tf
+
+    frames = batch.inputs
+    shape = tf.shape(frames)[:2]
+    order = tf.map_fn(
+        lambda record: tf.argsort(
+            tf.random.stateless_uniform(shape[1:], tf.stack([record, 0]))
+        ),
+        batch.records,
+        fn_output_signature=tf.TensorSpec([None], tf.int32),
+    )
+    mixed = tf.gather(frames, order, batch_dims=1)
+    return batch._replace(inputs=tf.ensure_shape(mixed, frames.shape))
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Reads the results so far."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What the runs of one variant make of the same clips.
+
+    Attributes:
+        seeds: Seeds of the runs, S.
+        ranks: int64 [S, N], number of glosses that each found more probable than the
+            truth.
+        shuffled_ranks: int64 [S, N], the same with the frames shuffled.
+        is_signer_seen: bool [N].
+        seconds: Time of a training, the mean.
+    """
+
+    seeds: tuple[int, ...]
+    ranks: NDArray[np.int64]
+    shuffled_ranks: NDArray[np.int64]
+    is_signer_seen: NDArray[np.bool_]
+    seconds: float
+
+
+def pooled(rows: Sequence[Mapping[str, Any]], num_folds: int) -> dict[str, Judged]:
+    """Puts rows of the same variant together, and the folds of the same seed.
+
+    Args:
+        rows: The results.
+        num_folds: Which rows: those of so many folds, or 0 for val. A seed of which a
+            fold is missing does not count. Clips that are copies of clips of train are
+            left out.
+
+    Returns:
+        By variant, in the order of the rows.
+    """
+    found: dict[str, dict[int, list[Mapping[str, Any]]]] = {}
+    for row in rows:
+        if row["num_folds"] == num_folds:
+            found.setdefault(row["variant"], {}).setdefault(row["seed"], []).append(row)
+    judged = {}
+    for name, by_seed in found.items():
+        whole = {
+            seed: sorted(runs, key=lambda run: run["fold"] or 0)
+            for seed, runs in sorted(by_seed.items())
+            if len(runs) == max(1, num_folds)
+        }
+        if not whole:
+            continue
+
+        def values(key: str, whole: Any = whole) -> NDArray[Any]:
+            return np.array(
+                [[v for run in runs for v in run[key]] for runs in whole.values()]
+            )
+
+        kept = ~values("is_copy")[0]
+        judged[name] = Judged(
+            seeds=tuple(whole),
+            ranks=values("ranks")[:, kept],
+            shuffled_ranks=values("shuffled_ranks")[:, kept],
+            is_signer_seen=values("is_signer_seen")[0][kept],
+            seconds=float(
+                np.mean([run["seconds"] for r in whole.values() for run in r])
+            ),
+        )
+    return judged
+
+
+def table(variants: Mapping[str, Judged]) -> str:
+    """Writes the comparison, in per cent; the others are compared with the first."""
+    lines = [
+        "| variant | top-1, by seed | top-5 | signers seen | not seen | lost by "
+        "shuffling | top-1 against the first | p by seed | minutes |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    first = next(iter(variants.values()))
+    for name, one in variants.items():
+        right = one.ranks == 0
+        by_seed = ", ".join(f"{100 * share:.1f}" for share in right.mean(axis=1))
+        lost = right.astype(float) - (one.shuffled_ranks == 0)
+        seen = one.is_signer_seen
+        cells = [
+            name,
+            f"{_share(right)}: {by_seed}",
+            _share(one.ranks < 5),
+            f"{_share(right[:, seen])} of {seen.sum()}" if seen.any() else "",
+            f"{_share(right[:, ~seen])} of {(~seen).sum()}" if not seen.all() else "",
+            _mean(lost.mean(axis=0)),
+            *(_compared(one, first) if one is not first else ("", "")),
+            f"{one.seconds / 60:.1f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _share(hits: NDArray[np.bool_]) -> str:
+    """Writes the share of hits [S, N] with its interval; each clip counts once."""
+    share = float(hits.mean())
+    low, high = wilson_interval(share, hits.shape[1])
+    return f"{100 * share:.1f} ({100 * low:.0f} to {100 * high:.0f})"
+
+
+def _mean(values: NDArray[np.float64]) -> str:
+    """Writes the mean of values of clips [N] with its 95 % interval."""
+    deviation = values.std(ddof=1) if len(values) > 1 else math.nan
+    half = _Z * float(deviation) / math.sqrt(len(values))
+    mean = float(values.mean())
+    low, high = 100 * (mean - half), 100 * (mean + half)
+    return f"{100 * mean:+.1f} ({low:+.0f} to {high:+.0f})"
+
+
+def _compared(one: Judged, first: Judged) -> tuple[str, str]:
+    """Writes the mean difference over the seeds that both have, and each seed's p."""
+    seeds = [seed for seed in one.seeds if seed in first.seeds]
+    if not seeds or one.ranks.shape[1] != first.ranks.shape[1]:
+        return "", ""
+    ours = one.ranks[[one.seeds.index(seed) for seed in seeds]] == 0
+    theirs = first.ranks[[first.seeds.index(seed) for seed in seeds]] == 0
+    p_values = [
+        PairedDifference(
+            num_clips=len(a),
+            only_first=int((a & ~b).sum()),
+            only_second=int((~a & b).sum()),
+        ).p_value
+        for a, b in zip(ours, theirs)
+    ]
+    difference = ours.mean(axis=0) - theirs.mean(axis=0)
+    return _mean(difference), ", ".join(f"{p:.2g}" for p in p_values)
+
+
+if __name__ == "__main__":
+    main()
