@@ -8,7 +8,6 @@ part that is kept, the two differ.
 
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,5 +45,5 @@ class FrameLandmarks:
         Returns:
             float32 [K, 3]; see `shard_format.landmarks`.
         """
-        self._finder.see(0, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        self._finder.see(0, np.ascontiguousarray(frame[..., ::-1]))
         return self._finder.landmarks([0])[0]

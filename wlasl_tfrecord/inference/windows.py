@@ -140,7 +140,7 @@ class Slider:
     def _features(self, frames: Sequence[NDArray[np.uint8]]) -> Sequence[Any]:
         """Computes what is kept of each frame."""
         if self._finder is None:
-            return self._network.features(np.stack(frames))
+            return list(self._network.features(np.stack(frames)))
         return [
             {FRAMES: frame, LANDMARKS: self._finder.find(frame)} for frame in frames
         ]
