@@ -30,7 +30,8 @@ MAY_IMPORT = {
     "evaluation": "input_pipeline network shard_format",
     "training": "evaluation input_pipeline network shard_format",
     # A video of a stranger is decoded in the pool there too, within its limits.
-    "inference": "annotations decoder_pool input_pipeline network shard_format video",
+    "inference": "annotations decoder_pool input_pipeline landmarks network "
+    "shard_format video",
     "serving": "decoder_pool inference network shard_format video",
     "inspection": "input_pipeline shard_format video",
     "synthetic": "annotations decoder_pool evaluation inference input_pipeline "

@@ -136,8 +136,6 @@ def input_fn(
         if isinstance(data, ShardFolder)
         else load_folder(data, check_shards=max_bad_records == 0)
     )
-    if element == "landmarks":
-        check_landmarks(folder)
     records = load_records(folder, split)
     training = split == "train" if training is None else training
     batch_size = _whole("batch_size", batch_size)
@@ -185,9 +183,7 @@ def input_fn(
         data_service=data_service,
         buffers=buffers,
     )
-    _check_padding(plan)
-    if max_bad_records == 0 and element != "keys":
-        check_ends(folder, split, records)
+    _check_plan(plan)
     return make_batches(plan)
 
 
@@ -315,6 +311,15 @@ def _position_range(
         )
     stop = None if stop_step is None else stop_step * order.batch_size
     return start_step * order.batch_size, stop
+
+
+def _check_plan(plan: InputPlan) -> None:
+    """Refuses what cannot be read as it was asked for."""
+    if plan.element == "landmarks":
+        check_landmarks(plan.folder)
+    _check_padding(plan)
+    if plan.max_bad_records == 0 and plan.element != "keys":
+        check_ends(plan.folder, plan.split, plan.records)
 
 
 def _check_padding(plan: InputPlan) -> None:
