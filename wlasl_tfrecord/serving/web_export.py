@@ -23,7 +23,10 @@ from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 
 __all__ = ["export_web"]
 
-_SCRIPTS_AND_STYLES = ("page.css", "page.js", "live.js", "local.js", "frames.js")
+_SCRIPTS_AND_STYLES = (
+    *("page.css", "page.js", "live.js", "local.js"),
+    *("frames.js", "pixels.js", "video_file.js"),
+)
 # As the server's own (guard.py), but for WebAssembly, which LiteRT is. What a page
 # cannot say of itself, such as who may show it in a frame, is up to the host.
 _CONTENT_SECURITY_POLICY = "; ".join(
