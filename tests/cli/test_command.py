@@ -135,7 +135,11 @@ AT_ONCE = (
     ("predict", ["a.mp4", "--run", "h"], "no trained model in h: it has no model.ke"),
     ("train", ["--data", "none"], "cannot read the shard folder none"),
     ("train", ["--data", "s", "--weights", "no.h5"], "no.h5; give --weights imagenet"),
-    ("train", ["--data", "s", "--model", "no.py"], "/no.py; known: mobilenetv2_lstm"),
+    (
+        "train",
+        ["--data", "s", "--model", "no.py"],
+        "/no.py; known: landmarks_lstm, mobilenetv2_",
+    ),
     ("train", ["--data", "s", "--out", "f"], "/f is not a folder; choose another"),
 )
 

@@ -169,7 +169,7 @@ def _config(arguments: argparse.Namespace, typed: argparse.Namespace) -> TrainCo
     """Gathers the choices that decide the weights: typed, the recipe's, or usual."""
     names = set(TrainConfig.__dataclass_fields__) - {"recipe", "recipe_options"}
     values: dict[str, Any] = {name: getattr(arguments, name) for name in names}
-    defaults = recipes.training_defaults(arguments.model)
+    defaults = recipes.training_defaults(_recipe(arguments.model))
     for name, value in defaults.items():
         if name not in names:
             raise RecipeError(
