@@ -32,17 +32,18 @@ def folder(tmp_path_factory, write_folder, model):
 
 
 def test_calibration_takes_a_sample_of_the_training_clips(folder):
-    clips = list(calibration_clips(folder))
+    clips = list(calibration_clips(folder, ("frames",)))
     assert len(clips) == 64
+    assert clips[0].keys() == {"frames"}
     reader = ShardReader(folder, "train")
-    np.testing.assert_array_equal(clips[0][0], reader[0]["frames"])
-    np.testing.assert_array_equal(clips[-1][0], reader[69]["frames"])
+    np.testing.assert_array_equal(clips[0]["frames"][0], reader[0]["frames"])
+    np.testing.assert_array_equal(clips[-1]["frames"][0], reader[69]["frames"])
 
 
 def test_calibration_needs_training_clips(tmp_path, write_folder):
     folder = load_folder(write_folder(tmp_path / "shards", {"val": 3}))
     with pytest.raises(ShardFolderError, match="no 'train'"):
-        list(calibration_clips(folder))
+        list(calibration_clips(folder, ("frames",)))
 
 
 def test_a_comparison_counts_every_clip_of_a_split(model, folder):
