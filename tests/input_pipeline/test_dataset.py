@@ -260,7 +260,10 @@ def test_steps_per_epoch_counts_the_batches(shards, split, batch_size, steps):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"element": "rows"}, "element must be one of pair, weighted, dict, keys"),
+        (
+            {"element": "rows"},
+            "element must be one of pair, weighted, dict, landmarks, keys",
+        ),
         ({"batch_size": 14}, "batch_size 14 is larger than the split, which has 13"),
         (
             {"augment": "none"},
