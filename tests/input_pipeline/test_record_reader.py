@@ -67,7 +67,8 @@ def test_a_reader_gives_the_record_it_is_asked_for(healthy):
     read = RecordReader(folder, "train", records, max_bad_records=0, substitute=False)
 
     def clip(record):
-        return decode_encoded(read(record)[1], folder.clip, folder.codec)
+        encoded = read(record)[1]["encoded"]
+        return decode_encoded(encoded, folder.clip, folder.codec)
 
     mapped = list(
         tf.data.Dataset.from_tensor_slices([5, 0, 7]).map(

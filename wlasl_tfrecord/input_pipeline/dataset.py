@@ -130,12 +130,7 @@ def input_fn(
     """
     _check_choices(element, order, reader)
     max_bad_records = _not_negative("max_bad_records", max_bad_records)
-    # With `max_bad_records`, truncated shards are accepted too.
-    folder = (
-        data
-        if isinstance(data, ShardFolder)
-        else load_folder(data, check_shards=max_bad_records == 0)
-    )
+    folder = _load(data, element, max_bad_records)
     records = load_records(folder, split)
     training = split == "train" if training is None else training
     batch_size = _whole("batch_size", batch_size)
@@ -313,10 +308,21 @@ def _position_range(
     return start_step * order.batch_size, stop
 
 
+def _load(
+    data: str | os.PathLike[str] | ShardFolder, element: Element, max_bad_records: int
+) -> ShardFolder:
+    """Returns the shard folder, which has what an element is made of."""
+    folder = data
+    if not isinstance(folder, ShardFolder):
+        # With `max_bad_records`, truncated shards are accepted too.
+        folder = load_folder(folder, check_shards=max_bad_records == 0)
+    if element == "landmarks":
+        check_landmarks(folder)
+    return folder
+
+
 def _check_plan(plan: InputPlan) -> None:
     """Refuses what cannot be read as it was asked for."""
-    if plan.element == "landmarks":
-        check_landmarks(plan.folder)
     _check_padding(plan)
     if plan.max_bad_records == 0 and plan.element != "keys":
         check_ends(plan.folder, plan.split, plan.records)
