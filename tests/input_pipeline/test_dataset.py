@@ -378,4 +378,4 @@ def test_a_damaged_record_has_no_landmarks(write_folder, tmp_path):
 def test_a_folder_without_landmarks_is_refused(shards):
     with pytest.raises(ShardFolderError, match="has no landmarks; run bin/shard"):
         input_fn(shards, element="landmarks")
-    assert "landmarks" not in input_fn(shards, element="dict").element_spec
+    assert "landmarks" not in input_fn(shards, "train", 4, element="dict").element_spec

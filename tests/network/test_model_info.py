@@ -29,9 +29,9 @@ def test_a_newer_format_is_refused(tmp_path):
     (tmp_path / "model.keras").touch()
     path = tmp_path / "model.json"
     path.write_text(
-        path.read_text().replace('"format_version": 1', '"format_version": 2')
+        path.read_text().replace('"format_version": 1', '"format_version": 3')
     )
-    with pytest.raises(TrainingError, match="has format 2, this release reads up to 1"):
+    with pytest.raises(TrainingError, match="has format 3, this release reads up to 2"):
         model_info.read_model_info(tmp_path)
 
 
