@@ -15,7 +15,8 @@ def model(trained_run):
 @pytest.fixture(scope="module")
 def int8(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("int8")
-    clips = [drawn_frames(n, (4, 32, 32, 3))[None] for n in range(0, 40, 4)]
+    shape = (4, 32, 32, 3)
+    clips = [{"frames": drawn_frames(n, shape)[None]} for n in range(0, 40, 4)]
     content = export_tflite.tflite_bytes(model, "int8", folder / "scratch", clips)
     path = folder / "model.tflite"
     path.write_bytes(content)
