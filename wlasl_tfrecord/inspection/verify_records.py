@@ -1,6 +1,7 @@
 """Checks every record of a split: is it whole, and what the index says?"""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
@@ -232,9 +233,13 @@ def _disagreement(
 _LANDMARKS = "landmarks"
 
 
+# The iterator is named by its place among others, which TensorFlow chooses.
+_BEFORE = re.compile(r" transformation with iterator: \S+: ")
+
+
 def _first_words(message: str) -> str:
     """Shortens a message of TensorFlow to what it says of the record."""
     # The name of the transformation precedes it, and the graph's nodes follow it.
-    words = " ".join(message.split("[[")[0].split()).split("::ParallelMapV2: ")[-1]
+    words = _BEFORE.split(" ".join(message.split("[[")[0].split()))[-1]
     # TensorFlow says this of an offset past the end of a file.
     return "the file ends before it" if "was empty" in words else words[:200].strip()
