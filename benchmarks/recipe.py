@@ -13,7 +13,6 @@ an interrupted run is resumed. The tables at the end are those of docs/accuracy.
 import argparse
 import dataclasses
 import json
-import math
 import shlex
 import shutil
 import sys
@@ -24,17 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(CHECKOUT))
 
+from benchmarks.recipe_table import pooled, table  # noqa: E402
 from benchmarks.signer_folds import signer_folds, write_fold  # noqa: E402
 from wlasl_tfrecord import files  # noqa: E402
-from wlasl_tfrecord.evaluation.intervals import (  # noqa: E402
-    PairedDifference,
-    wilson_interval,
-)
 from wlasl_tfrecord.shard_format.layout import INDEX_FILE  # noqa: E402
 from wlasl_tfrecord.shard_format.shard_folder import (  # noqa: E402
     ShardFolder,
@@ -70,7 +65,6 @@ VARIANTS: Mapping[str, str] = {
     "whole-flip": f"{_WHOLE} --flip-probability 0.5",
     "whole-fixed-batch-norm": f"{_WHOLE} --option train_batch_norm=false",
 }
-_Z = 1.959963984540054  # the 97.5 % quantile of the normal distribution
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,17 +266,19 @@ def judge(data: Path, split: str, run_dir: Path) -> dict[str, Any]:
     from wlasl_tfrecord.evaluation.metrics import make_predictor, score_clips
     from wlasl_tfrecord.evaluation.report import report_clips
     from wlasl_tfrecord.input_pipeline import dataset
-    from wlasl_tfrecord.input_pipeline.elements import batches_of_clips
-    from wlasl_tfrecord.network import saving
+    from wlasl_tfrecord.input_pipeline.elements import batches_of_clips, clip_element
+    from wlasl_tfrecord.network import inputs, saving
     from wlasl_tfrecord.network.outputs import logits_model
 
     folder = load_folder(data)
     model = logits_model(saving.load_network(run_dir / "model.keras"))
     predict = make_predictor(tf.distribute.get_strategy(), model)
+    names = inputs.input_names(model)
 
     def batches(change: Callable[[Any], Any], _: Any) -> tf.data.Dataset:
-        clips = dataset.input_fn(folder, split, 16, training=False, element="dict")
-        return batches_of_clips(clips).map(change)
+        element = clip_element(names)
+        clips = dataset.input_fn(folder, split, 16, training=False, element=element)
+        return batches_of_clips(clips, names).map(change)
 
     report = report_clips(folder, split, [predict(partial(batches, lambda one: one))])
     shuffled = score_clips(predict(partial(batches, shuffle_frames)))
@@ -301,20 +297,22 @@ def judge(data: Path, split: str, run_dir: Path) -> dict[str, Any]:
 
 
 def shuffle_frames(batch: Any) -> Any:
-    """Puts the frames of each clip in a random order, always the same one."""
+    """Puts the frames of each clip, [B, T, ...], in a random order, always the same."""
     import tensorflow as tf
 
-    frames = batch.inputs
-    shape = tf.shape(frames)[:2]
+    num_frames = tf.nest.flatten(batch.inputs)[0].shape[1]
     order = tf.map_fn(
         lambda record: tf.argsort(
-            tf.random.stateless_uniform(shape[1:], tf.stack([record, 0]))
+            tf.random.stateless_uniform([num_frames], tf.stack([record, 0]))
         ),
         batch.records,
-        fn_output_signature=tf.TensorSpec([None], tf.int32),
+        fn_output_signature=tf.TensorSpec([num_frames], tf.int32),
     )
-    mixed = tf.gather(frames, order, batch_dims=1)
-    return batch._replace(inputs=tf.ensure_shape(mixed, frames.shape))
+    # Landmarks go with their frames.
+    mixed = tf.nest.map_structure(
+        lambda one: tf.gather(one, order, batch_dims=1), batch.inputs
+    )
+    return batch._replace(inputs=mixed)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -322,132 +320,6 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judged:
-    """What the runs of one variant make of the same clips.
-
-    Attributes:
-        seeds: Seeds of the runs, S.
-        ranks: int64 [S, N], number of glosses that each found more probable than the
-            truth.
-        shuffled_ranks: int64 [S, N], the same with the frames shuffled.
-        is_signer_seen: bool [N].
-        seconds: Time of a training, the mean.
-    """
-
-    seeds: tuple[int, ...]
-    ranks: NDArray[np.int64]
-    shuffled_ranks: NDArray[np.int64]
-    is_signer_seen: NDArray[np.bool_]
-    seconds: float
-
-
-def pooled(rows: Sequence[Mapping[str, Any]], num_folds: int) -> dict[str, Judged]:
-    """Puts rows of the same variant together, and the folds of the same seed.
-
-    Args:
-        rows: The results.
-        num_folds: Which rows: those of so many folds, or 0 for val. A seed of which a
-            fold is missing does not count. Clips that are copies of clips of train are
-            left out.
-
-    Returns:
-        By variant, in the order of the rows.
-    """
-    found: dict[str, dict[int, list[Mapping[str, Any]]]] = {}
-    for row in rows:
-        if row["num_folds"] == num_folds:
-            found.setdefault(row["variant"], {}).setdefault(row["seed"], []).append(row)
-    judged = {}
-    for name, by_seed in found.items():
-        whole = {
-            seed: sorted(runs, key=lambda run: run["fold"] or 0)
-            for seed, runs in sorted(by_seed.items())
-            if len(runs) == max(1, num_folds)
-        }
-        if not whole:
-            continue
-
-        def values(key: str, whole: Any = whole) -> NDArray[Any]:
-            return np.array(
-                [[v for run in runs for v in run[key]] for runs in whole.values()]
-            )
-
-        kept = ~values("is_copy")[0]
-        judged[name] = Judged(
-            seeds=tuple(whole),
-            ranks=values("ranks")[:, kept],
-            shuffled_ranks=values("shuffled_ranks")[:, kept],
-            is_signer_seen=values("is_signer_seen")[0][kept],
-            seconds=float(
-                np.mean([run["seconds"] for r in whole.values() for run in r])
-            ),
-        )
-    return judged
-
-
-def table(variants: Mapping[str, Judged]) -> str:
-    """Writes the comparison, in per cent; the others are compared with the first."""
-    lines = [
-        "| variant | top-1, by seed | top-5 | signers seen | not seen | lost by "
-        "shuffling | top-1 against the first | p by seed | minutes |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    first = next(iter(variants.values()))
-    for name, one in variants.items():
-        right = one.ranks == 0
-        by_seed = ", ".join(f"{100 * share:.1f}" for share in right.mean(axis=1))
-        lost = right.astype(float) - (one.shuffled_ranks == 0)
-        seen = one.is_signer_seen
-        cells = [
-            name,
-            f"{_share(right)}: {by_seed}",
-            _share(one.ranks < 5),
-            f"{_share(right[:, seen])} of {seen.sum()}" if seen.any() else "",
-            f"{_share(right[:, ~seen])} of {(~seen).sum()}" if not seen.all() else "",
-            _mean(lost.mean(axis=0)),
-            *(_compared(one, first) if one is not first else ("", "")),
-            f"{one.seconds / 60:.1f}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _share(hits: NDArray[np.bool_]) -> str:
-    """Writes the share of hits [S, N] with its interval; each clip counts once."""
-    share = float(hits.mean())
-    low, high = wilson_interval(share, hits.shape[1])
-    return f"{100 * share:.1f} ({100 * low:.0f} to {100 * high:.0f})"
-
-
-def _mean(values: NDArray[np.float64]) -> str:
-    """Writes the mean of values of clips [N] with its 95 % interval."""
-    deviation = values.std(ddof=1) if len(values) > 1 else math.nan
-    half = _Z * float(deviation) / math.sqrt(len(values))
-    mean = float(values.mean())
-    low, high = 100 * (mean - half), 100 * (mean + half)
-    return f"{100 * mean:+.1f} ({low:+.0f} to {high:+.0f})"
-
-
-def _compared(one: Judged, first: Judged) -> tuple[str, str]:
-    """Writes the mean difference over the seeds that both have, and each seed's p."""
-    seeds = [seed for seed in one.seeds if seed in first.seeds]
-    if not seeds or one.ranks.shape[1] != first.ranks.shape[1]:
-        return "", ""
-    ours = one.ranks[[one.seeds.index(seed) for seed in seeds]] == 0
-    theirs = first.ranks[[first.seeds.index(seed) for seed in seeds]] == 0
-    p_values = [
-        PairedDifference(
-            num_clips=len(a),
-            only_first=int((a & ~b).sum()),
-            only_second=int((~a & b).sum()),
-        ).p_value
-        for a, b in zip(ours, theirs)
-    ]
-    difference = ours.mean(axis=0) - theirs.mean(axis=0)
-    return _mean(difference), ", ".join(f"{p:.2g}" for p in p_values)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,13 @@ import keras
 
 from wlasl_tfrecord.errors import RecipeError
 from wlasl_tfrecord.network.landmark_features import landmark_features
+from wlasl_tfrecord.network.recipe_options import (
+    MAX_BLOCKS,
+    MAX_KERNEL_SIZE,
+    MAX_UNITS,
+    check_shares,
+    check_whole_numbers,
+)
 from wlasl_tfrecord.network.temporal_blocks import MOMENTUM, temporal_block
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.shard_format.landmarks import NUM_LANDMARKS
@@ -69,13 +76,21 @@ def build_model(
         float32 [B, T, K, 3] `landmarks` -> float32 [B, num_classes] probabilities.
 
     Raises:
-        RecipeError: If weights of a backbone are given.
+        RecipeError: If weights of a backbone are given, or an option is out of its
+            range.
     """
     if weights not in ("none", "imagenet"):
         raise RecipeError(
             f"landmarks_lstm has no backbone for the weights {os.fspath(weights)}; "
             "leave out --weights"
         )
+    check_shares(dropout=dropout, block_dropout=block_dropout)
+    check_whole_numbers(
+        width=(width, 1, MAX_UNITS),
+        num_blocks=(num_blocks, 0, MAX_BLOCKS),
+        kernel_size=(kernel_size, 1, MAX_KERNEL_SIZE),
+        lstm_units=(lstm_units, 1, MAX_UNITS),
+    )
     shape = (clip.num_frames, NUM_LANDMARKS, 3)
     landmarks = keras.Input(shape, dtype="float32", name="landmarks")
     x = landmark_features(landmarks, clip)  # [B, T, D]

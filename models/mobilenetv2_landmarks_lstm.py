@@ -11,6 +11,12 @@ import os
 import keras
 
 from wlasl_tfrecord.network.landmark_features import landmark_features
+from wlasl_tfrecord.network.recipe_options import (
+    MAX_BLOCKS,
+    MAX_UNITS,
+    check_shares,
+    check_whole_numbers,
+)
 from wlasl_tfrecord.network.recipes import load_recipe
 from wlasl_tfrecord.network.temporal_blocks import MOMENTUM, temporal_block
 from wlasl_tfrecord.shard_format.clips import ClipSpec
@@ -18,7 +24,7 @@ from wlasl_tfrecord.shard_format.landmarks import NUM_LANDMARKS
 
 __all__ = ["TRAINING", "backbone_blocks", "build_model"]
 
-# The options that docs/accuracy.md was measured with.
+# Not yet measured on real clips: those of `landmarks_lstm`, over fewer epochs.
 TRAINING = {
     "epochs": 60,
     "patience": 60,
@@ -81,6 +87,13 @@ def build_model(
     Raises:
         RecipeError: As of `mobilenetv2_lstm`.
     """
+    check_shares(dropout=dropout, block_dropout=block_dropout)
+    check_whole_numbers(
+        frames_width=(frames_width, 1, MAX_UNITS),
+        landmarks_width=(landmarks_width, 1, MAX_UNITS),
+        num_blocks=(num_blocks, 0, MAX_BLOCKS),
+        lstm_units=(lstm_units, 1, MAX_UNITS),
+    )
     frames_model = load_recipe(_FRAMES_RECIPE).build_model(
         clip,
         num_classes,

@@ -20,6 +20,12 @@ from typing import Any
 import keras
 
 from wlasl_tfrecord.errors import RecipeError
+from wlasl_tfrecord.network.recipe_options import (
+    MAX_BLOCKS,
+    MAX_UNITS,
+    check_shares,
+    check_whole_numbers,
+)
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 
 __all__ = ["backbone_blocks", "build_model"]
@@ -29,6 +35,11 @@ _IMAGENET_ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 
 # Five halvings of the frame; less than one last pixel cannot be pooled.
 _MIN_SIZE_PIXELS = 32
+_MAX_FRAME_SIZE_PIXELS = 1024
+
+# The network has as many times the square of it as many weights; 1.4 is the widest that
+# was published.
+_MAX_ALPHA = 4
 
 # An eighth of the channels comes from the next frame and one from the frame before: the
 # share that was best in the paper.
@@ -90,10 +101,17 @@ def build_model(
         uint8 [B, T, H, W, 3] `frames` -> float32 [B, num_classes] probabilities.
 
     Raises:
-        RecipeError: If the frames are too small, `alpha` is not positive, the weights
-            cannot be had or do not fit, `sequence_frames` does not divide T, or an
-            option needs `fold_time`.
+        RecipeError: If the frames are too small, an option is out of its range, the
+            weights cannot be had or do not fit, `sequence_frames` does not divide T, or
+            an option needs `fold_time`.
     """
+    check_shares(dropout=dropout)
+    check_whole_numbers(
+        lstm_units=(lstm_units, 1, MAX_UNITS),
+        sequence_frames=(sequence_frames, 0, clip.num_frames),
+        frame_size=(frame_size, 0, _MAX_FRAME_SIZE_PIXELS),
+        fixed_blocks=(fixed_blocks, 0, MAX_BLOCKS),
+    )
     height, width = (frame_size,) * 2 if frame_size else (clip.height, clip.width)
     if min(height, width) < _MIN_SIZE_PIXELS:
         raise RecipeError(
@@ -240,8 +258,10 @@ def _backbone(
     frame_shape: tuple[int, int, int], weights: str, alpha: float
 ) -> keras.Model:
     """Builds MobileNetV2 up to its pooled features, [N, H, W, 3] -> [N, D]."""
-    if not alpha > 0:
-        raise RecipeError(f"alpha must be above 0, got {alpha}")
+    if not 0 < alpha <= _MAX_ALPHA:
+        raise RecipeError(
+            f"alpha must be above 0 and at most {_MAX_ALPHA}, got {alpha}"
+        )
     if weights == "imagenet" and alpha not in _IMAGENET_ALPHAS:
         raise RecipeError(
             f"no imagenet weights for alpha {alpha}; there are some for "

@@ -70,7 +70,11 @@ def test_two_logical_cpus_share_a_batch(shards, tiny, tmp_path):
         (["--option", "dropout"], 2, "--option must be NAME=VALUE, got 'dropout'"),
         (["--checkpoint-minutes", "-1"], 2, "--checkpoint-minutes must be at least 0"),
         (["--weights", "no.h5"], 1, "no weights file "),
-        (["--weights", "none", "--alpha", "-1"], 1, "alpha must be above 0, got -1.0"),
+        (
+            ["--weights", "none", "--alpha", "-1"],
+            1,
+            "alpha must be above 0 and at most 4, got",
+        ),
         (["--model", "resnet"], 1, "no model recipe 'resnet'; known: landmarks_lstm"),
         (["--batch-size", "5"], 2, "batch_size 5 is larger than the split"),
         (

@@ -75,6 +75,14 @@ def test_batches_and_their_order_are_those_without_the_service(
     assert_same(here, served)
 
 
+@pytest.mark.parametrize("element", ["landmarks", "dict"])
+def test_landmarks_come_too(service, write_folder, tmp_path, element):
+    folder = write_folder(tmp_path / "shards", {"val": 5}, landmarks=True)
+    options = {"split": "val", "batch_size": 2, "element": element}
+    here = input_fn(folder, reader="graph", **options)
+    assert_same(here, input_fn(folder, data_service=service, **options))
+
+
 def test_an_endless_input_can_be_left(shards, service):
     options = {"num_epochs": None, "start_step": 10**9, "element": "keys"}
     options["batch_size"] = 2

@@ -81,6 +81,13 @@ def test_what_is_damaged_in_the_cache_is_fetched_again(cache, index):
     assert {p.name: p.read_bytes() for p in cache.iterdir()} == CONTENT
 
 
+def test_a_pip_of_the_current_folder_is_not_run(cache, index, tmp_path, monkeypatch):
+    (tmp_path / "pip.py").write_text("open('was-run', 'w')")
+    monkeypatch.chdir(tmp_path)
+    find_networks()
+    assert not (tmp_path / "was-run").exists()
+
+
 def test_another_wheel_than_the_known_one_is_refused(cache, index, monkeypatch):
     monkeypatch.setattr(network_files, "_WHEEL_SHA256", "0" * 64)
     with pytest.raises(LandmarkError, match="is not the release that is known: its SH"):

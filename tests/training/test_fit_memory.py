@@ -10,6 +10,7 @@ from checkout import CHECKOUT
 from large_network import RECIPE
 
 from wlasl_tfrecord.errors import TrainingError
+from wlasl_tfrecord.training import fit_memory
 from wlasl_tfrecord.training.config import TrainConfig
 from wlasl_tfrecord.training.fit_memory import fit_accumulate
 
@@ -29,6 +30,17 @@ options = ["--data", shards, "--weights", "none", "--epochs", "1", "--fit-memory
 print(train.main([*options, "--model", recipe, "--out", "run"]))
 print(train.main([*options, "--model", larger, "--out", "larger", "--accumulate", "2"]))
 """
+
+
+def test_nothing_of_the_current_folder_is_executed(tmp_path, monkeypatch):
+    (tmp_path / "json.py").write_text("open('was-run', 'w')")
+    (tmp_path / "wlasl_tfrecord.py").write_text("open('was-run', 'w')")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        TrainingError, match="--fit-memory could not try a step: cannot"
+    ):
+        fit_memory._try("nothing", TrainConfig(batch_size=1), "none", 1)
+    assert not (tmp_path / "was-run").exists()
 
 
 @pytest.mark.slow

@@ -205,6 +205,14 @@ def test_parts_that_do_not_divide_the_batch_are_refused(shards, recipe, tmp_path
         run(shards, tmp_path, config(recipe, accumulate=3))
 
 
+def test_clips_that_are_computed_alone_are_not_mixed(shards, recipe, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"--mixup 0\.2 mixes clips that are computed t"
+    ):
+        run(shards, tmp_path, config(recipe, accumulate=4, mixup=0.2))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_batch_larger_than_the_split_is_refused(shards, recipe, tmp_path):
     with pytest.raises(ValueError, match="batch_size 16 is larger than the split"):
         run(shards, tmp_path, config(recipe, batch_size=16))

@@ -33,8 +33,14 @@ class FrameLandmarks:
     def __init__(self, model: "TrainedModel") -> None:
         folder = model.landmark_networks
         assert folder is not None  # of a model that takes landmarks
+        self._networks = Networks(folder)
+        self._clip = model.info.clip
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets the frames so far: those that follow are not their continuation."""
         # As they are: they have been made to fit already.
-        self._finder = ClipLandmarks(Networks(folder), model.info.clip, "squash")
+        self._finder = ClipLandmarks(self._networks, self._clip, "squash")
 
     def find(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Finds the landmarks of the next frame.

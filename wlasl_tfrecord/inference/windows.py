@@ -135,7 +135,7 @@ class Slider:
         self._pictures.clear()
         self._num_missing = self._places.maxlen or 1
         if self._finder is not None:
-            self._finder = FrameLandmarks(self._model)
+            self._finder.restart()
 
     def _features(self, frames: Sequence[NDArray[np.uint8]]) -> Sequence[Any]:
         """Computes what is kept of each frame."""

@@ -24,6 +24,7 @@ from wlasl_tfrecord.input_pipeline.graph_stages import make_batch
 from wlasl_tfrecord.input_pipeline.order import with_first_epoch
 from wlasl_tfrecord.input_pipeline.plan import InputPlan
 from wlasl_tfrecord.input_pipeline.stages import Stages, Tensors
+from wlasl_tfrecord.shard_format.landmarks import NUM_LANDMARKS
 
 __all__ = [
     "check_service",
@@ -130,9 +131,15 @@ def served_errors_by_name() -> Iterator[None]:
 
 def _spec(plan: InputPlan) -> dict[str, tf.TensorSpec]:
     """Returns what a batch has, before the index's columns are added to it."""
-    size = plan.local_batch_size
+    size, clip = plan.local_batch_size, plan.folder.clip
+    read: dict[str, tf.TensorSpec] = {}
+    if plan.has_frames:
+        read["frames"] = tf.TensorSpec([size, *clip.shape], tf.uint8)
+    if plan.has_landmarks:
+        shape = [size, clip.num_frames, NUM_LANDMARKS, 3]
+        read["landmarks"] = tf.TensorSpec(shape, tf.float32)
     return {
-        "frames": tf.TensorSpec([size, *plan.folder.clip.shape], tf.uint8),
+        **read,
         "record": tf.TensorSpec([size], tf.int64),
         "epoch": tf.TensorSpec([size], tf.int64),
         "weight": tf.TensorSpec([size], tf.float32),

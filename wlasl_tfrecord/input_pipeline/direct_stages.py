@@ -6,6 +6,7 @@ operations each clip is copied three times, and resized five times as slowly
 """
 
 import atexit
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -40,9 +41,9 @@ from wlasl_tfrecord.shard_format.landmarks import NUM_LANDMARKS
 
 __all__ = ["direct_stages"]
 
-# Landmarks that are kept in memory where no frames are wanted: those of 10,000 clips of
-# 30 frames. To find them, the whole record is read.
-_KEPT_BYTES = 2**28
+# The most landmarks that are kept in memory where no frames are wanted: those of 10,000
+# clips of 30 frames. To find them, the whole record is read.
+_MOST_KEPT_BYTES = 2**28
 
 Frames = NDArray[np.uint8]
 Landmarks = NDArray[np.float32]
@@ -160,6 +161,8 @@ class _BatchReader:
         shape = (plan.local_batch_size, *plan.folder.clip.shape)
         # As many as there can be at a time: being read, waiting, and in use.
         most = plan.buffers.batch_calls + plan.buffers.prefetch + 1
+        # Where no frames are wanted, their memory is free for landmarks.
+        self._most_kept_bytes = min(_MOST_KEPT_BYTES, most * math.prod(shape))
         self._buffers = FrameBuffers(shape, max_free=most)
         self._calls = _Calls()
         atexit.register(self._calls.stop)
@@ -213,7 +216,7 @@ class _BatchReader:
         kept = self._kept.get(record)
         if kept is None:
             kept = self._reader.read_landmarks([record])[0]
-            if len(self._kept) * kept.nbytes < _KEPT_BYTES:
+            if (len(self._kept) + 1) * kept.nbytes <= self._most_kept_bytes:
                 self._kept[record] = kept
         return kept
 

@@ -158,7 +158,8 @@ def _fetch(directory: Path) -> None:
 
 def _download(directory: str) -> str:
     """Has pip fetch the wheel, and returns its path; nothing of it is run."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet"]
+    # -I: a `pip.py` of the current folder is not run.
+    command = [sys.executable, "-I", "-m", "pip", "download", "--no-deps", "--quiet"]
     command += ["--disable-pip-version-check", "--only-binary=:all:", *_WHEEL_TAGS]
     command += ["--dest", directory, _PACKAGE]
     try:

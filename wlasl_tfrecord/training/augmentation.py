@@ -19,10 +19,13 @@ from wlasl_tfrecord.training.step import Prepare
 
 __all__ = ["make_augmentation"]
 
-# Of landmarks beside frames: what would not move a point away from its pixels in the
-# network's eyes, as the frames do not know of it.
+# Of landmarks beside frames, which do not take part: nothing that moves a whole body in
+# space or in time. A hand may be found a little beside its pixels, or not at all.
 _BESIDE_FRAMES = LandmarkAugmentConfig(
     flip_probability=0.0,
+    rotation_degrees=0.0,
+    stretch=0.0,
+    shear=0.0,
     min_duration=1.0,
     overhang=0.0,
     time_warp=0.0,

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import tensorflow as tf
@@ -31,7 +31,7 @@ from wlasl_tfrecord.training.phases import make_phase, phase_names
 from wlasl_tfrecord.training.progress import Progress
 from wlasl_tfrecord.training.trainer import begin_run
 
-__all__ = ["fit_accumulate"]
+__all__ = ["fit_accumulate", "main"]
 
 # The loop starts a step before it has waited for the one before: with the fourth, two
 # are over for certain.
@@ -39,6 +39,12 @@ _NUM_STEPS = 3
 _DOES_NOT_FIT = 3
 # The system kills the process that takes too much; std::bad_alloc aborts.
 _ENDED_BY_MEMORY = (_DOES_NOT_FIT, -signal.SIGKILL, -signal.SIGABRT)
+# Isolated, with the path of this process: no module of the current folder is executed.
+_PROGRAM = """import sys
+sys.path[:] = sys.argv[1:]
+from wlasl_tfrecord.training import fit_memory
+fit_memory.main()
+"""
 
 
 def fit_accumulate(
@@ -108,12 +114,11 @@ def _try(
     }
     with tempfile.TemporaryFile("w+") as printed:
         with subprocess.Popen(
-            [sys.executable, "-m", "wlasl_tfrecord.training.fit_memory"],
+            [sys.executable, "-I", "-c", _PROGRAM, *filter(None, sys.path)],
             stdin=subprocess.PIPE,
             stdout=printed,
             stderr=printed,
             text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         ) as process:
             try:
                 assert process.stdin is not None
@@ -174,8 +179,17 @@ def _take_steps(request: dict[str, Any]) -> None:
         run_phase(run, make_phase(name, run), Progress(), {})
 
 
-def _main() -> int:
+def main() -> NoReturn:
     """Takes a request from stdin; the exit code tells what came of it."""
+    code = _answer()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Python's own exit would wait for the thread that reads.
+    os._exit(code)
+
+
+def _answer() -> int:
+    """Tries some steps, and returns the exit code."""
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if request["logical_cpus"] > 1:
@@ -200,11 +214,3 @@ def _end_with_parent() -> None:
     """Ends this process when the one that started it has closed its stdin."""
     sys.stdin.read()
     os._exit(1)
-
-
-if __name__ == "__main__":
-    code = _main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Python's own exit would wait for the thread that reads.
-    os._exit(code)

@@ -136,12 +136,7 @@ def train(
     check_callbacks(callbacks, config)
     # With `max_bad_records`, truncated files are accepted too.
     folder = load_folder(data, check_shards=config.max_bad_records == 0)
-    replica_batch = distribution.per_replica_batch_size(config.batch_size, strategy)
-    if replica_batch % config.accumulate:
-        raise ValueError(
-            f"--accumulate {config.accumulate} does not divide the {replica_batch} "
-            "clips of a replica"
-        )
+    _check_parts(config, strategy)
     # Raises at once if the split is missing, or smaller than a batch.
     dataset.steps_per_epoch(folder, "train", config.batch_size)
     run_dir = Path(out)
@@ -236,6 +231,26 @@ def _resume(
             "it on a disk that all of them share, or train again with another --out"
         )
     return resumed
+
+
+def _check_parts(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
+    """Refuses parts of a batch that cannot be made, or not be mixed.
+
+    Raises:
+        ValueError: Names the options.
+    """
+    replica_batch = distribution.per_replica_batch_size(config.batch_size, strategy)
+    if replica_batch % config.accumulate:
+        raise ValueError(
+            f"--accumulate {config.accumulate} does not divide the {replica_batch} "
+            "clips of a replica"
+        )
+    if config.mixup and replica_batch == config.accumulate:
+        raise ValueError(
+            f"--mixup {config.mixup:g} mixes clips that are computed together, and a "
+            "replica computes each alone; leave it out, or use less --accumulate or a "
+            "larger --batch-size"
+        )
 
 
 def begin_run(
