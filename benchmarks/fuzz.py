@@ -662,7 +662,7 @@ def checkpoint_kind(directory: Path, *, progress_alone: bool) -> Kind:
     """The newest checkpoint: where it is damaged, the one before is used."""
     from wlasl_tfrecord.training import checkpoints, history
     from wlasl_tfrecord.training.progress import Progress
-    from wlasl_tfrecord.training.trainer import report_run
+    from wlasl_tfrecord.training.report import report_run
 
     row = {"phase": "head", "epoch": 1, "loss": 0.5, "top1": 0.5, "top5": 1.0}
     row |= {"seconds": 3.0, "val_loss": 1.0, "val_top1": 0.5, "val_top5": 0.6}

@@ -4,11 +4,9 @@ import contextlib
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -27,12 +25,12 @@ from wlasl_tfrecord.training.callbacks import check_callbacks
 from wlasl_tfrecord.training.checkpoints import Checkpoint
 from wlasl_tfrecord.training.cluster import differs, lost_worker, sum_over_replicas
 from wlasl_tfrecord.training.config import TrainConfig, build_options
-from wlasl_tfrecord.training.early_stopping import ChooseBy, epoch_score
 from wlasl_tfrecord.training.loop import restore_model, run_phase
 from wlasl_tfrecord.training.memory import memory_advice
 from wlasl_tfrecord.training.phases import make_phase, phase_names
 from wlasl_tfrecord.training.progress import Progress
 from wlasl_tfrecord.training.recipe_check import check_recipe
+from wlasl_tfrecord.training.report import TrainReport, report_run
 from wlasl_tfrecord.training.run import Run
 from wlasl_tfrecord.training.run_config import (
     check_same_run,
@@ -41,42 +39,7 @@ from wlasl_tfrecord.training.run_config import (
 )
 from wlasl_tfrecord.training.stop_signals import stop_signals
 
-__all__ = [
-    "TrainReport",
-    "begin_run",
-    "report_run",
-    "train",
-]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainReport:
-    """What a training has reached.
-
-    Attributes:
-        run_dir: The run folder.
-        best: Row of the history of the epoch whose weights the model has.
-        num_epochs: Number of epochs over all phases.
-        seconds: Time that they took.
-    """
-
-    run_dir: Path
-    best: Mapping[str, Any]
-    num_epochs: int
-    seconds: float
-
-    def __str__(self) -> str:
-        """Writes the lines that bin/train prints."""
-        row = self.best
-        kind = "val_" if row.get("val_top1") is not None else ""
-        name = "validation" if kind else "training"
-        return (
-            f"best of {self.num_epochs} epochs in {self.seconds:.0f} s: {row['phase']} "
-            f"{row['epoch']:.0f}, {name} top-1 {row[kind + 'top1']:.1%}, "
-            f"top-5 {row[kind + 'top5']:.1%}\n"
-            f"model and curves in {self.run_dir}/: model.keras, model.json, "
-            "history.csv, history.png"
-        )
+__all__ = ["begin_run", "train"]
 
 
 def train(
@@ -179,29 +142,6 @@ def train(
         # The others would take a worker that leaves while they work for dead.
         sum_over_replicas(strategy, [1])
         return report_run(run_dir, progress.rows, config.choose_by)
-
-
-def report_run(
-    run_dir: Path, rows: Sequence[Mapping[str, Any]], choose_by: ChooseBy = "top1"
-) -> TrainReport:
-    """Makes the report of a run from its history, and from what chose the epoch."""
-    return TrainReport(
-        run_dir=run_dir,
-        best=_best(rows, choose_by),
-        num_epochs=len(rows),
-        seconds=sum(row["seconds"] for row in rows),
-    )
-
-
-def _best(rows: Sequence[Mapping[str, Any]], choose_by: ChooseBy) -> Mapping[str, Any]:
-    """Finds the epoch whose weights were kept."""
-    if "val_top1" not in rows[-1]:
-        return rows[-1]
-    scores = [
-        epoch_score(row["val_top1"], row["val_loss"], number, choose_by)
-        for number, row in enumerate(rows)
-    ]
-    return rows[scores.index(max(scores))]
 
 
 def _resume(
