@@ -293,7 +293,7 @@ def test_a_file_that_is_no_recipe_is_refused(source, message, tmp_path):
 
 
 def test_the_example_of_the_guide_is_a_recipe(tmp_path):
-    guide = (CHECKOUT / "docs" / "training.md").read_text(encoding="utf-8")
+    guide = (CHECKOUT / "docs" / "recipes.md").read_text(encoding="utf-8")
     [example] = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
     path = tmp_path / "mine.py"
     path.write_text(example)
