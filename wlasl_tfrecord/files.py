@@ -28,6 +28,7 @@ __all__ = [
     "open_regular",
     "open_small",
     "output_errors",
+    "parse_json",
     "read_bytes",
     "read_json",
     "real_folder",
@@ -117,8 +118,17 @@ def read_json(path: str) -> Any:
         OSError: If it cannot be read.
         ValueError: If it is no JSON.
     """
+    return parse_json(read_bytes(path))
+
+
+def parse_json(content: bytes) -> Any:
+    """Parses what a JSON file holds.
+
+    Raises:
+        ValueError: If it is no JSON.
+    """
     try:
-        return json.loads(read_bytes(path))
+        return json.loads(content)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 

@@ -1,5 +1,6 @@
 """bin/train and bin/evaluate as their users type them: one line for what is wrong."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -219,8 +220,31 @@ def test_other_shards_and_rewritten_ones_are_told_apart(
     shutil.copytree("run", tmp_path / "run")
     config = tmp_path / "run" / "config.json"
     config.write_text(config.read_text().replace(shards, str(other)))
-    assert train.main(["--resume", str(tmp_path / "run")]) == 1
+    command = ["--resume", str(tmp_path / "run"), "--data", str(other)]
+    assert train.main(command) == 1
     assert f"(the shards in {other} were rewritten since)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("data", "http://127.0.0.1:9/shards"), ("weights", "/home/you/some.h5")],
+)
+def test_what_a_received_run_names_is_not_opened_unasked(
+    finished, shards, tmp_path, capsys, name, value
+):
+    received = tmp_path / "received"
+    shutil.copytree(finished / "run", received)
+    stored = json.loads((received / "config.json").read_text())
+    (stored if name == "data" else stored["training"])[name] = value
+    (received / "config.json").write_text(json.dumps(stored))
+    # Even a run that is otherwise its user's own: it is the whole file that counts.
+    given = [] if name == "data" else ["--data", shards]
+    assert train.main(["--resume", str(received), *given]) == 1
+    assert f"so {value}, which it names, is not opened unasked; name it, or" in (
+        capsys.readouterr().err
+    )
+    if name == "data":
+        assert train.main(["--resume", str(received), "--data", shards]) == 0
 
 
 def test_runs_named_by_the_time_get_folders_of_their_own(

@@ -5,7 +5,11 @@ import os
 
 import pytest
 
-from wlasl_tfrecord.network.own_recipes import is_own_recipe, remember_recipe
+from wlasl_tfrecord.network.own_recipes import (
+    is_own_recipe,
+    is_own_run,
+    remember_recipe,
+)
 
 SHA256 = hashlib.sha256(b"a recipe").hexdigest()
 
@@ -20,6 +24,7 @@ def test_only_what_was_remembered_is_own():
     assert not is_own_recipe(SHA256)
     remember_recipe(SHA256)
     assert is_own_recipe(SHA256)
+    assert not is_own_run(SHA256)
     assert not is_own_recipe(hashlib.sha256(b"another").hexdigest())
 
 

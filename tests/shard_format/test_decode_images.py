@@ -58,6 +58,13 @@ def bomb():
     )
 
 
+def with_chunk(kind, num_bytes=0):
+    """A PNG of the right size, and another chunk that claims to have some bytes."""
+    crc = struct.pack(">I", zlib.crc32(kind))
+    start = bytes(encoded(".png", photograph(0))[:33])
+    return memoryview(start + struct.pack(">I", num_bytes) + kind + crc)
+
+
 @pytest.mark.parametrize(
     ("codec", "image", "message"),
     [
@@ -65,7 +72,13 @@ def bomb():
         ("png", encoded(".png", photograph(0, 48, 60)), "an image is 60 x 48 pixels"),
         ("png", bomb(), "an image is 60000 x 60000 pixels"),
         ("png", encoded(".jpg", photograph(0)), "an image is not a PNG"),
-        ("png", encoded(".png", photograph(0))[:60], "an image cannot be decoded"),
+        ("png", encoded(".png", photograph(0))[:60], "an image has a chunk of "),
+        ("png", encoded(".png", photograph(0))[:36], "an image ends within a chunk"),
+        # OpenCV would take 4 GiB for it.
+        ("png", with_chunk(b"IDAT", 2**32 - 9), "a chunk of 4294967287 bytes"),
+        ("png", with_chunk(b"IHDR"), "an image does not have one header"),
+        ("png", with_chunk(b"fcTL"), "an image is animated"),
+        ("png", with_chunk(b"IDAT"), "an image cannot be decoded"),
         ("jpeg", memoryview(b"no image"), "an image is not a whole JPEG"),
         ("jpeg", encoded(".jpg", photograph(0))[:400], "an image is not a whole JPEG"),
     ],

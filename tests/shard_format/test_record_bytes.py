@@ -66,6 +66,7 @@ def test_a_proto_without_frames_has_none():
         (b"\x0b", "a field of wire type 3"),
         (b"\x80", "it ends within a number"),
         (b"\xff" * 11, "a number of more than ten bytes"),
+        (b"\x0a" + b"\xff" * 9 + b"\x01", "a field of 18446744073709551615 bytes"),
         (b"\x0a\x11\x0a\x0f\x0a\x0bclip/frames\x12\x00", "a feature has no bytes"),
     ],
 )

@@ -16,6 +16,7 @@ from wlasl_tfrecord.cli._train_parser import train_parser
 from wlasl_tfrecord.errors import OutputError, RecipeError, TrainingError
 from wlasl_tfrecord.network import recipes
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_folder
+from wlasl_tfrecord.text import text_of
 from wlasl_tfrecord.training import run_folder
 from wlasl_tfrecord.training.config import TrainConfig, changed_options
 from wlasl_tfrecord.training.connect_limit import sigterm_watched
@@ -256,7 +257,21 @@ def _resumed(run_dir: str, typed: argparse.Namespace) -> tuple[str, str, TrainCo
             f"{run_dir} was started with other options ({'; '.join(changed)}); omit "
             "them to resume it, or start another run with --out"
         )
+    if not stored.is_own:
+        _check_named(run_dir, "--data", typed.data, stored.data)
+        if old.weights not in _NO_FILE:
+            _check_named(run_dir, "--weights", typed.weights, old.weights)
     return typed.data or stored.data, run_dir, config
+
+
+def _check_named(run_dir: str, option: str, typed: str | None, stored: str) -> None:
+    """Refuses to open, for somebody else's run, what the user has not named."""
+    if typed is None:
+        raise TrainingError(
+            f"{run_dir} is no run that you have started on this machine, so "
+            f"{text_of(stored)}, which it names, is not opened unasked; name it, or "
+            f"your own copy, with {option}"
+        )
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, Self, get_args
 __all__ = [
     "FRAMINGS",
     "LANDMARK_FACTS",
+    "MAX_FRAMES",
     "ClipFacts",
     "ClipSource",
     "ClipSpec",
@@ -27,7 +28,7 @@ RANGE_RULES: tuple[RangeRule, ...] = get_args(RangeRule)
 
 
 # Nearly seven minutes at WLASL's 25 frames a second.
-_MAX_FRAMES = 10_000
+MAX_FRAMES = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +59,9 @@ class ClipSpec:
                 raise ValueError(f"{name} must be a whole number, got {value!r}")
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
-        if self.num_frames > _MAX_FRAMES:
+        if self.num_frames > MAX_FRAMES:
             raise ValueError(
-                f"num_frames must be at most {_MAX_FRAMES:,}, got {self.num_frames}"
+                f"num_frames must be at most {MAX_FRAMES:,}, got {self.num_frames}"
             )
         if self.num_bytes >= 2**31:
             raise ValueError(

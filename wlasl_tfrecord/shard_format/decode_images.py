@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 __all__ = ["decode_image"]
 
+# The chunks of an animated PNG.
+_ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
+
 
 def decode_image(image: memoryview, codec: str, out: NDArray[np.uint8]) -> None:
     """Decodes one image of a record into memory that is there already.
@@ -61,8 +64,26 @@ def _whole_jpeg() -> Iterator[None]:
 
 
 def _png_size(image: memoryview) -> tuple[int, int]:
-    """Reads the height and width in the header of a PNG."""
-    if bytes(image[:8]) != b"\x89PNG\r\n\x1a\n" or bytes(image[12:16]) != b"IHDR":
+    """Reads the height and width in the header of a PNG, and checks its chunks.
+
+    OpenCV takes as much memory as a chunk says that it has bytes, up to 4 GiB. And it
+    decodes animations, whose frames have sizes of their own.
+    """
+    if bytes(image[:8]) != b"\x89PNG\r\n\x1a\n":
         raise ValueError("an image is not a PNG")
+    at, kinds = 8, []
+    while at < len(image) and (not kinds or kinds[-1] != b"IEND"):
+        if at + 12 > len(image):
+            raise ValueError("an image ends within a chunk")
+        num_bytes, kind = struct.unpack(">I4s", image[at : at + 8])
+        at += 12 + num_bytes
+        if at > len(image):
+            raise ValueError(f"an image has a chunk of {num_bytes} bytes")
+        kinds.append(kind)
+    is_first = [kind == b"IHDR" for kind in kinds]
+    if not kinds or is_first != [True] + [False] * (len(kinds) - 1):
+        raise ValueError("an image does not have one header")
+    if not _ANIMATION.isdisjoint(kinds):
+        raise ValueError("an image is animated")
     width, height = struct.unpack(">II", image[16:24])
     return height, width

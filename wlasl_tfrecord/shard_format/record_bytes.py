@@ -142,6 +142,8 @@ def _all_fields(
         start, length = at, _FIXED_BYTES.get(kind, 0)
         if kind == 2:
             length, start = _varint(proto, at)
+            if length >= 2**31:
+                raise ValueError(f"a field of {length} bytes")
         elif kind == 0:
             length = _varint(proto, at)[1] - at
         elif kind not in _FIXED_BYTES:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from wlasl_tfrecord.network.recipes import DEFAULT_RECIPE
+from wlasl_tfrecord.shard_format.clips import MAX_FRAMES
+from wlasl_tfrecord.text import shown
 from wlasl_tfrecord.training.early_stopping import CHOICES, ChooseBy
 from wlasl_tfrecord.training.schedules import SCHEDULES, Schedule
 
@@ -29,6 +31,22 @@ Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 # weights, but for rounding, and a run that was out of memory is resumed with it.
 _MAY_CHANGE = ("max_bad_records", "recipe", "accumulate", "remat")
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+# The ranges of whole numbers. Their ends are far beyond any use: a run folder that was
+# received from others must not ask for all the memory or disk there is.
+_RANGES = {
+    "epochs": (1, 10**6),
+    "batch_size": (1, 10**6),
+    "patience": (1, 10**6),
+    "plateau_patience": (1, 10**6),
+    "accumulate": (1, 10**6),
+    "feature_views": (1, 10**4),
+    "fine_tune_blocks": (1, 10**6),
+    "fine_tune_epochs": (0, 10**6),
+    "max_bad_records": (0, 10**9),
+    "train_frames": (0, MAX_FRAMES),
+}
+# All shares are nearly halves by then.
+_MAX_MIXUP = 1000
 Crop = Literal["auto", "input", "device"]
 CROPS: tuple[Crop, ...] = get_args(Crop)
 
@@ -132,14 +150,16 @@ class TrainConfig:
                 continue
             try:
                 object.__setattr__(self, one.name, convert(value))
-            except (TypeError, ValueError):
-                raise ValueError(f"{one.name} must be {kind}, got {value!r}") from None
-        for name in ("epochs", "batch_size", "patience", "plateau_patience"):
-            _check(name, getattr(self, name), 1)
-        for name in ("accumulate", "feature_views", "fine_tune_blocks"):
-            _check(name, getattr(self, name), 1)
-        for name in ("fine_tune_epochs", "max_bad_records", "train_frames"):
-            _check(name, getattr(self, name), 0)
+            except (TypeError, ValueError, OverflowError):
+                got = shown(value)
+                raise ValueError(f"{one.name} must be {kind}, got {got}") from None
+        for name, (lowest, highest) in _RANGES.items():
+            _check(name, getattr(self, name), lowest, highest)
+        if "weights" in self.recipe_options:
+            raise ValueError(
+                "recipe_options cannot hold weights, which are an option of their own; "
+                "give them with --weights"
+            )
         # The second phase has the seed above this one.
         if not 0 <= self.seed < 2**31 - 1:
             raise ValueError(f"seed must be in [0, 2**31 - 1), got {self.seed}")
@@ -158,8 +178,8 @@ class TrainConfig:
             raise ValueError(
                 f"weight_average must be in [0, 1), got {self.weight_average}"
             )
-        if not 0 <= self.mixup < math.inf:
-            raise ValueError(f"mixup must be at least 0, got {self.mixup}")
+        if not 0 <= self.mixup <= _MAX_MIXUP:
+            raise ValueError(f"mixup must be in [0, {_MAX_MIXUP}], got {self.mixup}")
         if not 0 <= self.flip_probability <= 1:
             raise ValueError(
                 f"flip_probability must be in [0, 1], got {self.flip_probability}"
@@ -216,6 +236,18 @@ def build_options(config: TrainConfig) -> dict[str, Any]:
     return {"weights": config.weights, **config.recipe_options}
 
 
+def _whole(value: Any) -> int:
+    if isinstance(value, bool):
+        raise TypeError
+    return operator.index(value)
+
+
+def _real(value: Any) -> float:
+    if isinstance(value, bool | str):
+        raise TypeError
+    return float(value)
+
+
 def _truth(value: object) -> bool:
     if value not in (True, False):
         raise TypeError
@@ -233,14 +265,16 @@ def _json_options(options: Mapping[str, Any]) -> dict[str, Any]:
 # A field's type -> a function that converts values of NumPy and pathlib to those of
 # Python, and the name of the type in messages.
 _KINDS: Mapping[Any, tuple[Callable[[Any], Any], str]] = {
-    int: (operator.index, "a whole number"),
-    float: (float, "a number"),
+    int: (_whole, "a whole number"),
+    float: (_real, "a number"),
     str: (os.fspath, "text or a path"),
     bool: (_truth, "True or False"),
     Mapping[str, Any]: (_json_options, "names and values as JSON has them"),
 }
 
 
-def _check(name: str, value: int, lowest: int) -> None:
+def _check(name: str, value: int, lowest: int, highest: int) -> None:
     if value < lowest:
-        raise ValueError(f"{name} must be at least {lowest}, got {value}")
+        raise ValueError(f"{name} must be at least {lowest}, got {shown(value)}")
+    if value > highest:
+        raise ValueError(f"{name} must be at most {highest:,}, got {shown(value)}")

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -15,7 +16,11 @@ import wlasl_tfrecord
 from wlasl_tfrecord import files
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.network import model_info, recipes
-from wlasl_tfrecord.network.own_recipes import is_own_recipe
+from wlasl_tfrecord.network.own_recipes import (
+    is_own_recipe,
+    is_own_run,
+    remember_run,
+)
 from wlasl_tfrecord.network.recipes import Recipe
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 from wlasl_tfrecord.text import reason_of, text_of
@@ -41,12 +46,14 @@ class RunConfig:
         data: Path of the shard folder; it may have moved since.
         index_sha256: Split -> checksum of its index, which covers every record.
         recipe_sha256: Hash of the recipe's file.
+        is_own: Whether this user has started the run on this machine.
     """
 
     training: TrainConfig
     data: str
     index_sha256: Mapping[str, str]
     recipe_sha256: str
+    is_own: bool
 
 
 def read_run_config(run_dir: str | os.PathLike[str]) -> RunConfig:
@@ -61,7 +68,11 @@ def read_run_config(run_dir: str | os.PathLike[str]) -> RunConfig:
             f"no run to resume in {os.fspath(run_dir)}: it has no "
             f"{run_folder.CONFIG_FILE}; start one with --out"
         )
-    stored = model_info.read_json(path)
+    try:
+        content = files.read_bytes(str(path))
+        stored = files.parse_json(content)
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"cannot read {path} ({error}); train again") from error
     try:
         data, sha256 = stored["data"], stored["index_sha256"]
         recipe_sha256 = stored["recipe_sha256"]
@@ -76,6 +87,7 @@ def read_run_config(run_dir: str | os.PathLike[str]) -> RunConfig:
             data=data,
             index_sha256=sha256,
             recipe_sha256=recipe_sha256,
+            is_own=is_own_run(hashlib.sha256(content).hexdigest()),
         )
     except (
         *(KeyError, TypeError, ValueError, AttributeError),
@@ -134,11 +146,11 @@ def check_same_run(
     """
     changed = changed_options(stored.training, config)
     if dict(stored.index_sha256) != dict(folder.table_sha256):
-        same_place = _place(folder) == stored.data
+        same_place, data = _place(folder) == stored.data, text_of(stored.data)
         changed.append(
-            f"the shards in {stored.data} were rewritten since"
+            f"the shards in {data} were rewritten since"
             if same_place
-            else f"data {stored.data}, not {_place(folder)}, which holds other clips"
+            else f"data {data}, not {_place(folder)}, which holds other clips"
         )
     if changed:
         raise TrainingError(
@@ -191,7 +203,9 @@ def write_run_config(
         "git_revision": _git_revision(Path(__file__)),
     }
     files.write_whole(run_dir / model_info.RECIPE_FILE, recipe.content)
-    files.write_json(run_dir / run_folder.CONFIG_FILE, value)
+    content = json.dumps(value, indent=2).encode() + b"\n"
+    files.write_whole(run_dir / run_folder.CONFIG_FILE, content)
+    remember_run(hashlib.sha256(content).hexdigest())
 
 
 def _place(folder: ShardFolder) -> str:
