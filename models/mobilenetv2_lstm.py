@@ -11,6 +11,7 @@ References:
     Lin et al., "TSM: Temporal Shift Module for Efficient Video Understanding", 2019.
 """
 
+import contextlib
 import math
 import os
 import re
@@ -19,7 +20,8 @@ from typing import Any
 
 import keras
 
-from wlasl_tfrecord.errors import RecipeError
+from wlasl_tfrecord.errors import RecipeError, WlaslError
+from wlasl_tfrecord.network.model_file import opened_weights
 from wlasl_tfrecord.network.recipe_options import (
     MAX_BLOCKS,
     MAX_UNITS,
@@ -273,17 +275,22 @@ def _backbone(
             "a Keras weights file"
         )
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.ExitStack() as held:
+            source = None if weights == "none" else weights
+            if weights not in ("imagenet", "none"):
+                source = held.enter_context(opened_weights(weights))
             # It would warn that it takes the weights made at 224 pixels, as it should.
             warnings.simplefilter("ignore")
             backbone = keras.applications.MobileNetV2(
                 input_shape=frame_shape,
                 alpha=alpha,
                 include_top=False,
-                weights=None if weights == "none" else weights,  # pyright: ignore
+                weights=source,  # pyright: ignore
                 pooling="avg",
                 name="backbone",
             )
+    except WlaslError:
+        raise
     except Exception as error:  # a download fails in many ways: URLError, OSError …
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         if weights == "imagenet":

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from wlasl_tfrecord.errors import TrainingError, WlaslError
-from wlasl_tfrecord.network import model_file
+from wlasl_tfrecord.network import model_file, saving
+from wlasl_tfrecord.network.recipes import load_recipe
 from wlasl_tfrecord.network.saving import load_network
+from wlasl_tfrecord.shard_format.clips import ClipSpec
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +241,8 @@ def test_groups_in_a_circle_end(keras_file, tmp_path):
         file.create_group("a")["b"] = file["/"]
 
     rewrite(keras_file, {"model.weights.h5": weights_with(tmp_path, circle)})
-    model_file.check_model_file(keras_file)
+    with model_file.opened_model(keras_file) as file:
+        model_file.check_model_file(file)
 
 
 def test_weights_alone_are_no_model(tmp_path):
@@ -265,6 +268,61 @@ def test_nesting_without_end_is_one_line(keras_file):
     rewrite(keras_file, {"config.json": b"[" * 200_000})
     with pytest.raises(TrainingError, match=r"cannot load .*recursion"):
         load_network(keras_file)
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_what_was_checked_is_what_is_loaded(model, tmp_path, monkeypatch, suffix):
+    path, other = tmp_path / f"model.{suffix}", tmp_path / f"other.{suffix}"
+    model.save(path)
+    keras.Sequential([keras.Input((2, 2)), keras.layers.Flatten()]).save(other)
+
+    def check_and_replace(*_):
+        other.replace(path)
+
+    monkeypatch.setattr(saving, "check_network_size", check_and_replace)
+    if suffix == "keras":
+        assert load_network(path).count_params() == model.count_params()
+    else:
+        # HDF5 wants to know the name of its file, and this one has none any more.
+        with pytest.raises(TrainingError, match=r"cannot load .*model\.h5 \("):
+            load_network(path)
+    assert not other.exists()
+
+
+def test_a_pipe_is_no_model(tmp_path):
+    os.mkfifo(tmp_path / "model.keras")
+    with pytest.raises(TrainingError, match=r"cannot load .* \(not a regular file\)"):
+        load_network(tmp_path / "model.keras")
+
+
+@pytest.mark.parametrize(
+    ("name", "forge", "message"),
+    [
+        ("a.weights.h5", external_link, "'0' is a link, not an array"),
+        ("a.h5", soft_link, "'0' is a link, not an array"),
+        ("a.hdf5", external_storage, "'//0' is no array of numbers"),
+        ("a.weights.h5", compressed_zeros, "its arrays are at least "),
+        ("a.weights.json", texts, "weights of Keras are a .weights.h5, .h5 or"),
+        ("a.weights.h5", None, r"cannot load .* \(not a regular file\)"),
+    ],
+)
+def test_crafted_weights_of_a_backbone_are_not_read(tmp_path, name, forge, message):
+    path = tmp_path / name
+    if forge is None:
+        os.mkfifo(path)
+    else:
+        path.write_bytes(weights_with(tmp_path, forge))
+    with pytest.raises(TrainingError, match=message), model_file.opened_weights(path):
+        pytest.fail("they were handed out")
+
+
+def test_the_default_recipe_reads_no_crafted_weights(tmp_path):
+    clip = ClipSpec(num_frames=2, height=32, width=32)
+    path = tmp_path / "a.weights.h5"
+    path.write_bytes(weights_with(tmp_path, external_link))
+    options = {"weights": str(path), "alpha": 0.35}
+    with pytest.raises(TrainingError, match="a link, not an array"):
+        load_recipe().build(clip, 2, options)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import keras
 import pytest
 
 from wlasl_tfrecord.errors import TrainingError
-from wlasl_tfrecord.network.model_file import check_model_file
+from wlasl_tfrecord.network.model_file import check_model_file, opened_model
 from wlasl_tfrecord.network.model_size import check_network_size
 from wlasl_tfrecord.network.saving import load_network
 
@@ -62,5 +62,8 @@ def test_a_network_as_large_as_its_file_is_loaded(network, tmp_path, suffix):
 def test_a_network_that_takes_for_ever_to_build_is_refused(network, tmp_path):
     path = tmp_path / "model.keras"
     network.save(path)
-    with pytest.raises(TrainingError, match=r"that is not built within 0 seconds"):
-        check_network_size(path, check_model_file(path), seconds=0)
+    with (
+        opened_model(path) as file,
+        pytest.raises(TrainingError, match=r"that is not built within 0 seconds"),
+    ):
+        check_network_size(path, check_model_file(file), seconds=0)

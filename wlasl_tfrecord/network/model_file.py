@@ -10,13 +10,16 @@ Reference:
     CVE-2026-1462.
 """
 
+import contextlib
 import importlib.metadata
 import json
+import os
 import re
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from wlasl_tfrecord.errors import TrainingError, WlaslError
 from wlasl_tfrecord.files import open_regular
@@ -25,9 +28,12 @@ from wlasl_tfrecord.text import shown, size_text
 __all__ = [
     "ForeignClassError",
     "ModelContent",
+    "OpenModel",
     "check_keras_version",
     "check_model_file",
     "is_safe_keras",
+    "opened_model",
+    "opened_weights",
 ]
 
 # Earlier releases run code of a crafted model file, or read other files for it. 3.13
@@ -87,6 +93,18 @@ class ForeignClassError(TrainingError):
     """A model file whose size is right names a class that Keras does not have."""
 
 
+class OpenModel(NamedTuple):
+    """A model file that is open.
+
+    Attributes:
+        path: Its path as the user names it, for messages.
+        place: A path that leads to the open file, whatever `path` leads to by now.
+    """
+
+    path: Path
+    place: Path
+
+
 class ModelContent(NamedTuple):
     """What a model file holds.
 
@@ -128,11 +146,61 @@ def is_safe_keras(version: str) -> bool:
     return numbers >= _KERAS_LATER_FLOOR
 
 
-def check_model_file(path: Path) -> ModelContent:
+@contextlib.contextmanager
+def opened_model(path: Path) -> Iterator[OpenModel]:
+    """Opens a model file once, so that what is checked is what Keras loads.
+
+    Keras takes paths alone. If another file got the name in the meantime, it would load
+    that one. With the path of here it loads this one, or refuses it.
+
+    Raises:
+        TrainingError: If it is no regular file, or cannot be opened.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            file = held.enter_context(open(path, "rb", opener=open_regular))
+        except OSError as error:
+            raise TrainingError(
+                f"cannot load {path} ({error.strerror}); name another file"
+            ) from error
+        directory = held.enter_context(tempfile.TemporaryDirectory())
+        # Under its own name: Keras chooses a format by it.
+        place = Path(directory, path.name)
+        place.symlink_to(f"/dev/fd/{file.fileno()}")
+        yield OpenModel(path, place)
+
+
+@contextlib.contextmanager
+def opened_weights(path: str | os.PathLike[str]) -> Iterator[str]:
+    """Opens a file of weights, checks it, and yields a path for Keras to load it from.
+
+    For recipes, whose weights may come from anybody.
+
+    Args:
+        path: A `.weights.h5`, `.h5` or `.keras` file.
+
+    Raises:
+        TrainingError: If it cannot be opened, or holds something else than arrays, or
+            far more of them than it has bytes.
+        Exception: Whatever `zipfile`, `json` and `h5py` raise for a damaged file.
+    """
+    with opened_model(Path(path)) as model:
+        # Keras would read other files by the names in a .weights.json.
+        if model.path.suffix not in (".h5", ".hdf5", ".keras"):
+            raise TrainingError(
+                f"cannot load {model.path}; weights of Keras are a .weights.h5, .h5 or "
+                ".keras file"
+            )
+        with open(model.place, "rb") as file:
+            _check_file(model.path, file)
+        yield str(model.place)
+
+
+def check_model_file(model: OpenModel) -> ModelContent:
     """Checks that a model file holds nothing but layers, and expands to no bomb.
 
     Args:
-        path: A `.keras` or `.h5` file.
+        model: A `.keras` or `.h5` file, open.
 
     Returns:
         What it holds.
@@ -142,26 +210,29 @@ def check_model_file(path: Path) -> ModelContent:
         TrainingError: If it holds something else.
         Exception: Whatever `zipfile`, `json` and `h5py` raise for a damaged file.
     """
-    if path.suffix == ".h5":
-        with open(path, "rb", opener=open_regular) as file:
-            num_weights, config = _check_weights(path, file, path.stat().st_size)
-        if config is None:
-            raise TrainingError(f"{path} has weights, but no model; name a whole model")
-    else:
-        with (
-            open(path, "rb", opener=open_regular) as whole,
-            zipfile.ZipFile(whole) as archive,
-        ):
-            _check_members(path, archive)
-            config = json.loads(archive.read("config.json"))
-            # Keras does not read it, as we do not compile.
-            config.pop("compile_config", None)
-            with archive.open(_WEIGHTS) as file:
-                num_weights, _ = _check_weights(path, file, path.stat().st_size)
+    path = model.path
+    with open(model.place, "rb") as file:
+        num_weights, config = _check_file(path, file)
+    if config is None:
+        raise TrainingError(f"{path} has weights, but no model; name a whole model")
     for value in _mappings(config):
         if "class_name" in value:
             _check_class(path, value)
     return ModelContent(config, num_weights)
+
+
+def _check_file(path: Path, file: BinaryIO) -> tuple[int, Any]:
+    """Checks the sizes in a file, as `_check_weights`, which the result is of."""
+    num_bytes = os.fstat(file.fileno()).st_size
+    if path.suffix != ".keras":
+        return _check_weights(path, file, num_bytes)
+    with zipfile.ZipFile(file) as archive:
+        _check_members(path, archive)
+        config = json.loads(archive.read("config.json"))
+        # Keras does not read it, as we do not compile.
+        config.pop("compile_config", None)
+        with archive.open(_WEIGHTS) as weights:
+            return _check_weights(path, weights, num_bytes)[0], config
 
 
 def _check_members(path: Path, archive: zipfile.ZipFile) -> None:

@@ -21,8 +21,10 @@ from wlasl_tfrecord.network.custom_layers import custom_layers, define_custom_la
 from wlasl_tfrecord.network.inputs import LANDMARKS, input_names
 from wlasl_tfrecord.network.model_file import (
     ForeignClassError,
+    OpenModel,
     check_keras_version,
     check_model_file,
+    opened_model,
 )
 from wlasl_tfrecord.network.model_size import check_network_size
 from wlasl_tfrecord.network.out_of_memory import one_line_out_of_memory
@@ -121,29 +123,31 @@ def load_network(path: Path, *, recipe: str | os.PathLike[str] | None = None) ->
         OutOfMemoryError: If its weights do not fit in memory.
     """
     check_keras_version()
-    try:
-        return _load(path)
-    except ForeignClassError:
-        layers = custom_layers(path)
-        if not layers or not path.with_name(model_info.MODEL_INFO_FILE).is_file():
-            raise
-    define_custom_layers(path, layers, recipe)
-    return _load(path)
+    with opened_model(path) as file:
+        try:
+            return _load(file)
+        except ForeignClassError:
+            layers = custom_layers(file.place)
+            if not layers or not path.with_name(model_info.MODEL_INFO_FILE).is_file():
+                raise
+        define_custom_layers(path, layers, recipe)
+        return _load(file)
 
 
-def _load(path: Path) -> Any:
+def _load(file: OpenModel) -> Any:
     """Loads a model whose classes are all known."""
+    path = file.path
     try:
-        check_network_size(path, check_model_file(path))
+        check_network_size(path, check_model_file(file))
         with one_line_out_of_memory(partial(_no_room, path)):
-            return keras.models.load_model(path, compile=False, safe_mode=True)
+            return keras.models.load_model(file.place, compile=False, safe_mode=True)
     except WlaslError:
         raise
     except Exception as error:  # a zip, HDF5 or JSON error, or one of a layer
         reason = reason_of(error)
-        layers = custom_layers(path)
+        layers = custom_layers(file.place)
         what = f" with {', '.join(layers)}" if layers else ""
-        way_out = _newer_keras(path) or "train again"
+        way_out = _newer_keras(file.place) or "train again"
         raise TrainingError(
             f"cannot load {path}{what} ({reason}); {way_out}"
         ) from error

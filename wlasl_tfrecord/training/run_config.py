@@ -173,8 +173,9 @@ def shared_facts(config: TrainConfig, folder: ShardFolder) -> dict[str, str]:
     recipe = recipes.find_recipe(facts.pop("--recipe")).read_bytes()
     facts["--model, by its hash"] = hashlib.sha256(recipe).hexdigest()
     if os.path.isfile(config.weights):
-        weights = Path(config.weights).read_bytes()
-        facts["--weights"] = f"a file of hash {hashlib.sha256(weights).hexdigest()}"
+        with open(config.weights, "rb", opener=files.open_regular) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        facts["--weights"] = f"a file of hash {digest}"
     for split, sha256 in folder.table_sha256.items():
         facts[f"the {split} shards, by the hash of their index"] = sha256
     return {**facts, **{f"the version of {k}": v for k, v in _versions().items()}}
