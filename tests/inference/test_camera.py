@@ -5,12 +5,14 @@ import time
 import numpy as np
 import pytest
 
-from wlasl_tfrecord.errors import WlaslError
+from wlasl_tfrecord.errors import VideoError, WlaslError
 from wlasl_tfrecord.inference import camera as cameras
 from wlasl_tfrecord.inference import trained_model
 from wlasl_tfrecord.inference.window_options import WindowOptions
 from wlasl_tfrecord.shard_format.clips import ClipSpec
+from wlasl_tfrecord.video.long_video import sample_video
 
+CLIP = ClipSpec(num_frames=4, height=32, width=32)
 OPTIONS = WindowOptions(
     window_seconds=0.6, step_seconds=0.2, threshold=0.0, min_motion=0.0
 )
@@ -23,9 +25,8 @@ def film(tmp_path_factory, numbered_video):
     return numbered_video(folder / "film.mp4", num_frames=50, first_number=500)
 
 
-def opened(film, num_frames=4):
-    clip = ClipSpec(num_frames=num_frames, height=32, width=32)
-    return cameras.Camera(str(film), clip=clip, framing="center", window_seconds=0.6)
+def opened(film):
+    return cameras.Camera(str(film), clip=CLIP, framing="center", window_seconds=0.6)
 
 
 def test_frames_come_at_the_pace_of_the_film(film):
@@ -36,23 +37,46 @@ def test_frames_come_at_the_pace_of_the_film(film):
         frames += taken
     assert 1.8 < time.monotonic() - started < 6
     camera.close()
-    # Each 0.2 seconds a place of the grid.
-    assert sum(frame.num_places for frame in frames) == 10
-    assert frames[0].frame.shape == (32, 32, 3)
-    seconds = [frame.seconds for frame in frames]
-    assert seconds == sorted(seconds)
+    expected = []
+    settings = {"framing": "center", "window_seconds": 0.6}
+    sample_video(film, expected.append, clip=CLIP, **settings)
+    assert len(frames) == len(expected) == 11
+    for frame, other in zip(frames, expected):
+        np.testing.assert_array_equal(frame.frame, other.frame)
+        assert frame.num_places == other.num_places
+        assert frame.seconds >= other.seconds
 
 
-def test_a_slow_film_fills_all_places(numbered_video, tmp_path):
-    path = numbered_video(tmp_path / "slow.mp4", num_frames=4, fps=4.0)
-    camera = opened(path, num_frames=13)
-    frames = []
-    while taken := camera.take():
-        frames += taken
+def test_a_film_is_decoded_in_a_process_with_limits(film, monkeypatch):
+    monkeypatch.setattr(cameras.cv2, "VideoCapture", None)
+    camera = opened(film)
+    assert camera.take()
     camera.close()
-    # 0.75 seconds in steps of 0.05; the first frame has one place.
-    assert frames[0].num_places == 1
-    assert 14 <= sum(frame.num_places for frame in frames) <= 18
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.m3u8"])
+def test_what_is_no_film_is_one_line(tmp_path, name):
+    # A playlist could name any file or address.
+    (tmp_path / name).write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.mp4\n")
+    with pytest.raises(VideoError, match=rf"{name}: unreadable: not a video"):
+        opened(tmp_path / name)
+
+
+def test_a_film_that_breaks_off_is_told_after_its_last_frame(trained_run, monkeypatch):
+    def broken(path, *, clip, **_):
+        for number in range(8):
+            picture = np.full(clip.shape[1:], 30 * number, np.uint8)
+            yield cameras.GridFrame(frame=picture, seconds=0.0, num_places=1)
+        raise VideoError("crash", "its decoder was ended by SIGSEGV", "film.mp4")
+
+    monkeypatch.setattr(cameras, "stream_frames", broken)
+    camera = opened(__file__)
+    model = trained_model.load_model(trained_run)
+    live, found = [], cameras.recognise_live(model, camera, OPTIONS, clock=lambda: 0.0)
+    with pytest.raises(VideoError, match=r"film\.mp4: crash: its decoder was"):
+        live.extend(found)
+    camera.close()
+    assert sum(one.sign.num_windows for one in live) >= 3
 
 
 def test_whoever_has_seen_enough_closes_the_camera(film):

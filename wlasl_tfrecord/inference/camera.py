@@ -1,16 +1,19 @@
 """A camera: frames as they come, and the signs in them with a bounded delay."""
 
+import contextlib
+import dataclasses
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from wlasl_tfrecord.errors import WlaslError
+from wlasl_tfrecord.decoder_pool.stream import stream_frames
+from wlasl_tfrecord.errors import VideoError, WlaslError
 from wlasl_tfrecord.inference.signs import Sign, SignFinder
 from wlasl_tfrecord.inference.trained_model import TrainedModel
 from wlasl_tfrecord.inference.window_options import WindowOptions
@@ -38,37 +41,37 @@ class Camera:
 
     Args:
         device: The number of a camera, its device file, or a video file, which is
-            played at its own pace as if a camera saw it.
+            played at its own pace as if a camera saw it. It is decoded as every other
+            video, in a process with limits.
         clip: The shape of a window's clip.
         framing: How frames are made to fit.
         window_seconds: How long a window is.
 
+    Attributes:
+        failure: What ended a film too early; None if nothing has.
+
     Raises:
-        WlaslError: If it cannot be opened.
+        VideoError: If the film cannot be decoded.
+        WlaslError: If the camera cannot be opened.
     """
+
+    failure: VideoError | None = None
 
     def __init__(
         self, device: str, *, clip: ClipSpec, framing: Framing, window_seconds: float
     ) -> None:
-        source = int(device) if device.isdecimal() else device
-        with silent_opencv():
-            self._capture = cv2.VideoCapture(source)
-        if not self._capture.isOpened():
-            found = ", ".join(sorted(map(str, Path("/dev").glob("video*")))) or "none"
-            raise WlaslError(
-                f"cannot open the camera {device}; cameras of this machine: {found}"
-            )
-        fps = self._capture.get(cv2.CAP_PROP_FPS)
-        # A camera waits for its next picture by itself, a file does not.
-        self._file_fps = fps if Path(device).is_file() and fps > 0 else None
-        self._clip = clip
-        self._framing: Framing = framing
-        self._step_seconds = window_seconds / max(clip.num_frames - 1, 1)
-        self._frames: deque[GridFrame] = deque()
+        settings = (clip, framing, window_seconds)
+        if Path(device).is_file():
+            source = _film_frames(self, device, *settings)
+            # The clock starts when the film does, not its decoder.
+            first = next(source, None)
+        else:
+            source, first = _camera_frames(self, _opened(device), *settings), None
+        self._frames: deque[GridFrame] = deque([first] if first else [])
         self._has_ended = False
         self._changed = threading.Condition()
         self._started = time.monotonic()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=self._run, args=[source], daemon=True)
         self._thread.start()
 
     def seconds(self) -> float:
@@ -87,38 +90,89 @@ class Camera:
         """Ends the thread, and frees the camera."""
         with self._changed:
             self._has_ended = True
+            self._changed.notify_all()
         self._thread.join()
-        self._capture.release()
 
-    def _run(self) -> None:
-        """Reads one frame after the other, and keeps those of the grid."""
-        num_places = number = 0
-        while not self._has_ended:
-            is_there, image = self._capture.read()
+    def wait(self, seconds: float) -> None:
+        """Waits, unless the camera is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._has_ended, max(seconds, 0.0))
+
+    def _run(self, source: Generator[GridFrame, None, None]) -> None:
+        """Keeps one frame after the other."""
+        try:
+            with contextlib.closing(source):
+                for found in source:
+                    with self._changed:
+                        if self._has_ended:
+                            break
+                        self._frames.append(found)
+                        self._changed.notify_all()
+        except VideoError as error:
+            self.failure = error
+        finally:
+            with self._changed:
+                self._has_ended = True
+                self._changed.notify_all()
+
+
+def _film_frames(
+    camera: Camera, path: str, clip: ClipSpec, framing: Framing, window_seconds: float
+) -> Generator[GridFrame, None, None]:
+    """Yields the frames of a film when it would show them."""
+    frames = stream_frames(
+        path, clip=clip, framing=framing, window_seconds=window_seconds
+    )
+    with contextlib.closing(frames):
+        for number, frame in enumerate(frames):
+            if number == 0:
+                yield frame
+                continue
+            now = camera.seconds()
+            camera.wait(frame.seconds - now)
+            yield dataclasses.replace(frame, seconds=max(frame.seconds, now))
+
+
+def _opened(device: str) -> cv2.VideoCapture:
+    """Opens a camera."""
+    with silent_opencv():
+        capture = cv2.VideoCapture(int(device) if device.isdecimal() else device)
+    if not capture.isOpened():
+        found = ", ".join(sorted(map(str, Path("/dev").glob("video*")))) or "none"
+        raise WlaslError(
+            f"cannot open the camera {device}; cameras of this machine: {found}"
+        )
+    return capture
+
+
+def _camera_frames(
+    camera: Camera,
+    capture: cv2.VideoCapture,
+    clip: ClipSpec,
+    framing: Framing,
+    window_seconds: float,
+) -> Generator[GridFrame, None, None]:
+    """Yields the frames that a camera has at the places of the grid."""
+    step_seconds = window_seconds / max(clip.num_frames - 1, 1)
+    num_places = 0
+    try:
+        while True:
+            is_there, image = capture.read()
             if not is_there:
-                break
-            seconds = self.seconds()
-            if self._file_fps is not None:
-                due = number / self._file_fps
-                time.sleep(max(due - seconds, 0.0))
-                seconds = max(seconds, due)
-            number += 1
+                return
             # All places up to now that have no frame yet.
-            taken = int(seconds / self._step_seconds) + 1 - num_places
+            seconds = camera.seconds()
+            taken = int(seconds / step_seconds) + 1 - num_places
             if taken <= 0:
                 continue
             num_places += taken
-            frame = np.empty(self._clip.shape[1:], np.uint8)
-            fit_frame(image.astype(np.uint8, copy=False), self._framing, out=frame)
+            frame = np.empty(clip.shape[1:], np.uint8)
+            fit_frame(image.astype(np.uint8, copy=False), framing, out=frame)
             # After a long pause only the last window counts.
-            taken = min(taken, self._clip.num_frames)
-            found = GridFrame(frame=frame, seconds=seconds, num_places=taken)
-            with self._changed:
-                self._frames.append(found)
-                self._changed.notify_all()
-        with self._changed:
-            self._has_ended = True
-            self._changed.notify_all()
+            taken = min(taken, clip.num_frames)
+            yield GridFrame(frame=frame, seconds=seconds, num_places=taken)
+    finally:
+        capture.release()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +237,9 @@ def recognise_live(
         backlog_seconds: How old frames may get before they are left out.
         report: Is updated with what happens.
         clock: Returns the seconds since the camera's start; by default the camera's.
+
+    Raises:
+        VideoError: After the last sign, if a film could not be decoded to its end.
     """
     clock = clock or camera.seconds
     report = report or LiveReport()
@@ -200,6 +257,8 @@ def recognise_live(
         delay = clock() - frames[-1].seconds
         report.most_delay_seconds = max(report.most_delay_seconds, delay)
     yield from _live(finder.finish(), clock)
+    if camera.failure is not None:
+        raise camera.failure
 
 
 def _live(signs: Sequence[Sign], clock: Callable[[], float]) -> Iterator[LiveSign]:

@@ -32,6 +32,8 @@ __all__ = ["Slider", "Window", "video_windows"]
 
 # Frames that the backbone computes at once.
 _FRAMES_AT_ONCE = 30
+# Windows that the head does. There are thousands where a picture stands for an hour.
+_WINDOWS_AT_ONCE = 64
 # The share of the largest motions in a window that does not count: one in five.
 _LEFT_OUT = 5
 # Motion is measured on a picture of so many pixels on a side: noise is averaged away.
@@ -147,9 +149,9 @@ class Slider:
 
     def _windows(self, whole: Sequence[Sequence[_Place]]) -> list[Window]:
         # Together where they are small; whole clips of frames one by one.
-        at_once = len(whole) if self._network.is_split else 1
+        at_once = _WINDOWS_AT_ONCE if self._network.is_split else 1
         windows = []
-        for start in range(0, len(whole), max(at_once, 1)):
+        for start in range(0, len(whole), at_once):
             chosen = whole[start : start + at_once]
             rows = self._rows([[place.features for place in one] for one in chosen])
             windows += [_window(places, row) for places, row in zip(chosen, rows)]
