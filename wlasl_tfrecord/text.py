@@ -74,8 +74,13 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
+_FORMULA_STARTS = (*"=+-@\t\r", *"\uff1d\uff0b\uff0d\uff20")
+
+
 def cell_text(text: str) -> str:
     """Returns a text as a cell of a CSV file that no spreadsheet takes for a formula.
+
+    The last four are wide forms of the first, for which some take them.
 
     Reference:
         OWASP, "CSV Injection".
@@ -83,7 +88,7 @@ def cell_text(text: str) -> str:
     >>> cell_text("=1+1"), cell_text("book")
     ("'=1+1", 'book')
     """
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
 def reason_of(error: BaseException) -> str:

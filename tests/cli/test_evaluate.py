@@ -75,3 +75,12 @@ def test_a_run_to_compare_with_must_be_there(shards, tmp_path, capsys):
 def test_fewer_than_one_view_is_one_line(tmp_path, capsys):
     assert evaluate.main(["--run", str(tmp_path), "--views", "0"]) == 2
     assert "--views must be at least 1, got 0" in capsys.readouterr().err
+
+
+def test_a_link_in_a_received_run_is_not_written_through(shards, tmp_path, capsys):
+    run = write_run(tmp_path / "run", constant)
+    (tmp_path / "theirs").mkdir()
+    (run / "evaluation-val").symlink_to(tmp_path / "theirs")
+    arguments = ["--data", str(shards), "--run", str(run), "--split", "val"]
+    assert evaluate.main(arguments) == 1
+    assert "evaluation-val is a link, and may lead to" in capsys.readouterr().err

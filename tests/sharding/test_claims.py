@@ -81,6 +81,17 @@ def test_a_claim_that_is_a_link_is_not_followed(tmp_path):
     assert target.read_text() == "kept"
 
 
+def test_a_claim_that_is_a_pipe_or_of_the_future_holds_nobody_up(tmp_path):
+    os.mkfifo(tmp_path / "a.claim")
+    (tmp_path / "b.claim").touch()
+    (tmp_path / "c.claim").touch()
+    for name, age in (("a", 1e6), ("b", -1e6), ("c", 0)):
+        touched = time.time() - age
+        os.utime(tmp_path / f"{name}.claim", (touched, touched))
+    with Claims(str(tmp_path)) as own:
+        assert [own.take(name) for name in "abc"] == [True, True, False]
+
+
 def test_a_claim_in_a_folder_that_is_gone_fails(tmp_path):
     with Claims(str(tmp_path / "gone")) as own:
         with pytest.raises(FileNotFoundError):

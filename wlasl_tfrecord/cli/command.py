@@ -79,6 +79,7 @@ def _run(
             # From here on there is work to tidy up.
             ctrl_c.set_handler(signal.default_int_handler)
         process.check_current_folder()
+        process.ignore_matplotlibrc()
         return body(arguments)
     except WlaslError as error:
         print(f"{_program(command)}: {error}", file=sys.stderr)

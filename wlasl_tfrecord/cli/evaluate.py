@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wlasl_tfrecord.cli import command, model_options, process
+from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.network import model_info
 from wlasl_tfrecord.shard_format.layout import SPLITS
 from wlasl_tfrecord.shard_format.shard_folder import load_folder
@@ -78,6 +79,11 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     folder.split_shards(split)
     run_dir = model_info.model_path(run).parent
     out_dir = Path(arguments.out or run_dir / f"evaluation-{split}")
+    if arguments.out is None and out_dir.is_symlink():
+        raise OutputError(
+            f"{out_dir} is a link, and may lead to somebody else's files; remove it, "
+            "or name a folder with --out"
+        )
 
     # Only now TensorFlow: `--help` and a typing mistake should answer at once.
     process.import_tensorflow()

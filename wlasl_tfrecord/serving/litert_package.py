@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wlasl_tfrecord.errors import OutputError
+from wlasl_tfrecord.files import read_bytes
 
 __all__ = ["LITERT_VERSION", "write_litert"]
 
@@ -111,7 +112,7 @@ def _with_local_imports(content: bytes, name: str) -> bytes:
 
 def _read(package: _Package, archives: Path) -> bytes:
     try:
-        return (archives / package.archive).read_bytes()
+        return read_bytes(str(archives / package.archive))
     except OSError as error:
         raise OutputError(
             f"cannot read {archives / package.archive} ({error.strerror}); get it by "

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Self, get_args
 
+from wlasl_tfrecord.text import shown
+
 __all__ = [
     "FRAMINGS",
     "LANDMARK_FACTS",
@@ -189,12 +191,12 @@ class ClipFacts:
             )
         for name in ("num_video_frames", "num_distinct_frames"):
             value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value!r}")
+            if type(value) is not int or not 1 <= value < 2**31:
+                raise ValueError(f"{name} must be at least 1, got {shown(value)}")
         for name in LANDMARK_FACTS:
             value = getattr(self, name)
-            if type(value) is not int or value < 0:
-                raise ValueError(f"{name} must be at least 0, got {value!r}")
+            if type(value) is not int or not 0 <= value < 2**31:
+                raise ValueError(f"{name} must be at least 0, got {shown(value)}")
         is_text = [isinstance(note, str) for note in self.notes]
         if not isinstance(self.notes, tuple) or not all(is_text):
             raise ValueError(f"notes must be lines of text, got {self.notes!r}")

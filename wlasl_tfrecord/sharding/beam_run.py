@@ -35,6 +35,7 @@ from wlasl_tfrecord.sharding.run_plan import FolderPlan
 from wlasl_tfrecord.sharding.shard_writer import settle_shard, write_shard
 from wlasl_tfrecord.sharding.written_shard import (
     WrittenShard,
+    describes,
     is_intact,
     load_state,
     state_name,
@@ -188,7 +189,7 @@ def write_planned(
 
 
 def _is_written(shard: PlannedShard, state: WrittenShard, path: str) -> bool:
-    return state.fingerprint == shard.fingerprint and is_intact(path, state)
+    return describes(state, shard) and is_intact(path, state)
 
 
 def _written(plan: FolderPlan) -> dict[str, WrittenShard]:

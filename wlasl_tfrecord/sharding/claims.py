@@ -83,20 +83,24 @@ class Claims:
     def is_stale(self, name: str) -> bool:
         """Whether a claim is there, and its process has stopped touching it."""
         try:
-            # Opened, because a network file system then asks the server.
-            held = os.open(self._path(name), os.O_RDONLY | os.O_NOFOLLOW)
+            # Opened, because a network file system then asks the server; without a
+            # wait for the other end, should it be a pipe.
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+            held = os.open(self._path(name), flags)
             try:
                 touched = os.fstat(held).st_mtime
             finally:
                 os.close(held)
-            return self._now() - touched > LASTS_SECONDS
+            # One of the future is no living process's either.
+            return abs(self._now() - touched) > LASTS_SECONDS
         except FileNotFoundError:
             return False
 
     def _now(self) -> float:
         """Returns the time of the file system, which may be another machine's."""
         path = os.path.join(self._folder, f".{self.owner}.now")
-        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o666)
+        flags = os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(path, flags, 0o666)
         try:
             os.utime(descriptor)
             return os.fstat(descriptor).st_mtime

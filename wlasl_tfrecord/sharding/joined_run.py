@@ -28,6 +28,7 @@ from wlasl_tfrecord.sharding.resume import finished_shards, known_shards
 from wlasl_tfrecord.sharding.run_plan import FolderPlan
 from wlasl_tfrecord.sharding.written_shard import (
     WrittenShard,
+    describes,
     is_intact,
     load_state,
     state_name,
@@ -115,7 +116,7 @@ class JoinedRun:
         state = load_state(os.path.join(self._work_dir, state_name(shard.name)))
         if (
             state is None
-            or state.fingerprint != shard.fingerprint
+            or not describes(state, shard)
             or not is_intact(os.path.join(self._work_dir, shard.name), state)
         ):
             return False

@@ -18,6 +18,7 @@ from wlasl_tfrecord.sharding.plan import PlannedShard
 from wlasl_tfrecord.sharding.written_shard import (
     WrittenClip,
     WrittenShard,
+    describes,
     is_intact,
     load_state,
     state_name,
@@ -101,10 +102,10 @@ def finished_shards(
         # An interrupted run's own note comes first: it is newer.
         noted = load_state(os.path.join(work_dir, note))
         for state in filter(None, (noted, known.get(shard.name))):
-            if state.fingerprint != shard.fingerprint:
-                continue
             files = {note} if state is noted else set[str]()
             state = _only_of(state, shard)
+            if not describes(state, shard):
+                continue
             # The place first: then one of the same name in the working folder, of
             # another plan perhaps, is not what replaces it.
             in_place = is_intact(os.path.join(root, shard.name), state)

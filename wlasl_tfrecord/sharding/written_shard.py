@@ -14,7 +14,7 @@ from wlasl_tfrecord.files import open_regular, read_bytes, written_whole
 from wlasl_tfrecord.shard_format.clips import ClipFacts
 from wlasl_tfrecord.shard_format.record_table import Records
 from wlasl_tfrecord.shard_format.shard_folder import Shard
-from wlasl_tfrecord.shard_format.tfrecord import stored_crc
+from wlasl_tfrecord.shard_format.tfrecord import FRAME_BYTES, stored_crc
 from wlasl_tfrecord.sharding.outcomes import Outcome, failure
 from wlasl_tfrecord.sharding.plan import PlannedShard
 from wlasl_tfrecord.text import shown
@@ -22,6 +22,7 @@ from wlasl_tfrecord.text import shown
 __all__ = [
     "WrittenClip",
     "WrittenShard",
+    "describes",
     "is_intact",
     "load_state",
     "merge_records",
@@ -128,6 +129,26 @@ def load_state(path: str) -> WrittenShard | None:
         return WrittenShard(**values)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+
+
+def describes(shard: WrittenShard, planned: PlannedShard) -> bool:
+    """Whether what is known of a shard can be what comes of a planned one.
+
+    A note may be forged, or of another folder: its records follow each other to the end
+    of the file, and each planned instance has a record or a failure.
+    """
+    end = 0
+    for clip in shard.clips:
+        if clip.offset != end:
+            return False
+        end += clip.num_bytes + FRAME_BYTES
+    ids = [*(clip.video_id for clip in shard.clips), *shard.failures]
+    wanted = [task.instance.video_id for task in planned.tasks]
+    return (
+        shard.fingerprint == planned.fingerprint
+        and shard.num_bytes == end
+        and sorted(ids) == sorted(wanted)
+    )
 
 
 def is_intact(path: str, shard: WrittenShard) -> bool:

@@ -9,7 +9,10 @@ from typing import Any
 from wlasl_tfrecord.text import shown
 from wlasl_tfrecord.training.early_stopping import EarlyStopping
 
-__all__ = ["EpochTotals", "Progress"]
+__all__ = ["PHASES", "EpochTotals", "Progress"]
+
+# First the head, then the backbone too; or all at once.
+PHASES = ("head", "fine-tune", "all")
 
 
 @dataclass(kw_only=True)
@@ -122,8 +125,8 @@ def _check_numbers(value: Mapping[str, Any]) -> None:
     if len({"val_top1" in row for row in value["rows"]}) > 1:
         raise ValueError("some epochs of the history are validated, and others not")
     for row in value["rows"]:
-        if not isinstance(row["phase"], str) or not row["phase"].isascii():
-            raise ValueError(f"a phase must be plain text, got {shown(row['phase'])}")
+        if row["phase"] not in PHASES:
+            raise ValueError(f"no phase of a run is {shown(row['phase'])}")
         if not all(name.isascii() for name in row):
             raise ValueError("a column of the history must have a plain name")
         numbers += [number for name, number in row.items() if name != "phase"]

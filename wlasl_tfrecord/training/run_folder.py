@@ -26,6 +26,8 @@ __all__ = [
 ]
 
 CONFIG_FILE = "config.json"
+# The folders in it that are written to.
+FOLDERS = ("checkpoints", "feature_cache", "tensorboard")
 
 
 def check_writable(out: str | os.PathLike[str]) -> None:
@@ -54,7 +56,8 @@ def own_folder(run_dir: Path) -> Iterator[None]:
     It is removed again if the run wrote nothing into it.
 
     Raises:
-        OutputError: If it cannot be made, or another run has it.
+        OutputError: If it cannot be made, another run has it, or a folder in it is a
+            link: what is written or removed there would be elsewhere.
     """
     is_new = not run_dir.exists()
     with contextlib.ExitStack() as held:
@@ -65,9 +68,16 @@ def own_folder(run_dir: Path) -> Iterator[None]:
             raise OutputError(
                 f"cannot create {run_dir} ({error.strerror}); choose another --out"
             ) from error
+        for name in FOLDERS:
+            if (run_dir / name).is_symlink():
+                raise OutputError(
+                    f"{run_dir / name} is a link, and may lead to somebody else's "
+                    "files; remove it, or choose another --out"
+                )
         # What a run that was killed had begun to write; nobody else writes here now.
         for path in run_dir.rglob(".*.part*"):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
         try:
             yield
         finally:
