@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from benchmarks.fuzz import NSLT, TABLE, WLASL
+from benchmarks.fuzz_kinds.annotations import NSLT, TABLE, WLASL
 from wlasl_tfrecord.annotations.reader import read_manifest
 from wlasl_tfrecord.errors import ManifestError, VideoError
 from wlasl_tfrecord.shard_format.clips import SignRange

@@ -6,7 +6,8 @@ every run, as benchmarks/fuzz.py does with more of them.
 
 import pytest
 
-from benchmarks.fuzz import KINDS, fuzz
+from benchmarks.fuzz import fuzz
+from benchmarks.fuzz_kinds import KINDS
 
 # Kinds of which any change is read: what a header leaves open is no error.
 NEVER_REFUSED = {"headers"}

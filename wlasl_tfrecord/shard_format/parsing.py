@@ -232,7 +232,9 @@ def read_contents(
         frames, video_id, whole = parse_frames(serialized, clip, codec)
         contents = {"encoded": frames}
         if has_landmarks:
-            contents["landmarks"] = parse_landmarks(serialized, clip, codec)
+            landmarks = parse_landmarks(serialized, clip, codec)
+            contents["landmarks"] = landmarks
+            whole &= tf.reduce_all(tf.math.is_finite(landmarks))
         return contents, video_id, whole
 
     frames, *others = parse_frames(tf.constant(""), clip, codec)
