@@ -5,6 +5,7 @@ import sys
 import pytest
 import tqdm
 from absl import logging
+from checkout import CHECKOUT
 from cli_programs import PROGRAM
 
 from wlasl_tfrecord.cli import process
@@ -135,3 +136,21 @@ def test_settings_of_matplotlib_among_the_videos_are_not_read(tmp_path):
         timeout=60,
     )
     assert done.stdout == f"False {tmp_path}\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, f"--xla_gpu_cuda_data_dir={CHECKOUT}/wlasl_tfrecord/cli"),
+        ("--a=1", f"--a=1 --xla_gpu_cuda_data_dir={CHECKOUT}/wlasl_tfrecord/cli"),
+        ("--xla_gpu_cuda_data_dir=/b", "--xla_gpu_cuda_data_dir=/b"),
+    ],
+)
+def test_the_assembler_for_gpus_is_none_of_the_current_folder(
+    monkeypatch, before, after
+):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    if before is not None:
+        monkeypatch.setenv("XLA_FLAGS", before)
+    process.ignore_cuda_sdk_lib()
+    assert os.environ["XLA_FLAGS"] == after

@@ -220,3 +220,23 @@ def test_every_requirement_of_setup_cfg_is_understood(environment_module):
     assert any(line.startswith("tensorflow") for line in wanted)
     for line in wanted:
         assert environment_module._is_met(line), line
+
+
+@pytest.mark.parametrize("module", ["pip", "venv"])
+def test_the_set_up_runs_no_module_of_the_current_folder(tmp_path, module):
+    (tmp_path / f"{module}.py").write_text("open('was-run', 'w')")
+    code = (
+        f"import sys; sys.path[:0] = [{str(CHECKOUT / 'bin')!r}]; import _environment; "
+        f"_environment._run_isolated(sys.executable, {module!r}, '--help')"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "usage" in done.stdout.lower()
+    assert not (tmp_path / "was-run").exists()

@@ -11,6 +11,7 @@ from typing import Any
 
 from absl import logging
 
+from wlasl_tfrecord.child_processes import clean_library_path
 from wlasl_tfrecord.cli import ctrl_c
 from wlasl_tfrecord.errors import WlaslError
 from wlasl_tfrecord.network.model_file import check_keras_version
@@ -18,6 +19,7 @@ from wlasl_tfrecord.text import printable
 
 __all__ = [
     "check_current_folder",
+    "ignore_cuda_sdk_lib",
     "ignore_matplotlibrc",
     "import_tensorflow",
     "keep_freed_memory",
@@ -116,6 +118,7 @@ def keep_freed_memory() -> None:
     if sys.platform == "linux" and not _MALLOC.keys() & os.environ.keys():
         os.environ.update(_MALLOC)
         ctrl_c.hold_back()
+        clean_library_path()
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
@@ -150,6 +153,18 @@ def ignore_matplotlibrc() -> None:
         os.close(before)
 
 
+def ignore_cuda_sdk_lib() -> None:
+    """Has XLA not take its assembler for GPUs from among somebody's videos.
+
+    By default it looks for `./cuda_sdk_lib/bin/ptxas` first, and runs it.
+    """
+    flags, name = os.environ.get("XLA_FLAGS", ""), "--xla_gpu_cuda_data_dir"
+    if name not in flags:
+        # Not there either, so it looks at the usual places next.
+        place = os.path.dirname(os.path.abspath(__file__))
+        os.environ["XLA_FLAGS"] = f"{flags} {name}={place}".strip()
+
+
 def import_tensorflow() -> None:
     """Imports TensorFlow without what its libraries print at every start.
 
@@ -164,6 +179,8 @@ def import_tensorflow() -> None:
     # Level 3 hides that cuInit failed, which is expected on a machine with no GPU.
     has_gpu = any(Path("/dev").glob("nvidia*"))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if has_gpu else "3")
+    if has_gpu:
+        ignore_cuda_sdk_lib()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as printed:
         os.dup2(printed.fileno(), 2)

@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 
 from tqdm import tqdm
 
+from wlasl_tfrecord.child_processes import clean_library_path
 from wlasl_tfrecord.decoder_pool.jobs import (
     Job,
     Task,
@@ -146,6 +147,7 @@ def _run(
         | "spread" >> beam.Reshuffle()
         | "write" >> beam.Map(write)
     )
+    clean_library_path()
     pipeline.run().wait_until_finish()
 
 
