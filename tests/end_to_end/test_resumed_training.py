@@ -122,9 +122,33 @@ def test_a_checkpoint_of_another_release_falls_back(shards, finished):
         np.testing.assert_allclose(again.arrays[name], array, atol=1e-6, err_msg=name)
 
 
-def test_a_damaged_cache_is_computed_again_and_leftovers_go(shards, finished):
-    from wlasl_tfrecord.training import feature_files
+def without_the_best(progress, arrays):
+    progress.update(phase_over=False)
+    arrays.pop(next(name for name in arrays if name.startswith("best/")))
 
+
+@pytest.mark.parametrize(
+    ("forge", "message"),
+    [
+        (lambda progress, _: progress.update(rows=[]), "is no place in this run"),
+        (lambda progress, _: progress.update(phase=9), "is no place in this run"),
+        (without_the_best, "it has no best/"),
+    ],
+)
+def test_a_forged_checkpoint_is_one_line(shards, finished, forge, message):
+    mine, _, folder = finished
+    for path in (folder / "checkpoints").iterdir():
+        with np.load(path) as stored:
+            arrays = dict(stored)
+        progress = json.loads(arrays.pop("progress.json").tobytes())
+        forge(progress, arrays)
+        text = np.frombuffer(json.dumps(progress).encode(), np.uint8)
+        np.savez(path, **{**arrays, "progress.json": text})
+    with pytest.raises(TrainingError, match=message):
+        run(shards, folder, config(mine, **FINISHED))
+
+
+def test_a_damaged_cache_is_computed_again_and_leftovers_go(shards, finished):
     mine, _, folder = finished
     first, second = sorted((folder / "feature_cache").glob("train-*.npy"))
     whole = first.read_bytes()
@@ -138,7 +162,6 @@ def test_a_damaged_cache_is_computed_again_and_leftovers_go(shards, finished):
         "feature cache train-0: 14 clips"
     ]
     assert first.read_bytes() == whole
-    assert feature_files.is_whole(first)
     assert second.stat().st_mtime_ns == before
     assert not leftover.exists()
 

@@ -24,24 +24,35 @@ def test_rows_in_any_order_make_an_array(dtype, tmp_path):
     found = np.load(path, mmap_mode="r")
     assert found.dtype == dtype
     np.testing.assert_array_equal(found, values)
-    assert feature_files.is_whole(path)
+    assert feature_files.is_whole(path, values.shape, values.dtype)
     assert [one.name for one in tmp_path.iterdir()] == ["a.npy"]
 
 
 def test_damage_is_seen(tmp_path):
     path = tmp_path / "a.npy"
-    write(path)
+    values = write(path)
+    facts = values.shape, values.dtype
     content = path.read_bytes()
     for place in (0, 140, len(content) - 1):
         flipped = bytearray(content)
         flipped[place] ^= 4
         path.write_bytes(flipped)
-        assert not feature_files.is_whole(path)
+        assert not feature_files.is_whole(path, *facts)
     for damaged in (content[:-1], content[:100], content[:4], b"", b"\0\0\0\0"):
         path.write_bytes(damaged)
-        assert not feature_files.is_whole(path)
+        assert not feature_files.is_whole(path, *facts)
     path.unlink()
-    assert not feature_files.is_whole(path)
+    assert not feature_files.is_whole(path, *facts)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((4, 3, 5), "f2"), ((60,), "f2"), ((5, 3, 4), "i2")]
+)
+def test_another_array_is_none(tmp_path, shape, dtype):
+    # In a run folder that was received, with the right checksum.
+    path = tmp_path / "a.npy"
+    write(path)
+    assert not feature_files.is_whole(path, shape, np.dtype(dtype))
 
 
 def test_a_full_disk_is_a_line_and_leaves_nothing(tmp_path):

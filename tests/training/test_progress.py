@@ -1,5 +1,6 @@
 """Progress: through JSON and back, and copies that steps do not change."""
 
+import contextlib
 import dataclasses
 import json
 
@@ -94,3 +95,27 @@ def test_a_value_that_no_run_can_have_is_refused(path, wrong, message):
     parent[path[-1]] = wrong
     with pytest.raises(ValueError, match=message):
         Progress.from_json(value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_possible"),
+    [
+        ({}, True),
+        ({"phase": 1, "epoch": 0, "step": 5}, True),
+        ({"epoch": 3, "rows": (ROW,) * 3, "step": 0, "phase_over": True}, True),
+        ({"phase": 2}, False),
+        ({"step": 6}, False),
+        ({"epoch": 4, "rows": (ROW,) * 4}, False),
+        ({"epoch": 3, "rows": (ROW,) * 3, "step": 1}, False),
+        ({"rows": ()}, False),
+        ({"phase": 1, "epoch": 2}, False),
+        ({"epoch": 0, "rows": (), "phase_over": True}, False),
+        ({"total_steps": 10**9}, False),
+    ],
+)
+def test_a_place_that_a_run_does_not_have_is_refused(changes, is_possible):
+    values = {"epoch": 2, "step": 5, "rows": (ROW, ROW), **changes}
+    progress = Progress(**values)
+    refused = pytest.raises(ValueError, match="is no place in this run")
+    with contextlib.nullcontext() if is_possible else refused:
+        progress.check_place([3, 2], 5)

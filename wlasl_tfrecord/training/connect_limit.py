@@ -15,8 +15,6 @@ import sys
 import threading
 from collections.abc import Iterator
 
-from wlasl_tfrecord.child_processes import clean_library_path
-
 __all__ = ["connect_limit", "sigterm_watched"]
 
 # Between the watcher's line and the end of this process.
@@ -91,7 +89,6 @@ def sigterm_watched(seconds: float = 1e9, late: str = "") -> Iterator[None]:
         seconds: Time until the watcher prints a line.
         late: The line.
     """
-    clean_library_path()
     watcher = subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _WATCHER, str(os.getpid()), str(seconds),
          late, "stopped by SIGTERM while the workers were being connected"],

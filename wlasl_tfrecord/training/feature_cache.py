@@ -109,9 +109,11 @@ def fill_cache(
         for view in range(num_views)
     ]
     # A view that any worker lacks is computed by all, because they compute together.
-    absent = sum_over_replicas(strategy, [not is_whole(path) for path in paths])
+    storage = _storage_dtype(dtype)
+    lacking = [not is_whole(path, shape, storage) for path in paths]
+    absent = sum_over_replicas(strategy, lacking)
     missing = [(view, path) for view, path in enumerate(paths) if absent[view]]
-    view_bytes = int(np.prod(shape)) * _storage_dtype(dtype).itemsize
+    view_bytes = int(np.prod(shape)) * storage.itemsize
     _check_disk(directory, len(missing) * view_bytes)
     compute = _compiled(strategy, backbone, prepare)
     for view, path in missing:

@@ -4,6 +4,7 @@ Written with plain writes: a page of a mapped file that finds no room on the dis
 the process with SIGBUS, where a write raises an error.
 """
 
+import io
 import os
 import zlib
 from collections.abc import Callable, Iterator
@@ -42,13 +43,9 @@ def new_array(
         written_whole(path, way_out=way_out) as aside,
         open(aside, "w+b", buffering=0) as file,
     ):
-        header = {
-            "descr": np.lib.format.dtype_to_descr(dtype),
-            "fortran_order": False,
-            "shape": shape,
-        }
-        np.lib.format.write_array_header_1_0(file, header)
-        start = file.tell()
+        header = _header(shape, dtype)
+        write_all(file.fileno(), header)
+        start = len(header)
         row_bytes = int(np.prod(shape[1:])) * dtype.itemsize
 
         def write(rows: NDArray[np.int64], values: NDArray[Any]) -> None:
@@ -62,16 +59,40 @@ def new_array(
         write_all(file.fileno(), crc.to_bytes(_NUM_CRC_BYTES, "little"))
 
 
-def is_whole(path: Path) -> bool:
-    """Returns whether a file is there and as it was written."""
+def is_whole(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> bool:
+    """Returns whether a file is there, as it was written, and such an array.
+
+    Args:
+        path: The file, which may have been received from others.
+        shape: Shape that the array must have.
+        dtype: Dtype that its values must have.
+    """
+    header = _header(shape, dtype)
+    num_bytes = len(header) + int(np.prod(shape)) * dtype.itemsize
     try:
         with open(path, "rb", opener=open_regular) as file:
-            num_bytes = os.fstat(file.fileno()).st_size - _NUM_CRC_BYTES
+            if os.fstat(file.fileno()).st_size != num_bytes + _NUM_CRC_BYTES:
+                return False
+            if file.read(len(header)) != header:
+                return False
+            file.seek(0)
             crc = _crc(file, num_bytes)
             stored = file.read()
     except OSError:
         return False
-    return num_bytes > 0 and stored == crc.to_bytes(_NUM_CRC_BYTES, "little")
+    return stored == crc.to_bytes(_NUM_CRC_BYTES, "little")
+
+
+def _header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
+    """Returns what stands before the values of an array."""
+    header = io.BytesIO()
+    facts = {
+        "descr": np.lib.format.dtype_to_descr(dtype),
+        "fortran_order": False,
+        "shape": shape,
+    }
+    np.lib.format.write_array_header_1_0(header, facts)
+    return header.getvalue()
 
 
 def _crc(file: BinaryIO, num_bytes: int) -> int:

@@ -20,7 +20,6 @@ from typing import Any, NoReturn
 import keras
 import tensorflow as tf
 
-from wlasl_tfrecord.child_processes import clean_library_path
 from wlasl_tfrecord.errors import OutOfMemoryError, TrainingError, WlaslError
 from wlasl_tfrecord.network import recipes
 from wlasl_tfrecord.shard_format.shard_folder import load_folder
@@ -113,7 +112,6 @@ def _try(
         "strategy": strategy,
         "logical_cpus": logical_cpus,
     }
-    clean_library_path()
     with tempfile.TemporaryFile("w+") as printed:
         with subprocess.Popen(
             [sys.executable, "-I", "-c", _PROGRAM, *filter(None, sys.path)],

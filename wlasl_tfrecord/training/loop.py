@@ -123,6 +123,8 @@ class _PhaseLoop:
         self._best = {
             name: value for name, value in arrays.items() if name.startswith("best/")
         }
+        if progress.rows:
+            _check_arrays(_named_weights(run.model), self._best)
         if progress.phase_has_begun:
             _restore(self._state, arrays)
         differ_between_replicas(run.strategy, run.model, run.config.seed)
@@ -352,6 +354,18 @@ def _restore(state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> No
         TrainingError: If the checkpoint is not one of this network; it names a variable
             that one of them lacks, or that has another shape.
     """
+    _check_arrays(state, arrays)
+    unknown = [
+        name for name in arrays if not name.startswith("best/") and name not in state
+    ]
+    if unknown:
+        raise _other_network(f"the network has no {unknown[0]}")
+    for name, variable in state.items():
+        variable.assign(arrays[name])
+
+
+def _check_arrays(state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Checks that a checkpoint has an array for each variable."""
     for name, variable in state.items():
         stored = arrays.get(name)
         if stored is None:
@@ -360,13 +374,6 @@ def _restore(state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> No
             raise _other_network(
                 f"{name} has shape {stored.shape}, not {tuple(variable.shape)}"
             )
-    unknown = [
-        name for name in arrays if not name.startswith("best/") and name not in state
-    ]
-    if unknown:
-        raise _other_network(f"the network has no {unknown[0]}")
-    for name, variable in state.items():
-        variable.assign(arrays[name])
 
 
 def _other_network(why: str) -> TrainingError:

@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,6 +90,33 @@ class Progress:
         return dataclasses.replace(
             self, totals=copy.copy(self.totals), stopping=copy.copy(self.stopping)
         )
+
+    def check_place(self, num_epochs: Sequence[int], steps_per_epoch: int) -> None:
+        """Checks that a run can have come so far.
+
+        Args:
+            num_epochs: Largest number of epochs of each phase of the run.
+            steps_per_epoch: Steps of an epoch.
+
+        Raises:
+            ValueError: If it cannot.
+        """
+        finished = len(self.rows)
+        is_later = self.phase > 0
+        if (
+            self.phase >= len(num_epochs)
+            or self.epoch > num_epochs[self.phase]
+            or self.step > steps_per_epoch
+            or (self.step and self.epoch == num_epochs[self.phase])
+            or self.total_steps >= 10**9
+            # Each finished epoch has a row, and each phase at least one.
+            or (self.phase_over and not self.epoch)
+            or not (finished > self.epoch if is_later else finished == self.epoch)
+        ):
+            raise ValueError(
+                f"phase {self.phase + 1}, {self.epoch} epochs and {self.step} steps, "
+                f"with {finished} epochs in the history, is no place in this run"
+            )
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Progress":

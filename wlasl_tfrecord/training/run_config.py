@@ -14,7 +14,6 @@ from typing import Any
 
 import wlasl_tfrecord
 from wlasl_tfrecord import files
-from wlasl_tfrecord.child_processes import clean_library_path
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.network import model_info, recipes
 from wlasl_tfrecord.network.own_recipes import (
@@ -237,7 +236,6 @@ def _git_revision(file: Path) -> str | None:
     A package in a virtual environment inside of somebody's project lies in a checkout
     but is no part of it.
     """
-    clean_library_path()
     try:
         for command in (
             ["git", "ls-files", "--error-unmatch", "--", file.name],

@@ -310,8 +310,9 @@ def _train_phases(run: Run, resumed: Checkpoint | None) -> Progress:
         progress, arrays = resumed.progress, resumed.arrays
         restore_model(run.model, arrays)
         run.say(f"resuming from step {resumed.step} in {run.directory}")
-    run.callbacks.on_train_begin()
     names = phase_names(run.model, run.recipe, run.config)
+    _check_place(run, names, progress)
+    run.callbacks.on_train_begin()
     if "head" not in names:
         why = "no pretrained backbone to keep"
         if run.config.pretrained and not run.config.freeze_backbone:
@@ -331,6 +332,27 @@ def _train_phases(run: Run, resumed: Checkpoint | None) -> Progress:
     if run.events is not None:
         run.events.close()
     return progress
+
+
+def _check_place(run: Run, names: Sequence[str], progress: Progress) -> None:
+    """Refuses a checkpoint of a place that this run does not have.
+
+    Raises:
+        TrainingError: If it is one; a run folder may have been received from others.
+    """
+    config = run.config
+    num_epochs = [
+        config.fine_tune_epochs if name == "fine-tune" else config.epochs
+        for name in names
+    ]
+    steps = dataset.steps_per_epoch(run.folder, "train", config.batch_size)
+    try:
+        progress.check_place(num_epochs, steps)
+    except ValueError as error:
+        raise TrainingError(
+            f"the checkpoint in {run.directory} is damaged ({error}); train again with "
+            "another --out"
+        ) from error
 
 
 @contextlib.contextmanager
