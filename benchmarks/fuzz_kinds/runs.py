@@ -45,6 +45,7 @@ def run_config_kind(directory: Path) -> Kind:
 
 def model_info_kind(directory: Path) -> Kind:
     """`model.json` beside a model."""
+    from wlasl_tfrecord.network.custom_layers import recipe_of_model
     from wlasl_tfrecord.network.model_info import read_model_info
     from wlasl_tfrecord.shard_format.clips import ClipSpec
 
@@ -63,7 +64,7 @@ def model_info_kind(directory: Path) -> Kind:
         info = read_model_info(directory)
         assert all(gloss.encode() for gloss in info.glosses)
         assert info.clip.num_bytes
-        dict(info.recipe)
+        recipe_of_model(directory / "model.keras", info, None)
 
     return Kind(content=json.dumps(value).encode(), change=changed_json, read=read)
 
@@ -72,9 +73,14 @@ def network_kind(directory: Path) -> Kind:
     """The description of the network inside of `model.keras`."""
     import keras
 
-    from wlasl_tfrecord.network.saving import load_network
+    from wlasl_tfrecord.inference import trained_model
+    from wlasl_tfrecord.network.model_info import ModelInfo, write_model_info
+    from wlasl_tfrecord.shard_format.clips import ClipSpec
 
-    frames = keras.Input((2, 4, 4, 3), dtype="uint8")
+    clip = ClipSpec(num_frames=2, height=4, width=4)
+    info = ModelInfo(glosses=("book", "drink"), clip=clip, framing="center")
+    write_model_info(directory, info)
+    frames = keras.Input(clip.shape, dtype="uint8")
     x = keras.layers.Rescaling(1 / 255.0)(frames)
     x = keras.layers.TimeDistributed(keras.layers.Flatten())(x)
     x = keras.layers.LSTM(3)(x)
@@ -88,7 +94,8 @@ def network_kind(directory: Path) -> Kind:
         with zipfile.ZipFile(path, "w") as archive:
             for name, member in members.items():
                 archive.writestr(name, forged if name == "config.json" else member)
-        load_network(path)
+        model = trained_model.load_model(path)
+        trained_model.probabilities(model, trained_model.noise(model, 1))
 
     return Kind(content=members["config.json"], change=changed_json, read=read)
 

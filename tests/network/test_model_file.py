@@ -270,6 +270,13 @@ def test_nesting_without_end_is_one_line(keras_file):
         load_network(keras_file)
 
 
+@pytest.mark.parametrize("name", ["a\nb", "a b", 7, ["a"]])
+def test_a_name_that_cannot_be_computed_is_one_line(keras_file, name):
+    edit_config(keras_file, lambda layer: layer["config"].update(name=name))
+    with pytest.raises(TrainingError, match=r"has a layer of the name ['7\[]"):
+        load_network(keras_file)
+
+
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
 def test_what_was_checked_is_what_is_loaded(model, tmp_path, monkeypatch, suffix):
     path, other = tmp_path / f"model.{suffix}", tmp_path / f"other.{suffix}"

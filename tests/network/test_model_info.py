@@ -66,6 +66,7 @@ def test_the_newest_run_is_found(tmp_path):
         ("clip", {"num_frames": 10**9, "height": 1, "width": 1}, "num_frames must be"),
         ("framing", "x" * 10**6, "framing must be one of center, squash, pad, got 'x"),
         ("recipe", ["x"], "recipe must be an object, got "),
+        ("recipe", {"name": []}, r"the name of a recipe must be text, got \[\]"),
         ("recipe_sha256", 7, "recipe_sha256 must be text, got 7"),
     ],
 )

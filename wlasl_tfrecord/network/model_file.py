@@ -75,6 +75,8 @@ _UNSAFE_CLASSES = frozenset(
         "TorchModuleWrapper",
     }
 )
+# What TensorFlow allows in the names of operations, which layers' names become.
+_NAME = re.compile(r"[A-Za-z0-9_.\\/>-]*")
 # Values that Keras writes as if they were objects.
 _VALUES = frozenset(
     {
@@ -218,6 +220,7 @@ def check_model_file(model: OpenModel) -> ModelContent:
     for value in _mappings(config):
         if "class_name" in value:
             _check_class(path, value)
+            _check_name(path, value.get("config"))
     return ModelContent(config, num_weights)
 
 
@@ -329,6 +332,13 @@ def _check_class(path: Path, value: dict[str, Any]) -> None:
             f"{path} holds {shown(name)} of {shown(module)}, which could run code of "
             "the file; only models of Keras's own layers are loaded"
         )
+
+
+def _check_name(path: Path, config: Any) -> None:
+    """Checks that a layer has a name under which TensorFlow can compute it."""
+    name = config.get("name") if isinstance(config, dict) else None
+    if name is not None and not (isinstance(name, str) and _NAME.fullmatch(name)):
+        raise TrainingError(f"{path} has a layer of the name {shown(name)}")
 
 
 def _is_harmless(name: Any, module: Any, registered: Any) -> bool:

@@ -80,6 +80,9 @@ class ModelInfo:
             )
         if not isinstance(self.recipe, Mapping):
             raise ValueError(f"recipe must be an object, got {shown(self.recipe)}")
+        name = self.recipe.get("name", "")
+        if not isinstance(name, str):
+            raise ValueError(f"the name of a recipe must be text, got {shown(name)}")
         if not isinstance(self.recipe_sha256, str | None):
             raise ValueError(
                 f"recipe_sha256 must be text, got {shown(self.recipe_sha256)}"
