@@ -10,6 +10,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from wlasl_tfrecord.child_processes import keep_library_path
+
 if TYPE_CHECKING:
     from wlasl_tfrecord.annotations.reader import read_manifest
     from wlasl_tfrecord.errors import WlaslError
@@ -46,6 +48,8 @@ __all__ = [
     "train",
     "write_shards",
 ]
+
+keep_library_path()
 
 __version__ = "0.1.0"
 

@@ -1,6 +1,12 @@
 """What a Beam worker does, and what is refused; tests/interop runs real runners."""
 
 import importlib
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from sharding import OPTIONS, folder_bytes, manifest_of, shard_here
@@ -114,3 +120,35 @@ def test_a_run_on_a_runner_has_the_bytes_of_one_process(
     monkeypatch.setattr(sharder, "import_beam", lambda: None)
     assert shard_here(src, tmp_path / "s", "--runner", "DirectRunner") == 0
     assert folder_bytes(tmp_path / "s") == undisturbed
+
+
+def test_workers_of_this_machine_import_nothing_beside_the_videos(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "json.py").write_text("open('was-run', 'w')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+
+    class Pipeline:
+        """Starts a worker as DirectRunner does."""
+
+        def __init__(self, options):
+            pass
+
+        def __or__(self, step):
+            return self
+
+        def run(self):
+            command = [sys.executable, "-m", "json.tool", "--help"]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            find = "import wlasl_tfrecord"
+            subprocess.run([sys.executable, "-c", find], check=True)
+            return SimpleNamespace(wait_until_finish=lambda: None)
+
+    step: Any = MagicMock()
+    options = SimpleNamespace(PipelineOptions=lambda _: None)
+    monkeypatch.setattr(beam_run.importlib, "import_module", lambda _: options)
+    beam = SimpleNamespace(Pipeline=Pipeline, Create=step, Reshuffle=step, Map=step)
+    beam_run._run(beam, RUNNER, ["a"], len)
+    assert not (tmp_path / "was-run").exists()
+    assert "PYTHONSAFEPATH" not in os.environ

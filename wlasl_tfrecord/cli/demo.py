@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import wlasl_tfrecord
-from wlasl_tfrecord.child_processes import clean_library_path
 from wlasl_tfrecord.cli.command import make_parser, run
 from wlasl_tfrecord.cli.process import import_tensorflow
 from wlasl_tfrecord.errors import OutputError, WlaslError
@@ -241,7 +240,6 @@ def _command(name: str, *arguments: object) -> None:
     """Prints and runs one of our commands as a user would."""
     words = [str(argument) for argument in arguments]
     print(f"$ {_name(name)} {shlex.join(words)}", flush=True)
-    clean_library_path()
     done = subprocess.run([*_program(name), *words])
     if done.returncode:
         raise WlaslError(

@@ -11,7 +11,6 @@ from typing import Any
 
 from absl import logging
 
-from wlasl_tfrecord.child_processes import clean_library_path
 from wlasl_tfrecord.cli import ctrl_c
 from wlasl_tfrecord.errors import WlaslError
 from wlasl_tfrecord.network.model_file import check_keras_version
@@ -118,7 +117,6 @@ def keep_freed_memory() -> None:
     if sys.platform == "linux" and not _MALLOC.keys() & os.environ.keys():
         os.environ.update(_MALLOC)
         ctrl_c.hold_back()
-        clean_library_path()
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wlasl_tfrecord.child_processes import clean_library_path
 from wlasl_tfrecord.decoder_pool.jobs import VideoLimits
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 from wlasl_tfrecord.video.ffmpeg_log import LOG_LEVEL
@@ -71,7 +70,6 @@ def start_process(
         f"from wlasl_tfrecord.decoder_pool.{module} import main; "
         "sys.exit(main(sys.argv[1:]))"
     )
-    clean_library_path()
     environment = {
         # What a shell sets for OpenCV would change frames, or print what is taken for a
         # remark on the video: the same video gives the same bytes in every shell.

@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from wlasl_tfrecord.child_processes import clean_library_path
 from wlasl_tfrecord.errors import LandmarkError
 from wlasl_tfrecord.files import open_small, real_folder, written_whole
 
@@ -163,7 +162,6 @@ def _download(directory: str) -> str:
     command = [sys.executable, "-I", "-m", "pip", "download", "--no-deps", "--quiet"]
     command += ["--disable-pip-version-check", "--only-binary=:all:", *_WHEEL_TAGS]
     command += ["--dest", directory, _PACKAGE]
-    clean_library_path()
     try:
         done = subprocess.run(
             command,

@@ -16,7 +16,6 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from wlasl_tfrecord.child_processes import clean_library_path
 from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.files import read_bytes
 
@@ -126,7 +125,6 @@ def _download(package: _Package) -> bytes:
     name = f"@litertjs/{package.name}@{LITERT_VERSION}"
     try:
         if shutil.which("npm"):
-            clean_library_path()
             with tempfile.TemporaryDirectory() as folder:
                 subprocess.run(
                     ["npm", "pack", "--silent", name],

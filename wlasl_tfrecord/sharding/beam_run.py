@@ -11,14 +11,14 @@ import contextlib
 import importlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, get_args
 
 from tqdm import tqdm
 
-from wlasl_tfrecord.child_processes import clean_library_path
+import wlasl_tfrecord
 from wlasl_tfrecord.decoder_pool.jobs import (
     Job,
     Task,
@@ -147,8 +147,29 @@ def _run(
         | "spread" >> beam.Reshuffle()
         | "write" >> beam.Map(write)
     )
-    clean_library_path()
-    pipeline.run().wait_until_finish()
+    with _safe_path():
+        pipeline.run().wait_until_finish()
+
+
+@contextlib.contextmanager
+def _safe_path() -> Iterator[None]:
+    """Has workers on this machine find this library, and no module beside the videos.
+
+    Beam starts them by `python -m`, which looks in the current folder first.
+    """
+    library = os.path.dirname(os.path.dirname(wlasl_tfrecord.__file__))
+    paths = [library, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    wanted = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(paths)}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def write_planned(

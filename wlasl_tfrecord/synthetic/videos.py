@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 
-from wlasl_tfrecord.child_processes import clean_library_path
 from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.files import num_cores, written_whole
 from wlasl_tfrecord.synthetic import poses
@@ -116,7 +115,6 @@ def write_videos(
         partial_dir.mkdir(parents=True)
         # Not fork: a fork of a process in which TensorFlow or OpenCV started threads
         # may hang.
-        clean_library_path()
         context = multiprocessing.get_context("spawn")
         workers = max(1, min(workers or num_cores(), len(videos)))
         with (
