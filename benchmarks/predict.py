@@ -1,133 +1,207 @@
-"""How long `bin/predict` takes for a video, and where: decoding, network, exports.
+"""How long a prediction takes: `bin/predict`, its parts, and every export.
 
-    taskset -c 0,1 python benchmarks/predict.py [--run runs/first | --alpha 1.0 0.35]
+    taskset -c 0,1 python benchmarks/predict.py --exports
+    taskset -c 0,1 python benchmarks/predict.py --exports --run RUN --data SHARDS
 
-Every way is measured once a round, in turn, on the same drawn videos; medians of the
-rounds. Without a run, untrained networks of the default size are used: their weights do
-not change the time. The network alone is measured as Keras runs it, one clip at a time
-and all at once, and as it is used, beside the exported SavedModel and TFLite file; the
-whole way is `predict_videos` with its decoder processes, which start again in every
-round.
+Measured on drawn videos with untrained networks of the default size, one for each
+--alpha: weights do not change the time. With --run they are trained networks, and with
+--data every export is compared with them on --split. Every way is measured once a
+round, in turn; medians of the rounds, in milliseconds a video, with the videos one by
+one and with --batch-size of them at once.
+
+The whole way is `predict_videos`, from the file to the glosses; its decoder processes
+start again in every round. Exports are loaded as a program without this library would,
+and get decoded clips. Needs the extra `onnx`. With --keep they stay in a folder, where
+another run finds them again.
 """
 
 import argparse
-import os
+import contextlib
 import platform
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from wlasl_tfrecord.annotations.reader import read_manifest
 from wlasl_tfrecord.cli.process import import_tensorflow
+from wlasl_tfrecord.shard_format.clips import ClipSpec
+from wlasl_tfrecord.shard_format.shard_options import ShardOptions
+from wlasl_tfrecord.sharding.sharder import write_shards
+from wlasl_tfrecord.synthetic.videos import SyntheticConfig, write_videos
+from wlasl_tfrecord.text import size_text
 
-NUM_GLOSSES = 100
+EXPORTS: tuple[tuple[Any, Any], ...] = (
+    ("keras", "none"),
+    ("h5", "none"),
+    ("saved_model", "none"),
+    ("onnx", "none"),
+    ("tflite", "none"),
+    ("tflite", "float16"),
+    ("tflite", "dynamic"),
+    ("tflite", "int8"),
+)
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way from videos, or from clips, to probabilities.
+
+    Attributes:
+        name: What the table calls it.
+        run: Takes the number of videos that go through it at once.
+        facts: Cells of the table about an export: size, comparison on the split.
+    """
+
+    name: str
+    run: Callable[[int], object]
+    facts: tuple[str, ...] = ("", "", "", "")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", type=Path)
+    parser.add_argument("--run", type=Path, nargs="+", default=[])
+    parser.add_argument("--data", type=Path, help="compare exports of --run on it")
+    parser.add_argument("--split", default="val")
     parser.add_argument(
-        "--alpha", type=float, nargs="+", default=[1.0, 0.35], help="without --run"
+        "--alpha", type=float, nargs="*", help="untrained; default: 1.0 and 0.35"
     )
     parser.add_argument("--videos", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--exports", action="store_true", help="SavedModel and TFLite")
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--exports", action="store_true")
+    parser.add_argument("--keep", type=Path, help="folder to keep the exports in")
     arguments = parser.parse_args()
+    alphas = arguments.alpha
+    if alphas is None:
+        alphas = [] if arguments.run else [1.0, 0.35]
     import_tensorflow()
     from wlasl_tfrecord.inference.trained_model import load_model
 
     print(f"{platform.processor() or platform.machine()}, Python {sys.version[:7]}")
-    print(f"{arguments.videos} videos, medians of {arguments.rounds} rounds")
-    with tempfile.TemporaryDirectory() as directory:
-        videos = drawn(Path(directory), arguments.videos)
-        alphas = [1.0] if arguments.run else arguments.alpha
-        ways: dict[str, Callable[[], object]] = {}
-        for alpha in alphas:
-            folder = Path(directory) / f"alpha {alpha}"
-            run_dir = arguments.run or untrained(folder / "run", alpha)
+    with contextlib.ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        keep = arguments.keep or scratch / "exports"
+        shards = draw(scratch, arguments.videos)
+        videos = sorted((scratch / "videos").iterdir())[: arguments.videos]
+        ways = []
+        for run_dir in arguments.run:
             model = load_model(run_dir)
-            name = arguments.run or f"alpha {alpha}"
-            found = {
-                **network_ways(model, videos),
-                **whole_ways(model, videos),
-            }
-            if arguments.exports:
-                found |= exported_ways(model, videos, folder / "exported")
-            ways |= {f"{name}, {way}": run for way, run in found.items()}
-        measure(ways, len(videos), arguments.rounds)
+            data = arguments.data
+            ways += ways_of(str(run_dir), model, videos, arguments, data, keep)
+        for alpha in alphas:
+            model = load_model(untrained(scratch / f"run-{alpha}", alpha, shards))
+            ways += ways_of(f"alpha {alpha}", model, videos, arguments, shards, keep)
+        measure(ways, len(videos), arguments)
     return 0
 
 
-def measure(
-    ways: dict[str, Callable[[], object]], num_videos: int, num_rounds: int
-) -> None:
+def measure(ways: list[Way], num_videos: int, arguments: argparse.Namespace) -> None:
     """Runs every way once a round, and prints the medians."""
-    for way in ways.values():  # traces, and fills the page cache
-        way()
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(num_rounds):
-        print(f"round {number + 1} …", file=sys.stderr)
-        for name, way in ways.items():
-            started = time.perf_counter()
-            way()
-            seconds[name].append((time.perf_counter() - started) / num_videos)
-    print(f"{'':<50}{'ms/video':>10}")
-    for name, every in seconds.items():
-        print(f"{name:<50}{statistics.median(every) * 1e3:>10.0f}")
+    sizes = (1, arguments.batch_size)
+    seconds: dict[tuple[str, int], list[float]] = {}
+    print(f"{num_videos} videos, medians of {arguments.rounds} rounds", flush=True)
+    # The first round traces, and fills the page cache.
+    for number in range(arguments.rounds + 1):
+        print(f"round {number} of {arguments.rounds} …", file=sys.stderr)
+        for way in ways:
+            for size in sizes:
+                started = time.perf_counter()
+                way.run(size)
+                taken = (time.perf_counter() - started) / num_videos
+                if number:
+                    seconds.setdefault((way.name, size), []).append(taken)
+    print(
+        f"| ms a video | one by one | {sizes[1]} at once | size | top-1 | "
+        "same first gloss | largest difference |\n|---|---|---|---|---|---|---|"
+    )
+    for way in ways:
+        times = (1e3 * statistics.median(seconds[way.name, size]) for size in sizes)
+        cells = [way.name, *(f"{one:.0f}" for one in times), *way.facts]
+        print(f"| {' | '.join(cells)} |")
 
 
-def network_ways(model, videos: list[Path]) -> dict[str, Callable[[], object]]:
-    """The network alone: at several numbers of clips at once, and as it is used."""
-    from wlasl_tfrecord.inference import trained_model
+def ways_of(
+    name: str,
+    model: Any,
+    videos: list[Path],
+    arguments: argparse.Namespace,
+    data: Path | None,
+    keep: Path,
+) -> list[Way]:
+    """The ways of one model.
 
-    clips = decoded(model, videos)
+    Args:
+        name: What the table calls the model.
+        model: A `TrainedModel`.
+        videos: The videos.
+        arguments: Of the command line.
+        data: Shard folder for the exports that need one; int8 is left out without it.
+        keep: Folder for the exports.
+    """
+    from wlasl_tfrecord.inference.prediction import predict_videos
+    from wlasl_tfrecord.inference.trained_model import probabilities
 
-    def at_once(size: int) -> Callable[[], object]:
-        return lambda: [
-            model.network.predict_on_batch(clips[start : start + size])
-            for start in range(0, len(clips), size)
+    clips = decode(model, videos)
+
+    def by(compute: Callable[[np.ndarray], object]) -> Callable[[int], object]:
+        return lambda size: [
+            compute(clips[start : start + size]) for start in range(0, len(clips), size)
         ]
 
-    return {
-        "network as Keras runs it, one by one": at_once(1),
-        "network as Keras runs it, all at once": at_once(len(clips)),
-        "network as it is used": lambda: trained_model.probabilities(model, clips),
-    }
+    ways = [
+        Way("whole way", lambda n: list(predict_videos(model, videos, batch_size=n))),
+        Way("decoding", lambda _: decode(model, videos)),
+        Way("network as it is used", by(lambda some: probabilities(model, some))),
+        Way("network as Keras runs it", by(model.network.predict_on_batch)),
+    ]
+    for export_format, quantization in EXPORTS if arguments.exports else ():
+        if quantization == "int8" and data is None:
+            continue
+        runner, facts = exported(
+            model, keep / name.strip("/"), (export_format, quantization), data, arguments
+        )
+        called = ", ".join((export_format, quantization)).removesuffix(", none")
+        ways.append(Way(called, by(runner), facts))
+    return [Way(f"{name}, {way.name}", way.run, way.facts) for way in ways]
 
 
-def whole_ways(model, videos: list[Path]) -> dict[str, Callable[[], object]]:
-    """From the file to the glosses."""
-    from wlasl_tfrecord.inference.prediction import predict_videos
-
-    def whole(batch_size: int) -> Callable[[], object]:
-        return lambda: list(predict_videos(model, videos, batch_size=batch_size))
-
-    return {f"whole way, --batch-size {n}": whole(n) for n in (1, 8)}
-
-
-def exported_ways(
-    model, videos: list[Path], out: Path
-) -> dict[str, Callable[[], object]]:
-    """The same clips through exported files, one by one."""
+def exported(model, folder: Path, form: tuple[Any, Any], data, arguments):
+    """Writes an export, or finds it; returns its runner and its cells of the table."""
     from wlasl_tfrecord.inference.export import export_model, load_exported
 
-    clips = decoded(model, videos)
+    folder = folder / "-".join(form)
+    cells_path = folder / "cells.txt"
+    if not cells_path.is_file():
+        print(f"writing {folder} …", file=sys.stderr)
+        is_trained = arguments.data is not None and data == arguments.data
+        report = export_model(
+            model,
+            folder,
+            form[0],
+            quantization=form[1],
+            data=data if is_trained or form[1] == "int8" else None,
+            split=arguments.split if is_trained else None,
+        )
+        found, cells = report.comparison, [str(report.path), size_text(report.num_bytes)]
+        if is_trained and found is not None:
+            cells += [
+                f"{found.export_correct / found.num_clips:.1%}",
+                f"{found.same_first} of {found.num_clips}",
+                f"{found.max_difference:.1g}",
+            ]
+        cells_path.write_text("\n".join([*cells, "", "", ""][:5]) + "\n")
+    path, *cells = cells_path.read_text().split("\n")[:5]
+    return load_exported(path), tuple(cells)
 
-    def one_by_one(runner) -> Callable[[], object]:
-        return lambda: [runner(clip[None]) for clip in clips]
 
-    ways = {}
-    for name in ("saved_model", "tflite"):
-        path = export_model(model, out, name).path
-        ways[f"{name}, one by one"] = one_by_one(load_exported(path))
-    return ways
-
-
-def decoded(model, videos: list[Path]) -> np.ndarray:
+def decode(model, videos: list[Path]) -> np.ndarray:
     """The clips of the videos, uint8 [N, T, H, W, 3]."""
     from wlasl_tfrecord.decoder_pool.frames import decode_clips
     from wlasl_tfrecord.decoder_pool.on_demand import DecodedFrames
@@ -138,28 +212,35 @@ def decoded(model, videos: list[Path]) -> np.ndarray:
     return np.stack(clips)
 
 
-def drawn(directory: Path, num_videos: int) -> list[Path]:
-    """Videos of drawn signers."""
-    from wlasl_tfrecord.synthetic.video import write_video
-    from wlasl_tfrecord.synthetic.videos import SyntheticConfig, plan_videos
+def draw(folder: Path, num_videos: int) -> Path:
+    """Draws videos into `videos`, and shards of the default size, which it returns."""
+    num_signers = -(-num_videos // 8)  # each signs eight glosses
+    write_videos(
+        folder,
+        SyntheticConfig(
+            train_signers=num_signers, val_signers=1, test_signers=1, repeats=1
+        ),
+    )
+    write_shards(
+        read_manifest(folder / "videos"), folder / "shards", options=ShardOptions()
+    )
+    return folder / "shards"
 
-    plan = plan_videos(SyntheticConfig())
-    return [write_video(directory, video) for video in plan[:num_videos]]
 
-
-def untrained(run_dir: Path, alpha: float) -> Path:
+def untrained(run_dir: Path, alpha: float, shards: Path) -> Path:
     """A run folder with a network of the default size that nobody trained."""
     from wlasl_tfrecord.network import model_info, recipes
-    from wlasl_tfrecord.shard_format.clips import ClipSpec
+    from wlasl_tfrecord.shard_format.shard_folder import load_folder
 
     clip, options = ClipSpec(), {"weights": "none", "alpha": alpha}
-    network = recipes.load_recipe().build(clip, NUM_GLOSSES, options)
-    os.makedirs(run_dir, exist_ok=True)
-    network.save(run_dir / model_info.MODEL_FILE)
+    recipe, glosses = recipes.load_recipe(), load_folder(shards).glosses
+    run_dir.mkdir(parents=True)
+    recipe.build(clip, len(glosses), options).save(run_dir / model_info.MODEL_FILE)
     info = model_info.ModelInfo(
-        glosses=tuple(f"gloss {number}" for number in range(NUM_GLOSSES)),
+        glosses=glosses,
         clip=clip,
         framing="center",
+        recipe={"name": "mobilenetv2_lstm", **options},
     )
     model_info.write_model_info(run_dir, info)
     return run_dir

@@ -25,7 +25,7 @@ from wlasl_tfrecord.serving.app import running_app
 from wlasl_tfrecord.serving.options import ServeOptions
 
 GLOSSES = ("before", "book", "chair", "computer", "drink", "go")
-FORMATS = ("keras", "saved_model", "tflite", "onnx")
+FORMATS = ("keras", "h5", "saved_model", "tflite", "onnx")
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def answers_of_every_way(model, runners, src, out):
 
 def assert_agreement(ways):
     expected = ways["predict"]
-    assert len(ways) == 7
+    assert len(ways) == 8
     # A model that says the same of every video would agree with anything.
     assert len({glosses for glosses, _ in expected.values()}) > 1
     for way, found in ways.items():

@@ -1,10 +1,20 @@
 """A run folder with a model that nobody trained, for tests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from drawn_shards import drawn_frames
+
+# Options of the recipe that change what the network is made of, all at once.
+EVERY_OPTION = {
+    "temporal_shift": True,
+    "sequence_frames": 2,
+    "frame_size": 40,
+    "train_batch_norm": True,
+    "fixed_blocks": 3,
+}
 
 
 def write_run(
@@ -13,11 +23,19 @@ def write_run(
     policy: str = "float32",
     num_frames: int = 4,
     glosses: Sequence[str] = ("book", "drink", "computer", "before", "chair"),
+    options: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes a run folder.
 
     Its answers differ from clip to clip all the same, so that a test sees whether two
     of them agree by chance.
+
+    Args:
+        run_dir: The folder to make.
+        policy: Keras's dtype policy that it is built in.
+        num_frames: Frames of its clips, of 32 x 32 pixels.
+        glosses: What its outputs mean.
+        options: Options of the recipe, besides those that make it small.
     """
     import keras
 
@@ -25,7 +43,7 @@ def write_run(
     from wlasl_tfrecord.shard_format import clips
 
     spec = clips.ClipSpec(num_frames=num_frames, height=32, width=32)
-    options = {"weights": "none", "alpha": 0.35, "lstm_units": 16}
+    options = {"weights": "none", "alpha": 0.35, "lstm_units": 16, **(options or {})}
     keras.utils.set_random_seed(5)
     network = recipes.load_recipe().build(spec, len(glosses), options)
     # Untrained, BatchNorm would let nothing through, and every gloss be as
@@ -35,7 +53,10 @@ def write_run(
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
     frames = np.concatenate([drawn_frames(n, spec.shape) for n in range(0, 40, 5)])
-    backbone(frames.astype("float32") / 127.5 - 1, training=True)
+    scaled = keras.ops.image.resize(
+        frames.astype("float32") / 127.5 - 1, backbone.input_shape[1:3]
+    )
+    backbone(scaled, training=True)
     for kernel in (
         network.get_layer("temporal").cell.kernel,
         network.get_layer("logits").kernel,

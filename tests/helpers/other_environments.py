@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from runtimes import RUNTIMES
+
 # Where they are; None if these tests were not asked for.
 STATE = os.environ.get("WLASL_INTEROP_DIR")
 READER = ("numpy", "opencv-python-headless", "crc32c", "simplejpeg")
@@ -17,6 +19,7 @@ ENVIRONMENTS = {
     "torch": ("torch == 2.13.*", "tfrecord", *READER),
     "grain": ("grain", *READER),
     "jax": ("jax", *READER),
+    **{f"runtime-{name}": packages for name, (packages, *_) in RUNTIMES.items()},
     "beam": ("apache-beam[dask]", "distributed", "absl-py", "av", "tqdm", *READER),
 }
 
