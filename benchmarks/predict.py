@@ -165,7 +165,11 @@ def ways_of(
         if quantization == "int8" and data is None:
             continue
         runner, facts = exported(
-            model, keep / name.strip("/"), (export_format, quantization), data, arguments
+            model,
+            keep / name.strip("/"),
+            (export_format, quantization),
+            data,
+            arguments,
         )
         called = ", ".join((export_format, quantization)).removesuffix(", none")
         ways.append(Way(called, by(runner), facts))
@@ -189,7 +193,10 @@ def exported(model, folder: Path, form: tuple[Any, Any], data, arguments):
             data=data if is_trained or form[1] == "int8" else None,
             split=arguments.split if is_trained else None,
         )
-        found, cells = report.comparison, [str(report.path), size_text(report.num_bytes)]
+        found, cells = (
+            report.comparison,
+            [str(report.path), size_text(report.num_bytes)],
+        )
         if is_trained and found is not None:
             cells += [
                 f"{found.export_correct / found.num_clips:.1%}",

@@ -22,6 +22,7 @@ from wlasl_tfrecord.errors import OutputError, RecipeError, TrainingError
 from wlasl_tfrecord.evaluation.evaluation import evaluate
 from wlasl_tfrecord.inference import export, trained_model
 from wlasl_tfrecord.input_pipeline.shard_reader import ShardReader
+from wlasl_tfrecord.landmarks.network_files import NETWORK_FILES
 from wlasl_tfrecord.network import model_info
 from wlasl_tfrecord.network.recipes import training_defaults
 from wlasl_tfrecord.serving.web_export import export_web
@@ -90,6 +91,9 @@ def test_the_model_says_that_it_takes_landmarks_and_whose(run_dir):
     assert described["inputs"] == ["landmarks"]
     assert described["format_version"] == 2
     assert described["landmarks"]["source"] == "mediapipe 0.10.21"
+    assert described["landmarks"]["networks"] == {
+        name: file.sha256 for name, file in NETWORK_FILES.items()
+    }
     assert described["landmarks"]["groups"]["left_hand"] == 21
     assert model_info.read_model_info(run_dir).takes_landmarks
 

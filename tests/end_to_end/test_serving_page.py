@@ -170,8 +170,11 @@ def test_of_live_windows_neighbours_are_one_sign_and_rivals_the_better_one(page)
 def test_what_is_no_video_is_named_on_the_page(page, tmp_path):
     text = tmp_path / "notes.mp4"
     text.write_text("no video")
+    page.run("document.getElementById('file').focus()")
     page.choose("#file", text)
     page.wait_for("document.getElementById('status').classList.contains('bad')")
+    # By keyboard one goes on where one was, and not at the top of the page.
+    page.wait_for("document.activeElement.id === 'file'")
     assert "No result: unreadable: not a video" in page.text("#status")
     # The browser itself reports the status 422.
     assert all("422" in line for line in page.console())
@@ -229,6 +232,31 @@ def test_a_screen_reader_is_told_what_things_are(page, video):
     )
     assert unnamed == 0
     assert page.run("return document.documentElement.lang") == "en"
+
+
+def test_what_a_screen_reader_finds_has_a_name_and_results_are_told(page, video):
+    page.choose("#file", video)
+    page.wait_for(DONE)
+    page.run("document.getElementById('live-result').hidden = false")
+    tree = page.devtools("Accessibility.getFullAXTree", {})["nodes"]
+    nodes = []
+    for node in tree:
+        if not node["ignored"]:
+            values = {one["name"]: one["value"] for one in node.get("properties", ())}
+            facts = {name: value.get("value") for name, value in values.items()}
+            name = node.get("name", {}).get("value", "")
+            nodes.append((node["role"]["value"], name, facts))
+    unnamed = [
+        (role, facts)
+        for role, name, facts in nodes
+        if not name and (facts.get("focusable") or role in ("image", "Video"))
+    ]
+    assert unnamed == []
+    told = {role: facts.get("live") for role, _, facts in nodes if facts.get("live")}
+    assert told == {"status": "polite", "log": "polite"}
+    headings = [facts["level"] for role, _, facts in nodes if role == "heading"]
+    assert headings[0] == 1
+    assert set(headings[1:]) == {2}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -30,9 +30,9 @@ def test_every_clip_is_a_line_and_no_cell_a_formula(shards):
     rows = list(csv.DictReader(io.StringIO(predictions_csv(report).decode())))
     assert [row["video_id"] for row in rows] == list(report.video_ids)
     first = rows[0]
-    assert (first["signed"], first["gloss1"]) == ("'=cmd()", "'-drink")
+    assert (first["signed"], first["gloss_1"]) == ("'=cmd()", "'-drink")
     assert (first["signer_id"], first["rank"]) == ("0", "2")
-    shares = [float(first[f"share{k}"]) for k in (1, 2, 3)]
+    shares = [float(first[f"prob_{k}"]) for k in (1, 2, 3)]
     assert sum(shares) == pytest.approx(1, abs=1e-4)
     assert shares[0] == pytest.approx(np.exp(2) / (np.exp(2) + 2), abs=1e-5)
 

@@ -3,7 +3,6 @@
 import importlib.metadata
 import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -63,7 +63,7 @@ def predictions_csv(report: EvaluationReport) -> bytes:
     Texts that a spreadsheet would take for formulas begin with an apostrophe.
     """
     count = min(_NUM_RANKED, len(report.glosses))
-    ranked = [f"{name}{k}" for k in range(1, count + 1) for name in ("gloss", "share")]
+    ranked = [f"{name}_{k}" for k in range(1, count + 1) for name in ("gloss", "prob")]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["video_id", "signed", "signer_id", "rank", *ranked])

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from wlasl_tfrecord.errors import LandmarkError
 from wlasl_tfrecord.files import open_small, real_folder, written_whole
+from wlasl_tfrecord.shard_format.landmarks import LANDMARK_NETWORKS
 
 __all__ = ["NETWORK_FILES", "cache_folder", "find_networks", "read_network"]
 
@@ -34,22 +35,22 @@ NETWORK_FILES: Mapping[str, _File] = {
     "pose_detection.tflite": _File(
         "mediapipe/modules/pose_detection",
         2_959_046,
-        "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
+        LANDMARK_NETWORKS["pose_detection.tflite"],
     ),
     "pose_landmark_full.tflite": _File(
         "mediapipe/modules/pose_landmark",
         6_440_512,
-        "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
+        LANDMARK_NETWORKS["pose_landmark_full.tflite"],
     ),
     "palm_detection_full.tflite": _File(
         "mediapipe/modules/palm_detection",
         2_339_846,
-        "1b14e9422c6ad006cde6581a46c8b90dd573c07ab7f3934b5589e7cea3f89a54",
+        LANDMARK_NETWORKS["palm_detection_full.tflite"],
     ),
     "hand_landmark_full.tflite": _File(
         "mediapipe/modules/hand_landmark",
         5_478_917,
-        "11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3",
+        LANDMARK_NETWORKS["hand_landmark_full.tflite"],
     ),
 }
 

@@ -15,7 +15,11 @@ from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.files import write_json
 from wlasl_tfrecord.network.inputs import FRAMES, LANDMARKS
 from wlasl_tfrecord.shard_format.clips import FRAMINGS, ClipSpec, Framing
-from wlasl_tfrecord.shard_format.landmarks import LANDMARK_GROUPS, LANDMARK_SOURCE
+from wlasl_tfrecord.shard_format.landmarks import (
+    LANDMARK_GROUPS,
+    LANDMARK_NETWORKS,
+    LANDMARK_SOURCE,
+)
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 from wlasl_tfrecord.text import is_unicode, reason_of, shown
 
@@ -111,6 +115,7 @@ def write_model_info(run_dir: str | os.PathLike[str], info: ModelInfo) -> None:
         value["format_version"] = MODEL_FORMAT_VERSION
         value["landmarks"] = {
             "source": LANDMARK_SOURCE,
+            "networks": dict(LANDMARK_NETWORKS),
             "groups": dict(LANDMARK_GROUPS),
         }
     else:

@@ -8,7 +8,6 @@ import base64
 import hashlib
 import io
 import os
-import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -81,7 +80,7 @@ def write_litert(folder: Path, archives: str | os.PathLike[str] | None = None) -
         folder: The folder to make.
         archives: Folder with the two archives as `npm pack` names them; by default
             they are downloaded, by npm if it is installed, which knows the user's
-            registry and proxy.
+            registry and proxy, else or if it fails from npm's registry.
 
     Raises:
         OutputError: If an archive cannot be had, or is not the pinned one.
@@ -121,28 +120,54 @@ def _read(package: _Package, archives: Path) -> bytes:
 
 
 def _download(package: _Package) -> bytes:
-    """Returns an archive from the registry."""
+    """Returns an archive, from the user's registry or from npm's own."""
     name = f"@litertjs/{package.name}@{LITERT_VERSION}"
     try:
-        if shutil.which("npm"):
-            with tempfile.TemporaryDirectory() as folder:
-                subprocess.run(
-                    ["npm", "pack", "--silent", name],
-                    cwd=folder,
-                    check=True,
-                    capture_output=True,
-                    timeout=_DOWNLOAD_SECONDS,
-                )
-                return (Path(folder) / package.archive).read_bytes()
-        path = f"@litertjs/{package.name}/-/{package.name}-{LITERT_VERSION}.tgz"
-        url = f"{_REGISTRY}/{path}"
-        with urllib.request.urlopen(url, timeout=_DOWNLOAD_SECONDS) as response:
-            return response.read()
-    except (OSError, subprocess.SubprocessError) as error:
-        raise OutputError(
-            f"cannot download {name} ({error}); on a machine with a network run npm "
-            f"pack {' '.join(_names())}, and name the folder with --litert"
-        ) from error
+        return _download_by_npm(package, name)
+    except (OSError, subprocess.SubprocessError) as by_npm:
+        try:
+            return _download_directly(package)
+        except OSError as error:
+            raise OutputError(
+                f"cannot download {name} ({by_npm}; {error}); on a machine with a "
+                f"network run npm pack {' '.join(_names())}, and name the folder with "
+                "--litert"
+            ) from error
+
+
+def _download_by_npm(package: _Package, name: str) -> bytes:
+    """Lets npm download an archive, which knows the user's registry and proxy."""
+    # One more try, ten seconds later; by default it takes a minute to give up.
+    command = ["npm", "pack", "--loglevel=error", "--fetch-retries=1", name]
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            done = subprocess.run(
+                command,
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=_DOWNLOAD_SECONDS,
+            )
+        except FileNotFoundError as error:
+            raise OSError("npm is not installed") from error
+        if done.returncode:
+            raise OSError(f"npm: {_npm_reason(done.stderr)}")
+        return (Path(folder) / package.archive).read_bytes()
+
+
+def _npm_reason(text: str) -> str:
+    """Picks the sentence from what npm prints of an error."""
+    lines = [line.removeprefix("npm error ") for line in text.splitlines()]
+    codes = ("code ", "syscall ", "errno ", "path ")
+    sentences = [line for line in lines if not line.startswith(codes)]
+    return next(iter(sentences or lines), "it failed and printed nothing")
+
+
+def _download_directly(package: _Package) -> bytes:
+    path = f"@litertjs/{package.name}/-/{package.name}-{LITERT_VERSION}.tgz"
+    url = f"{_REGISTRY}/{path}"
+    with urllib.request.urlopen(url, timeout=_DOWNLOAD_SECONDS) as response:
+        return response.read()
 
 
 def _names() -> list[str]:

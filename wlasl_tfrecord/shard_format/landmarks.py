@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 __all__ = [
     "LANDMARK_GROUPS",
     "LANDMARK_NAMES",
+    "LANDMARK_NETWORKS",
     "LANDMARK_SOURCE",
     "MIRROR_ORDER",
     "NUM_LANDMARKS",
@@ -38,6 +39,21 @@ __all__ = [
 
 # Which networks found them; stored with the options of a folder.
 LANDMARK_SOURCE = "mediapipe 0.10.21"
+# Their files, and the SHA-256 of each.
+LANDMARK_NETWORKS: Mapping[str, str] = {
+    "pose_detection.tflite": (
+        "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c"
+    ),
+    "pose_landmark_full.tflite": (
+        "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f"
+    ),
+    "palm_detection_full.tflite": (
+        "1b14e9422c6ad006cde6581a46c8b90dd573c07ab7f3934b5589e7cea3f89a54"
+    ),
+    "hand_landmark_full.tflite": (
+        "11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3"
+    ),
+}
 
 _FINGERS = ("thumb", "index_finger", "middle_finger", "ring_finger", "pinky")
 _HAND = (

@@ -195,7 +195,6 @@ async function sendWindows(run) {
 
 function liveIsOn(on) {
   element("live").textContent = on ? "Stop" : "Name signs live";
-  element("live").setAttribute("aria-pressed", on);
   element("record").disabled = on;
   element("length").disabled = on;
   if (on) {

@@ -15,6 +15,7 @@ const ask = (path, options) => (window.askLocally ?? fetch)(path, options);
 
 let model = null;
 let busy = false;
+let focusBefore = null;
 let stream = null;
 
 function say(text, bad = false) {
@@ -24,10 +25,13 @@ function say(text, bad = false) {
 
 function setBusy(value) {
   busy = value;
+  if (value) focusBefore = document.activeElement;
   element("file").disabled = value;
   element("record").disabled = value;
   element("live").disabled = value;
   element("camera").disabled = value;
+  // What is disabled loses the focus: without a result, go on where it was.
+  if (!value && document.activeElement === document.body) focusBefore?.focus();
 }
 
 function headers() {
