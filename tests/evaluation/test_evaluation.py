@@ -103,6 +103,21 @@ def test_what_is_missing_is_named(shards, tmp_path):
             evaluation.evaluate(shards, run)
 
 
+def test_a_model_of_another_shape_is_one_line(shards, tmp_path):
+    import keras
+
+    from wlasl_tfrecord.evaluation import evaluation
+
+    run = write_run(tmp_path, right)
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(
+        run / "model.keras"
+    )
+    with pytest.raises(
+        TrainingError, match=r"model\.keras maps \(None, 3\) to \(None, 2\), its mod"
+    ):
+        evaluation.evaluate(shards, run)
+
+
 def test_a_model_of_a_newer_keras_says_what_it_wants(shards, tmp_path):
     import keras
 

@@ -74,6 +74,7 @@ def evaluate(
     with strategy.scope():
         path = model_info.model_path(run)
         model = saving.load_network(path, recipe=recipe)
+        model_info.check_network(model, info, path)
         predict = make_predictor(strategy, logits_model(model))
 
     def batches(

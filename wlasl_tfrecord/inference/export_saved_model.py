@@ -21,9 +21,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.inference.export_clips import Runner
-from wlasl_tfrecord.inference.trained_model import Clips, TrainedModel, input_facts
+from wlasl_tfrecord.inference.trained_model import Clips, TrainedModel
 from wlasl_tfrecord.network.inputs import pick_inputs
-from wlasl_tfrecord.network.model_info import ModelInfo
+from wlasl_tfrecord.network.model_info import ModelInfo, input_facts
 
 __all__ = [
     "input_specs",

@@ -20,13 +20,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.decoder_pool.on_demand import DecodedFrames
-from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.inference.split_network import SplitNetwork, split_network
 from wlasl_tfrecord.landmarks.network_files import find_networks
 from wlasl_tfrecord.network import model_info, saving
 from wlasl_tfrecord.network.inputs import (
-    FRAMES,
-    LANDMARKS,
     noise_inputs,
     pick_inputs,
 )
@@ -35,12 +32,10 @@ from wlasl_tfrecord.network.out_of_memory import (
     one_line_out_of_memory,
     out_of_memory_line,
 )
-from wlasl_tfrecord.shard_format.landmarks import NUM_LANDMARKS
 
 __all__ = [
     "Clips",
     "TrainedModel",
-    "input_facts",
     "load_model",
     "most_clips_at_once",
     "noise",
@@ -119,18 +114,7 @@ def load_model(
     info = model_info.read_model_info(run)
     path = model_info.model_path(run)
     network = saving.load_network(path, recipe=recipe)
-    shapes = [shape for _, shape, _ in input_facts(info)]
-    wanted = (
-        shapes[0] if len(shapes) == 1 else shapes,
-        (None, len(info.glosses)),
-    )
-    found = (network.input_shape, network.output_shape)
-    if found != wanted:
-        raise TrainingError(
-            f"{path} maps {found[0]} to {found[1]}, its "
-            f"{model_info.MODEL_INFO_FILE} says {wanted[0]} to {wanted[1]}; they "
-            "are not from the same training run"
-        )
+    model_info.check_network(network, info, path)
     return TrainedModel(
         network=rebuild(network),
         info=info,
@@ -138,16 +122,6 @@ def load_model(
         recipe=None if recipe is None else Path(recipe),
         landmark_models=None if landmark_models is None else os.fspath(landmark_models),
     )
-
-
-def input_facts(info: ModelInfo) -> list[tuple[str, tuple[int | None, ...], Any]]:
-    """Lists what a model takes: its name, its shape with None for B, and its dtype."""
-    clip = info.clip
-    known = {
-        FRAMES: ((None, *clip.shape), np.uint8),
-        LANDMARKS: ((None, clip.num_frames, NUM_LANDMARKS, 3), np.float32),
-    }
-    return [(name, *known[name]) for name in info.inputs]
 
 
 def noise(model: TrainedModel, num_clips: int) -> Clips:

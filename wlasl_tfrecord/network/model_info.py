@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from wlasl_tfrecord import files
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.files import write_json
@@ -19,6 +21,7 @@ from wlasl_tfrecord.shard_format.landmarks import (
     LANDMARK_GROUPS,
     LANDMARK_NETWORKS,
     LANDMARK_SOURCE,
+    NUM_LANDMARKS,
 )
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 from wlasl_tfrecord.text import is_unicode, reason_of, shown
@@ -30,7 +33,9 @@ __all__ = [
     "RECIPE_FILE",
     "ModelInfo",
     "check_fits",
+    "check_network",
     "find_run",
+    "input_facts",
     "model_path",
     "read_json",
     "read_model_info",
@@ -201,6 +206,39 @@ def check_fits(
             f"the model in {os.fspath(run)} takes landmarks, and {folder.directory} "
             "has none; shard again with bin/shard --landmarks, or name another run "
             "with --run"
+        )
+
+
+def input_facts(info: ModelInfo) -> list[tuple[str, tuple[int | None, ...], Any]]:
+    """Lists what a model takes: its name, its shape with None for B, and its dtype."""
+    clip = info.clip
+    known = {
+        FRAMES: ((None, *clip.shape), np.uint8),
+        LANDMARKS: ((None, clip.num_frames, NUM_LANDMARKS, 3), np.float32),
+    }
+    return [(name, *known[name]) for name in info.inputs]
+
+
+def check_network(network: Any, info: ModelInfo, path: Path) -> None:
+    """Refuses a network that is not the one of its description.
+
+    Args:
+        network: What `saving.load_network` returned.
+        info: Its `model.json`.
+        path: The model file, for the message.
+
+    Raises:
+        TrainingError: If it maps something else than such clips to these glosses.
+    """
+    shapes: list[Any] = [shape for _, shape, _ in input_facts(info)]
+    wanted = (shapes[0] if len(shapes) == 1 else shapes, (None, len(info.glosses)))
+    # A file may hold a layer in the place of a model, which has no shapes.
+    names = ("input_shape", "output_shape")
+    found = tuple(getattr(network, name, None) for name in names)
+    if found != wanted:
+        raise TrainingError(
+            f"{path} maps {found[0]} to {found[1]}, its {MODEL_INFO_FILE} says "
+            f"{wanted[0]} to {wanted[1]}; they are not from the same training run"
         )
 
 
