@@ -54,13 +54,18 @@ def test_a_checkout_counts_only_if_the_package_is_part_of_it(tmp_path):
         ).strip()
 
     git("init", "-q")
-    for name in ("theirs.py", "ours.py"):
-        (tmp_path / name).write_text(name)
-    git("add", "theirs.py")
+    ours = tmp_path / "wlasl_tfrecord" / "training" / "run_config.py"
+    installed = tmp_path / "venv" / "wlasl_tfrecord" / "training" / "run_config.py"
+    for path in (ours, installed):
+        path.parent.mkdir(parents=True)
+        path.write_text("")
+    git("add", ".")
     git("commit", "-q", "-m", "Begin")
     head = git("rev-parse", "HEAD")
-    assert run_config._git_revision(tmp_path / "theirs.py") == head
-    assert run_config._git_revision(tmp_path / "ours.py") is None
-    (tmp_path / "theirs.py").write_text("changed")
-    assert run_config._git_revision(tmp_path / "theirs.py") == f"{head}-dirty"
-    assert run_config._git_revision(tmp_path / "none" / "x.py") is None
+    assert run_config._git_revision(ours) == head
+    # Even if the repository says that it has it: its settings may name commands.
+    git("config", "core.fsmonitor", f"touch {tmp_path}/was-run; false")
+    assert run_config._git_revision(installed) is None
+    assert not (tmp_path / "was-run").exists()
+    ours.write_text("changed")
+    assert run_config._git_revision(ours) == f"{head}-dirty"

@@ -231,24 +231,26 @@ def _versions() -> dict[str, str]:
 
 
 def _git_revision(file: Path) -> str | None:
-    """Returns the commit of the checkout that a file is part of, if there is one.
+    """Returns the commit of the checkout that a file of the package is part of.
 
-    A package in a virtual environment inside of somebody's project lies in a checkout
-    but is no part of it.
+    Of no other one: a package in a virtual environment may lie inside of somebody's
+    repository, whose settings name commands that git would run.
+
+    Args:
+        file: A file in a room of the package.
     """
+    checkout = file.resolve().parents[2]
+    if not (checkout / ".git").exists():
+        return None
     try:
-        for command in (
-            ["git", "ls-files", "--error-unmatch", "--", file.name],
+        found = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40"],
-        ):
-            found = subprocess.run(
-                command,
-                cwd=file.parent,
-                capture_output=True,
-                text=True,
-                timeout=10,
-                check=True,
-            )
+            cwd=checkout,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip()
