@@ -1,9 +1,27 @@
 """Figures that need no screen, as PNG images."""
 
 import io
+import os
 from typing import Any
 
-__all__ = ["drawn_text", "new_figure", "png_bytes"]
+__all__ = ["drawn_text", "ignore_matplotlibrc", "new_figure", "png_bytes"]
+
+
+def ignore_matplotlibrc() -> None:
+    """Has Matplotlib not read settings that lie among somebody's videos.
+
+    It takes a `matplotlibrc` in the current folder before the user's own. That can have
+    it draw by LaTeX, with commands of that file. To be called when a process starts.
+    """
+    if not os.path.lexists("matplotlibrc"):
+        return
+    before = os.open(".", os.O_RDONLY)
+    os.chdir(os.path.dirname(os.path.abspath(__file__)))
+    try:
+        import matplotlib  # noqa: F401
+    finally:
+        os.fchdir(before)
+        os.close(before)
 
 
 def new_figure(width: float, height: float) -> Any:

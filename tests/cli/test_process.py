@@ -120,24 +120,6 @@ def test_a_defect_that_quotes_something_hostile_is_harmless(tmp_path):
     assert done.stderr.endswith("RuntimeError: \\u001b[2J\n")
 
 
-def test_settings_of_matplotlib_among_the_videos_are_not_read(tmp_path):
-    # Nobody writes to the pipe: whoever opened it would wait for ever.
-    os.mkfifo(tmp_path / "matplotlibrc")
-    code = (
-        "from wlasl_tfrecord.cli import process; process.ignore_matplotlibrc(); "
-        "import os, matplotlib; print(matplotlib.rcParams['text.usetex'], os.getcwd())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.stdout == f"False {tmp_path}\n", done.stderr
-
-
 @pytest.mark.parametrize(
     ("before", "after"),
     [

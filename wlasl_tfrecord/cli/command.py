@@ -12,6 +12,7 @@ from absl.flags import argparse_flags
 
 from wlasl_tfrecord.cli import ctrl_c, process
 from wlasl_tfrecord.errors import WlaslError
+from wlasl_tfrecord.figures import ignore_matplotlibrc
 
 __all__ = ["make_parser", "run"]
 
@@ -79,7 +80,7 @@ def _run(
             # From here on there is work to tidy up.
             ctrl_c.set_handler(signal.default_int_handler)
         process.check_current_folder()
-        process.ignore_matplotlibrc()
+        ignore_matplotlibrc()
         return body(arguments)
     except WlaslError as error:
         print(f"{_program(command)}: {error}", file=sys.stderr)

@@ -19,7 +19,6 @@ from wlasl_tfrecord.text import printable
 __all__ = [
     "check_current_folder",
     "ignore_cuda_sdk_lib",
-    "ignore_matplotlibrc",
     "import_tensorflow",
     "keep_freed_memory",
     "mute",
@@ -132,23 +131,6 @@ def check_current_folder() -> None:
         raise WlaslError(
             "the current folder no longer exists; cd to one that does"
         ) from error
-
-
-def ignore_matplotlibrc() -> None:
-    """Has Matplotlib not read settings that lie among somebody's videos.
-
-    It takes a `matplotlibrc` in the current folder before the user's own. That can have
-    it draw by LaTeX, with commands of that file.
-    """
-    if not os.path.lexists("matplotlibrc"):
-        return
-    before = os.open(".", os.O_RDONLY)
-    os.chdir(os.path.dirname(os.path.abspath(__file__)))
-    try:
-        import matplotlib  # noqa: F401
-    finally:
-        os.fchdir(before)
-        os.close(before)
 
 
 def ignore_cuda_sdk_lib() -> None:

@@ -21,6 +21,7 @@ import keras
 import tensorflow as tf
 
 from wlasl_tfrecord.errors import OutOfMemoryError, TrainingError, WlaslError
+from wlasl_tfrecord.figures import ignore_matplotlibrc
 from wlasl_tfrecord.network import recipes
 from wlasl_tfrecord.shard_format.shard_folder import load_folder
 from wlasl_tfrecord.training import strategies
@@ -190,6 +191,7 @@ def main() -> NoReturn:
 
 def _answer() -> int:
     """Tries some steps, and returns the exit code."""
+    ignore_matplotlibrc()
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if request["logical_cpus"] > 1:

@@ -170,7 +170,7 @@ def shared_facts(config: TrainConfig, folder: ShardFolder) -> dict[str, str]:
         for name, value in dataclasses.asdict(config).items()
     }
     facts["--option"] = facts.pop("--recipe-options")
-    recipe = recipes.find_recipe(facts.pop("--recipe")).read_bytes()
+    recipe = files.read_bytes(str(recipes.find_recipe(facts.pop("--recipe"))))
     facts["--model, by its hash"] = hashlib.sha256(recipe).hexdigest()
     if os.path.isfile(config.weights):
         with open(config.weights, "rb", opener=files.open_regular) as file:
