@@ -45,6 +45,7 @@ from wlasl_tfrecord import input_fn, load_folder
 from wlasl_tfrecord.input_pipeline import hardware_limit
 from wlasl_tfrecord.input_pipeline.augment import AugmentConfig, augment_clip
 from wlasl_tfrecord.input_pipeline.clip_change import ClipChange, write_changed
+from wlasl_tfrecord.input_pipeline.shard_reader import ShardReader
 from wlasl_tfrecord.shard_format import layout, shard_folder
 from wlasl_tfrecord.shard_format.clip_proto import FRAMES_KEY, ID_KEY
 from wlasl_tfrecord.shard_format.clips import ClipSpec
@@ -182,8 +183,12 @@ def _contestants(
     ):
         try:
             contestants |= add(clips, shape, size, scratch)
-        except ImportError as error:  # noqa: PERF203
+        except ImportError as error:
             print(f"without {name}: {error}", file=sys.stderr)
+            continue
+        if name == "grain":
+            for folder in (raw, jpeg):
+                contestants |= _grain_of_shards(folder, arguments)
     return contestants
 
 
@@ -520,6 +525,25 @@ def _add_grain(
         for codec, decode in (("jpeg", from_jpeg), ("raw", from_raw))
         for name, augment in (("", False), (", augmented", True))
     }
+
+
+def _grain_of_shards(
+    folder: ShardFolder, arguments: argparse.Namespace
+) -> dict[str, Contestant]:
+    """Grain as in `_add_grain`, over the same clips in the shards of the folder."""
+    import grain  # pyright: ignore[reportMissingImports]
+
+    def start() -> Iterator:
+        reader = ShardReader(folder, arguments.split)
+        dataset = grain.MapDataset.source(reader)  # pyright: ignore
+        dataset = dataset.slice(slice(arguments.clips)).seed(0).shuffle().repeat()
+        threads = grain.ReadOptions(
+            num_threads=len(os.sched_getaffinity(0)), prefetch_buffer_size=16
+        )
+        dataset = dataset.map(lambda clip: clip["frames"])
+        return iter(dataset.batch(arguments.batch_size).to_iter_dataset(threads))
+
+    return {f"{folder.codec}: grain, ShardReader": start}
 
 
 def _write_many_clips(directory: Path) -> None:

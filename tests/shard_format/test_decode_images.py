@@ -69,6 +69,9 @@ def with_chunk(kind, num_bytes=0):
     ("codec", "image", "message"),
     [
         ("jpeg", encoded(".jpg", photograph(0, 40, 64)), "an image is 64 x 40 pixels"),
+        # As many pixels, in another shape; and more than there is memory for.
+        ("jpeg", encoded(".jpg", photograph(0, 64, 48)), "an image is 48 x 64 pixels"),
+        ("jpeg", encoded(".jpg", photograph(0, 48, 65)), "an image is 65 x 48 pixels"),
         ("png", encoded(".png", photograph(0, 48, 60)), "an image is 60 x 48 pixels"),
         ("png", bomb(), "an image is 60000 x 60000 pixels"),
         ("png", encoded(".jpg", photograph(0)), "an image is not a PNG"),

@@ -17,6 +17,7 @@ from wlasl_tfrecord.errors import RecordError, ShardFolderError
 from wlasl_tfrecord.files import open_regular
 from wlasl_tfrecord.input_pipeline.clip_change import ClipChange, write_changed
 from wlasl_tfrecord.input_pipeline.damaged_records import damage_text, record_numbers
+from wlasl_tfrecord.input_pipeline.frame_buffers import Scratch
 from wlasl_tfrecord.shard_format.codecs import codec_facts
 from wlasl_tfrecord.shard_format.decode_images import decode_image
 from wlasl_tfrecord.shard_format.landmarks import NUM_LANDMARKS
@@ -47,6 +48,8 @@ __all__ = ["MAX_OPEN_FILES", "ShardReader"]
 # Of one reader. A process may have 1,024 in all by default, and a training process has
 # several readers.
 MAX_OPEN_FILES = 64
+# Of a record of images: they stay in the processor's cache until they are copied.
+_FRAMES_AT_ONCE = 4
 # The keys before the frames of a raw record take some 60 bytes.
 _HEAD_BYTES = 1024
 
@@ -279,8 +282,10 @@ class ShardReader:
         self._stores_images = codec_facts(self.folder.codec).stores_images
         # Where the frames lie in the proto of a raw record; -1 until it has been read.
         self._frames_starts = np.full(len(self.records), -1)
+        # Where the images start and stop in the proto of a record that has been read.
+        self._image_places: dict[int, NDArray[np.int64]] = {}
         # Not of a thread: TensorFlow's are new to Python at each call.
-        self._unused: deque[_Scratch] = deque()
+        self._unused: deque[Scratch] = deque()
 
     def _record(self, index: SupportsIndex) -> int:
         """Returns the number of a record that exists."""
@@ -298,7 +303,7 @@ class ShardReader:
         out: NDArray[np.uint8],
         change: ClipChange | None,
         landmarks: NDArray[np.float32] | None,
-        scratch: "_Scratch",
+        scratch: Scratch,
     ) -> None:
         """Reads a record of raw frames, straight into place if nothing changes them."""
         file = self._open(self._path(record))
@@ -330,7 +335,7 @@ class ShardReader:
         record: int,
         after: bytearray,
         landmarks: NDArray[np.float32],
-        scratch: "_Scratch",
+        scratch: Scratch,
     ) -> None:
         """Reads the landmarks of a raw record, of whose proto the end was read."""
         clip, codec = self.folder.clip, self.folder.codec
@@ -343,7 +348,7 @@ class ShardReader:
             landmarks[:] = read_landmarks(proto, clip, codec)
 
     def _find_frames(
-        self, record: int, file: "_OpenFile", frames_bytes: int, scratch: "_Scratch"
+        self, record: int, file: "_OpenFile", frames_bytes: int, scratch: Scratch
     ) -> int:
         """Finds where the frames of a raw record start in its proto."""
         offset = int(self.records.offsets[record])
@@ -363,30 +368,46 @@ class ShardReader:
         out: NDArray[np.uint8],
         change: ClipChange | None,
         landmarks: NDArray[np.float32] | None,
-        scratch: "_Scratch",
+        scratch: Scratch,
     ) -> None:
         """Reads a record of encoded images, and decodes them into place."""
         proto = self._read_proto(record, scratch)
-        images = [proto[place.start : place.stop] for place in find_images(proto)]
-        if len(images) != len(out):
-            raise ValueError(f"it has {len(images)} images")
+        places = self._find_images(record, proto)
         codec = self.folder.codec
         if landmarks is not None:
             landmarks[:] = read_landmarks(proto, self.folder.clip, codec)
+        decoded = scratch.decoded((_FRAMES_AT_ONCE, *out.shape[1:]))
         if change is None:
-            for image, frame in zip(images, out):
-                decode_image(image, codec, frame)
+            for first in range(0, len(out), _FRAMES_AT_ONCE):
+                ready = decoded[: len(out) - first]
+                for (start, stop), frame in zip(places[first:], ready):
+                    decode_image(proto[start:stop], codec, frame)
+                np.copyto(out[first : first + len(ready)], ready)
             return
-        decoded = scratch.array("decoded", out.shape[1:])
 
         def read_frame(index: int) -> NDArray[np.uint8]:
-            decode_image(images[index], codec, decoded)
-            return decoded
+            start, stop = places[index]
+            decode_image(proto[start:stop], codec, decoded[0])
+            return decoded[0]
 
         frame = scratch.array("frame", out.shape[1:])
         write_changed(read_frame, change, out, frame)
 
-    def _read_proto(self, record: int, scratch: "_Scratch") -> memoryview:
+    def _find_images(self, record: int, proto: memoryview) -> list[list[int]]:
+        """Finds where the images of a record start and stop in its proto."""
+        places = self._image_places.get(record)
+        if places is None:
+            images = find_images(proto)
+            if len(images) != self.folder.clip.num_frames:
+                raise ValueError(f"it has {len(images)} images")
+            if any(place.stop > len(proto) for place in images):
+                raise ValueError("it ends within an image")
+            places = np.array([(place.start, place.stop) for place in images])
+            # The same checksum another time means the same bytes, and the same places.
+            self._image_places[record] = places
+        return places.tolist()
+
+    def _read_proto(self, record: int, scratch: Scratch) -> memoryview:
         """Reads a whole record into memory of this call, and checks it."""
         file = self._open(self._path(record))
         num_bytes = int(self.records.num_bytes[record]) + FRAME_BYTES
@@ -409,29 +430,16 @@ class ShardReader:
             raise ValueError("its checksum does not fit its bytes")
 
     @contextlib.contextmanager
-    def _scratch(self) -> Iterator["_Scratch"]:
+    def _scratch(self) -> Iterator[Scratch]:
         """Lends memory to one call; there is as much as there were calls at once."""
         try:
             scratch = self._unused.pop()
         except IndexError:
-            scratch = _Scratch()
+            scratch = Scratch()
         try:
             yield scratch
         finally:
             self._unused.append(scratch)
-
-
-class _Scratch:
-    """Memory that one call works in, and a later one uses again."""
-
-    def __init__(self) -> None:
-        self._arrays: dict[str, NDArray[np.uint8]] = {}
-
-    def array(self, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Returns uint8 [...] of a name, which always has the same shape."""
-        if name not in self._arrays:
-            self._arrays[name] = np.empty(shape, np.uint8)
-        return self._arrays[name]
 
 
 class _OpenFile:
