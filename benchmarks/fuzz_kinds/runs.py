@@ -95,7 +95,7 @@ def network_kind(directory: Path) -> Kind:
             for name, member in members.items():
                 archive.writestr(name, forged if name == "config.json" else member)
         model = trained_model.load_model(path)
-        trained_model.probabilities(model, trained_model.noise(model, 1))
+        model.warm_up()
 
     return Kind(content=members["config.json"], change=changed_json, read=read)
 

@@ -12,7 +12,7 @@ from benchmarks.fuzz_kinds import KINDS
 # Kinds of which any change is read: what a header leaves open is no error.
 NEVER_REFUSED = {"headers"}
 # An image or a network takes longer to read than a small file.
-FEW = {"network": 100}
+FEW = {"network": 100, "shard": 100}
 
 
 @pytest.mark.slow

@@ -220,7 +220,7 @@ def test_no_network_names_the_way_out(monkeypatch):
         ({"weights": "/no/file.h5"}, "no weights file /no/file.h5; give --weights"),
         ({"weights": "imagenet", "alpha": 0.4}, "no imagenet weights for alpha 0.4"),
         ({"depth": 3}, "takes no option 'depth'; it takes weights, alpha, lstm_units"),
-        ({"lstm_units": -1}, "build_model failed"),
+        ({"lstm_units": -1}, "lstm_units must be between 1 and 4096, got -1"),
         ({"sequence_frames": 2}, "sequence_frames 2 does not divide the 3 frames"),
         ({"frame_size": 16}, "frames of 16 x 16 pixels are too small"),
         (

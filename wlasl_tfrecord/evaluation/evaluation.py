@@ -12,6 +12,7 @@ from wlasl_tfrecord.input_pipeline.augment import AugmentConfig
 from wlasl_tfrecord.input_pipeline.damaged_records import damaged_records_by_name
 from wlasl_tfrecord.input_pipeline.elements import batches_of_clips, clip_element
 from wlasl_tfrecord.network import model_info, saving
+from wlasl_tfrecord.network.inputs import noise_inputs, pick_inputs
 from wlasl_tfrecord.network.micro_batches import clips_at_once
 from wlasl_tfrecord.network.out_of_memory import (
     batch_size_options,
@@ -99,6 +100,9 @@ def evaluate(
         at_once = clips_at_once(replica_batch)
         return out_of_memory_line("evaluation", folder.clip, at_once, options)
 
+    with saving.one_line_model_errors(path), one_line_out_of_memory(advice):
+        clip = pick_inputs(info.inputs, noise_inputs(model, 1))
+        model(clip, training=False)
     with damaged_records_by_name(), one_line_out_of_memory(advice):
         views = [predict(partial(batches, view)) for view in range(num_views)]
     return report_clips(folder, split, views)

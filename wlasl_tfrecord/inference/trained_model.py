@@ -89,8 +89,14 @@ class TrainedModel:
         return split_network(self.network)
 
     def warm_up(self) -> None:
-        """Runs the network once, so that no video waits until it is compiled."""
-        probabilities(self, noise(self, 1))
+        """Runs the network once, so that no video waits until it is compiled.
+
+        Raises:
+            TrainingError: If it cannot be computed.
+            OutOfMemoryError: If a clip does not fit in memory.
+        """
+        with saving.one_line_model_errors(self.path):
+            probabilities(self, noise(self, 1))
 
 
 def load_model(

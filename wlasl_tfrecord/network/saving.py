@@ -1,11 +1,12 @@
 """The network of a run: built in a precision, and saved for any machine."""
 
+import contextlib
 import dataclasses
 import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ __all__ = [
     "build_model",
     "check_h5",
     "load_network",
+    "one_line_model_errors",
     "save_h5",
     "save_model",
     "write_h5",
@@ -150,6 +152,29 @@ def _load(file: OpenModel) -> Any:
         way_out = _newer_keras(file.place) or "train again"
         raise TrainingError(
             f"cannot load {path}{what} ({reason}); {way_out}"
+        ) from error
+
+
+@contextlib.contextmanager
+def one_line_model_errors(path: Path) -> Iterator[None]:
+    """Turns what a network fails with when it is first computed into one line.
+
+    A description that was changed by hand can be loaded, and have a layer do what
+    TensorFlow cannot.
+
+    Args:
+        path: The model file.
+
+    Raises:
+        TrainingError: In place of an error of Keras or TensorFlow.
+    """
+    try:
+        yield
+    except WlaslError:
+        raise
+    except Exception as error:
+        raise TrainingError(
+            f"{path} cannot be computed ({reason_of(error)}); train again"
         ) from error
 
 
