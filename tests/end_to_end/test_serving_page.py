@@ -118,7 +118,7 @@ def test_signs_are_named_live_until_somebody_stops_it(page):
     page.run("Object.assign(model.windows, {threshold: 0, min_motion: 0.01})")
     page.run("model.windows.window_seconds = 0.5")
     page.click("#live")
-    assert page.role_and_label("#live") == ("button", "Stop")
+    assert page.role_and_label("#live") == ("button", "Stop naming signs")
     page.wait_for("document.querySelectorAll('#signs li').length > 0")
     page.wait_for("document.getElementById('live-note').textContent")
     assert re.fullmatch(r"Now: (\w+), \d+\.\d %", page.text("#now"))

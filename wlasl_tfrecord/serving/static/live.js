@@ -194,7 +194,7 @@ async function sendWindows(run) {
 }
 
 function liveIsOn(on) {
-  element("live").textContent = on ? "Stop" : "Name signs live";
+  element("live").textContent = on ? "Stop naming signs" : "Name signs live";
   element("record").disabled = on;
   element("length").disabled = on;
   if (on) {
