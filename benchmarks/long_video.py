@@ -84,9 +84,10 @@ def watch(film: Path, arguments: argparse.Namespace) -> tuple[int, float, list[f
     bin_dir = Path(__file__).resolve().parents[1] / "bin"
     command = [sys.executable, bin_dir / "predict", film, "--windows", "--csv"]
     command += ["--run", arguments.run, "--window", str(arguments.window)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    table = film.with_suffix(".csv")
     samples, started = [], None
-    with process:
+    # A file, as nobody would read a pipe meanwhile.
+    with table.open("w") as out, subprocess.Popen(command, stdout=out) as process:
         while process.poll() is None:
             tree = tree_of(process.pid)
             # The decoder is started when TensorFlow is loaded, and works to the end.
@@ -94,10 +95,9 @@ def watch(film: Path, arguments: argparse.Namespace) -> tuple[int, float, list[f
                 started = started or time.perf_counter()
                 samples.append(sum(map(mib_of, tree)))
             time.sleep(1)
-        assert process.stdout is not None
-        num_signs = len(process.stdout.read().splitlines()) - 1
     if process.returncode or started is None:
         sys.exit(f"bin/predict failed with exit code {process.returncode}")
+    num_signs = len(table.read_text().splitlines()) - 1
     return num_signs, time.perf_counter() - started, samples
 
 
