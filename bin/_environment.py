@@ -23,7 +23,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-__all__ = ["CHECKOUT", "enter"]
+__all__ = ["CHECKOUT", "enter", "extras_of_urls"]
 
 CHECKOUT = Path(sys.path[0])
 VENV = CHECKOUT / ".venv"
@@ -34,6 +34,8 @@ _CONDITION = r"(>=|<|==|!=)\s*(\d+(?:\.\d+)*(?:\.\*)?)"
 _REQUIREMENT = rf"([\w.-]+)(\[[\w,-]+\])?\s*((?:{_CONDITION}(?:,\s*)?)*)"
 # What may follow: the Python from which on it counts.
 _FROM_PYTHON = r'\s*;\s*python_version >= "3\.(\d+)"'
+# An argument, or the value of an option, at an object store.
+_OBJECT_URL = r"(--[\w-]+=)?(s3|gs|az|https?)://"
 PYTHONS = ("python3.12", "python3.11", "python3.13", "python3.10")
 
 
@@ -62,6 +64,12 @@ def enter(*extras: str) -> None:
             _set_up(wanted)
         ctrl_c.hold_back()
         os.execv(python, [str(python), *sys.argv])
+
+
+def extras_of_urls() -> tuple[str, ...]:
+    """Returns the group that URLs need, if an argument is one."""
+    is_needed = any(re.match(_OBJECT_URL, one) for one in sys.argv[1:])
+    return ("remote",) if is_needed else ()
 
 
 def _requirements(*extras: str) -> list[str]:

@@ -5,6 +5,7 @@
     ├── VideoError              one video cannot be made into a clip
     ├── ShardFolderError        a folder of shards is missing, damaged or too new
     │   └── RecordError         one record of a shard is damaged
+    ├── StoreError              an object store cannot be used, or an object changed
     ├── OutputError             an output path is full, read-only or in use
     ├── RecipeError             a file of `models/`, or its weights, cannot be used
     ├── LandmarkError           the networks that find landmarks cannot be had or used
@@ -27,6 +28,7 @@ __all__ = [
     "RecipeError",
     "RecordError",
     "ShardFolderError",
+    "StoreError",
     "TrainingError",
     "VideoError",
     "VideoFailure",
@@ -93,6 +95,10 @@ class ShardFolderError(WlaslError):
 
 class RecordError(ShardFolderError):
     """One record of a shard is damaged."""
+
+
+class StoreError(WlaslError):
+    """An object store cannot be used, or an object changed while it was read."""
 
 
 class OutputError(WlaslError):

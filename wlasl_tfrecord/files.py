@@ -1,4 +1,4 @@
-"""Files and folders: read (local or remote), written whole, locked."""
+"""Files and folders of this machine: read, written whole, locked."""
 
 import contextlib
 import errno
@@ -11,20 +11,17 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from wlasl_tfrecord.errors import OutputError
 
 __all__ = [
     "MAX_READ_BYTES",
     "existing_place",
-    "file_sizes",
     "free_bytes",
-    "join_path",
     "locked",
     "nameless_file",
     "num_cores",
-    "open_binary",
     "open_regular",
     "open_small",
     "output_errors",
@@ -32,6 +29,7 @@ __all__ = [
     "read_bytes",
     "read_json",
     "real_folder",
+    "too_large",
     "write_all",
     "write_json",
     "write_whole",
@@ -48,13 +46,6 @@ def existing_place(path: str | os.PathLike[str]) -> str:
     while not os.path.lexists(place):
         place = os.path.dirname(place)
     return place
-
-
-def join_path(directory: str, name: str) -> str:
-    """Joins a folder, local or remote, and a name."""
-    if "://" in directory:
-        return f"{directory.rstrip('/')}/{name}"
-    return os.path.join(directory, name)
 
 
 def open_regular(path: str | os.PathLike[str], flags: int) -> int:
@@ -77,20 +68,6 @@ def open_regular(path: str | os.PathLike[str], flags: int) -> int:
     raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
 
 
-def open_binary(path: str) -> BinaryIO:
-    """Opens a file to read some of its bytes, local or remote, without a buffer.
-
-    Raises:
-        OSError: If it is no regular file, or cannot be opened; remote files are opened
-            by TensorFlow when they are read, and then raise its own errors.
-    """
-    if "://" not in path:
-        return open(path, "rb", opener=open_regular, buffering=0)
-    import tensorflow as tf
-
-    return cast(BinaryIO, tf.io.gfile.GFile(path, "rb"))
-
-
 def open_small(path: str | os.PathLike[str], flags: int) -> int:
     """Opens a regular file that fits in memory: an `opener` for `open`.
 
@@ -102,17 +79,18 @@ def open_small(path: str | os.PathLike[str], flags: int) -> int:
     num_bytes = os.fstat(descriptor).st_size
     if num_bytes > MAX_READ_BYTES:
         os.close(descriptor)
-        raise _too_large(path, num_bytes)
+        raise too_large(path, num_bytes)
     return descriptor
 
 
-def _too_large(path: str | os.PathLike[str], num_bytes: int) -> OSError:
+def too_large(path: str | os.PathLike[str], num_bytes: int) -> OSError:
+    """Returns what to raise for a file of more than `MAX_READ_BYTES`."""
     reason = f"it has {num_bytes:,} bytes, and at most {MAX_READ_BYTES:,} are read"
     return OSError(errno.EFBIG, reason, os.fspath(path))
 
 
 def read_json(path: str) -> Any:
-    """Reads a JSON file, local or remote.
+    """Reads a JSON file.
 
     Raises:
         OSError: If it cannot be read.
@@ -133,53 +111,24 @@ def parse_json(content: bytes) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def read_bytes(path: str, start: int = 0) -> bytes:
-    """Reads a file, local or remote, from byte `start` to its end.
+def read_bytes(path: str, start: int = 0, num_bytes: int | None = None) -> bytes:
+    """Reads a file, or a part of it.
+
+    Args:
+        path: The file.
+        start: The first byte.
+        num_bytes: At most so many; None for all up to its end.
 
     Raises:
-        OSError: If it cannot be read, is no regular file, or has more than
-            `MAX_READ_BYTES` from there on.
+        OSError: If it cannot be read, is no regular file, or that is more than
+            `MAX_READ_BYTES`.
     """
-    if "://" not in path:
-        with open(path, "rb", opener=open_regular) as file:
-            num_bytes = os.fstat(file.fileno()).st_size - start
-            if num_bytes > MAX_READ_BYTES:
-                raise _too_large(path, num_bytes)
-            file.seek(start)
-            return file.read()
-    # Only a remote folder costs the import of TensorFlow.
-    import tensorflow as tf
-
-    try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            if file.size() - start > MAX_READ_BYTES:
-                raise _too_large(path, file.size() - start)
-            file.seek(start)
-            return file.read()
-    except tf.errors.OpError as error:
-        raise OSError(error.message) from error
-
-
-def file_sizes(directory: str) -> dict[str, int]:
-    """Lists the files of a folder by name, with their sizes in bytes.
-
-    Raises:
-        OSError: If it cannot be read.
-    """
-    if "://" not in directory:
-        with os.scandir(directory) as entries:
-            return {e.name: e.stat().st_size for e in entries if e.is_file()}
-    import tensorflow as tf
-
-    try:
-        names = tf.io.gfile.listdir(directory)
-        return {
-            name: tf.io.gfile.stat(join_path(directory, name)).length
-            for name in names
-            if not name.endswith("/")
-        }
-    except tf.errors.OpError as error:
-        raise OSError(error.message) from error
+    with open(path, "rb", opener=open_regular) as file:
+        rest = os.fstat(file.fileno()).st_size - start
+        if num_bytes is None and rest > MAX_READ_BYTES:
+            raise too_large(path, rest)
+        file.seek(start)
+        return file.read(rest if num_bytes is None else num_bytes)
 
 
 @contextlib.contextmanager

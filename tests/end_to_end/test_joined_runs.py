@@ -12,15 +12,15 @@ from checkout import CHECKOUT
 from sharding import command, folder_bytes, run, shard_here, wait_for
 
 # What a patched process does before the command runs.
-DIES_AT_FIRST_SHARD = "sharder.settle_shard = lambda *_: os.kill(os.getpid(), 9)"
+DIES_AT_FIRST_SHARD = "plan_writer.settle_shard = lambda *_: os.kill(os.getpid(), 9)"
 DIES_WHILE_IT_FINISHES = "sharder.finish_folder = lambda *_: os.kill(os.getpid(), 9)"
 STANDS_STILL_ONCE = """
-settle, once = sharder.settle_shard, [19]
+settle, once = plan_writer.settle_shard, [19]
 def settle_late(*arguments):
     if once:
         os.kill(os.getpid(), once.pop())
     settle(*arguments)
-sharder.settle_shard = settle_late
+plan_writer.settle_shard = settle_late
 """
 
 
@@ -29,7 +29,7 @@ def start(src, out, *more, patch="", lasts=2.0):
     words = [str(word) for word in command(src, out, "--join", *more)[3:]]
     program = (
         "import os, sys\n"
-        "from wlasl_tfrecord.sharding import claims, sharder\n"
+        "from wlasl_tfrecord.sharding import claims, plan_writer, sharder\n"
         "from wlasl_tfrecord.cli.shard import main\n"
         f"claims.LASTS_SECONDS = {lasts}\n{patch}\n"
         f"sys.exit(main({words!r}))\n"

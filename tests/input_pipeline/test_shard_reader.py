@@ -15,7 +15,7 @@ from drawn_shards import drawn_frames, drawn_landmarks, rewrite
 
 from wlasl_tfrecord import input_fn
 from wlasl_tfrecord.errors import RecordError, ShardFolderError
-from wlasl_tfrecord.input_pipeline import shard_reader
+from wlasl_tfrecord.input_pipeline import shard_bytes
 from wlasl_tfrecord.input_pipeline.shard_reader import ShardReader
 from wlasl_tfrecord.shard_format import clip_proto, record_bytes
 from wlasl_tfrecord.shard_format.shard_folder import load_folder, load_records
@@ -326,7 +326,7 @@ def test_a_process_that_is_started_afresh_reads_the_same(shards):
 
 
 def test_threads_share_a_reader_and_few_files(shards, monkeypatch):
-    monkeypatch.setattr(shard_reader, "MAX_OPEN_FILES", 1)
+    monkeypatch.setattr(shard_bytes, "MAX_OPEN_FILES", 1)
     reader = ShardReader(shards)
     expected = reader.read_batch(range(NUM_CLIPS))
     before = len(os.listdir("/proc/self/fd"))
@@ -345,7 +345,7 @@ def test_threads_share_a_reader_and_few_files(shards, monkeypatch):
     # One that is kept, and one in the hands of each thread, with its list of files.
     assert most <= before + 1 + 2 * 4
     files = len(os.listdir("/proc/self/fd"))
-    reader._open.cache_clear()
+    reader._shards._open.cache_clear()
     assert len(os.listdir("/proc/self/fd")) == files - 1
 
 
@@ -361,7 +361,7 @@ def test_reading_ahead_changes_nothing_that_is_read(copied):
 
 def test_a_folder_on_another_machine_is_refused(shards, tmp_path):
     # TensorFlow opens a file:// URL as it opens gs://.
-    with pytest.raises(ShardFolderError, match=r"is not on this machine; copy it to"):
+    with pytest.raises(ShardFolderError, match=r"is read by TensorFlow alone; copy it"):
         ShardReader(f"file://{shards}")
     with pytest.raises(ValueError, match='reader="direct" cannot read file://'):
         input_fn(f"file://{shards}", reader="direct")

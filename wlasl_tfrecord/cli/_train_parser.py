@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from wlasl_tfrecord.cli.cache_options import add_cache
 from wlasl_tfrecord.cli.command import make_parser
 from wlasl_tfrecord.training.config import CROPS, PRECISIONS, TrainConfig
 from wlasl_tfrecord.training.early_stopping import CHOICES
@@ -18,7 +19,10 @@ def train_parser() -> argparse.ArgumentParser:
         "train", "Trains a recogniser on shards, on every GPU of the machine."
     )
     where = parser.add_argument_group("where")
-    where.add_argument("--data", default="shards", help="the shard folder")
+    where.add_argument(
+        "--data", default="shards", help="the shard folder, or its s3://… URL"
+    )
+    add_cache(where)
     where.add_argument(
         "--out",
         help="the run folder; by default runs/ and the time; an interrupted "

@@ -12,6 +12,7 @@ from wlasl_tfrecord.cli.command import make_parser, run
 from wlasl_tfrecord.cli.process import import_tensorflow
 from wlasl_tfrecord.shard_format.layout import SPLITS
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_folder
+from wlasl_tfrecord.storage.urls import is_url, without_secrets
 
 if TYPE_CHECKING:
     from wlasl_tfrecord.input_pipeline.hardware_limit import Rate
@@ -60,6 +61,11 @@ def _bench(arguments: argparse.Namespace) -> int:
     ):
         if value is not None and not 0 < value < math.inf:
             raise ValueError(f"{name} must be above 0 and finite, got {value}")
+    if is_url(arguments.data):
+        raise ValueError(
+            "bench measures a folder of this machine, got "
+            f"{without_secrets(arguments.data)}"
+        )
     folder = load_folder(arguments.data)
     folder.split_shards(arguments.split)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from wlasl_tfrecord.cli import command, model_options, process
+from wlasl_tfrecord.cli.cache_options import add_cache, load_cached
 from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.network import model_info
 from wlasl_tfrecord.shard_format.layout import SPLITS
-from wlasl_tfrecord.shard_format.shard_folder import load_folder
 
 __all__ = ["main"]
 
@@ -23,7 +23,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Counts how often a trained model is right: top-1, top-5, top-10, by gloss and "
         "by signer, and what it mixes up.",
     )
-    parser.add_argument("--data", default="shards", help="the shard folder")
+    parser.add_argument(
+        "--data", default="shards", help="the shard folder, or its s3://… URL"
+    )
+    add_cache(parser)
     model_options.add_run(parser)
     model_options.add_model(parser)
     parser.add_argument(
@@ -74,7 +77,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     runs = [run] if arguments.compare is None else [run, arguments.compare]
     for each in runs:
         model_info.read_model_info(each)
-    folder = load_folder(arguments.data, check_shards=arguments.max_bad_records == 0)
+    folder = load_cached(
+        arguments.data, arguments, check_shards=arguments.max_bad_records == 0
+    )
     split = arguments.split or ("test" if "test" in folder.splits else "val")
     folder.split_shards(split)
     run_dir = model_info.model_path(run).parent
@@ -94,7 +99,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     strategy = strategies.make_strategy(arguments.strategy)
     reports = [
         evaluation.evaluate(
-            arguments.data,
+            folder,
             each,
             split,
             arguments.batch_size,

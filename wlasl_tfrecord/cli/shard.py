@@ -1,11 +1,14 @@
 """Turns a folder of videos into TFRecord shards."""
 
 import argparse
+import contextlib
+import dataclasses
 import shlex
 import signal
 import sys
 from collections.abc import Sequence
 
+from wlasl_tfrecord.annotations.manifest import Manifest
 from wlasl_tfrecord.annotations.reader import FORMATS, SPLIT_SOURCES, read_manifest
 from wlasl_tfrecord.cli.command import make_parser, run
 from wlasl_tfrecord.cli.process import mute
@@ -15,8 +18,11 @@ from wlasl_tfrecord.shard_format.clips import FRAMINGS, ClipSpec
 from wlasl_tfrecord.shard_format.codecs import CODECS, codec_facts
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 from wlasl_tfrecord.sharding.beam_run import RUNNERS, BeamRunner
+from wlasl_tfrecord.sharding.remote_folder import remote_folder
+from wlasl_tfrecord.sharding.remote_videos import RemoteVideos, remote_videos
 from wlasl_tfrecord.sharding.run_plan import FolderPlan, check_space, plan_folder
 from wlasl_tfrecord.sharding.sharder import write_shards
+from wlasl_tfrecord.storage.urls import is_object_url
 
 __all__ = ["main"]
 
@@ -37,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         "at any moment, the same command continues; run again, it adds what is new.",
     )
     add = parser.add_argument
-    add("--src", required=True, help="folder of videos")
+    add("--src", required=True, help="folder of videos; or s3://…, gs://…, az://…")
     add(
         "--annotations",
         help="WLASL_v0.3.json, nslt_K.json or a CSV (default: looked for in and beside "
@@ -49,7 +55,11 @@ def _parser() -> argparse.ArgumentParser:
         help="what --src or --annotations is (default: recognised)",
     )
     add("--subset", type=int, metavar="K", help="only the first K glosses")
-    add("--out", default="shards", help="folder to write, on a local disk")
+    add(
+        "--out",
+        default="shards",
+        help="folder to write, on a local disk; or s3://…, gs://…, az://…",
+    )
     add("--num-frames", type=int, default=clip.num_frames, help="frames per clip")
     add("--size", default=str(clip.height), help="pixels: 224, or HEIGHTxWIDTH")
     add(
@@ -141,7 +151,10 @@ def _shard(arguments: argparse.Namespace) -> int:
     # Schedulers and containers end a program by SIGTERM.
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        return _write(arguments)
+        if not is_object_url(arguments.src):
+            return _write(arguments, None)
+        with remote_videos(arguments.src) as videos:
+            return _write(arguments, videos)
     except KeyboardInterrupt as stop:
         print("\nstopped; the same command resumes", file=sys.stderr)
         return 143 if isinstance(stop, _Terminated) else 130
@@ -159,7 +172,7 @@ def _terminate(*_: object) -> None:
     raise _Terminated
 
 
-def _write(arguments: argparse.Namespace) -> int:
+def _write(arguments: argparse.Namespace, videos: RemoteVideos | None) -> int:
     options = ShardOptions(
         clip=_clip(arguments),
         framing=arguments.framing,
@@ -175,26 +188,18 @@ def _write(arguments: argparse.Namespace) -> int:
     limits = VideoLimits(
         timeout_seconds=arguments.timeout, memory_mib=arguments.worker_mib
     )
+    src = arguments.src if videos is None else videos.folder
     manifest = read_manifest(
-        arguments.src,
+        src,
         annotations=arguments.annotations,
         annotation_format=arguments.format,
         subset=arguments.subset,
         split_by=arguments.split_by,
     )
-    _say(*manifest.summary(), *manifest.notes)
+    lines = [*manifest.summary(), *manifest.notes]
+    _say(*(lines if videos is None else map(videos.shown, lines)))
     if arguments.dry_run:
-        plan = plan_folder(
-            manifest,
-            arguments.out,
-            options=options,
-            limits=limits,
-            overwrite=arguments.overwrite,
-            retry=arguments.retry,
-            show_progress=sys.stderr.isatty(),
-        )
-        _say(plan.summary(), *plan.coverage())
-        check_space(plan)
+        _plan(arguments, manifest, options, limits, videos)
         return 0
     report = write_shards(
         manifest,
@@ -206,13 +211,40 @@ def _write(arguments: argparse.Namespace) -> int:
         retry=arguments.retry,
         join=arguments.join,
         runner=_runner(arguments),
-        src=arguments.src,
+        src=src,
+        videos=videos,
         show_progress=sys.stderr.isatty(),
         on_plan=_announce,
         on_wait=lambda num: _say(f"waiting for {num} shards that others are writing"),
     )
     _say(report.summary())
     return 1 if arguments.strict and report.num_failed else 0
+
+
+def _plan(
+    arguments: argparse.Namespace,
+    manifest: Manifest,
+    options: ShardOptions,
+    limits: VideoLimits,
+    videos: RemoteVideos | None,
+) -> None:
+    """Says what a run would do."""
+    is_remote = is_object_url(arguments.out)
+    remote = remote_folder(arguments.out) if is_remote else contextlib.nullcontext()
+    with remote as folder:
+        plan = plan_folder(
+            manifest,
+            arguments.out if folder is None else folder.stage,
+            options=options,
+            limits=limits,
+            overwrite=arguments.overwrite,
+            retry=arguments.retry,
+            videos=videos,
+            show_progress=sys.stderr.isatty(),
+        )
+    plan = dataclasses.replace(plan, out=arguments.out)
+    _say(plan.summary(), *plan.coverage())
+    check_space(plan, sends_shards=is_remote)
 
 
 def _announce(plan: FolderPlan) -> None:

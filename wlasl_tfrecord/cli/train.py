@@ -13,9 +13,10 @@ from typing import Any
 
 from wlasl_tfrecord.cli import command, process
 from wlasl_tfrecord.cli._train_parser import train_parser
+from wlasl_tfrecord.cli.cache_options import load_cached
 from wlasl_tfrecord.errors import OutputError, RecipeError, TrainingError
 from wlasl_tfrecord.network import recipes
-from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_folder
+from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 from wlasl_tfrecord.text import text_of
 from wlasl_tfrecord.training import run_folder
 from wlasl_tfrecord.training.config import TrainConfig, changed_options
@@ -47,7 +48,7 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
     else:
         data, out, config = arguments.data, arguments.out, _config(arguments, typed)
     _refuse_what_does_not_fit(arguments, out, config.max_bad_records)
-    folder = load_folder(data, check_shards=config.max_bad_records == 0)
+    folder = load_cached(data, arguments, check_shards=config.max_bad_records == 0)
     recipes.find_recipe(config.recipe)
     if config.weights not in _NO_FILE and not os.path.exists(config.weights):
         raise RecipeError(
@@ -88,7 +89,7 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
     )
     with _new_folder() if out is None else contextlib.nullcontext(out) as run_dir:
         report = trainer.train(
-            data,
+            folder,
             run_dir,
             config,
             strategy=strategy,

@@ -20,7 +20,7 @@ from wlasl_tfrecord.network.out_of_memory import (
     out_of_memory_line,
 )
 from wlasl_tfrecord.network.outputs import logits_model
-from wlasl_tfrecord.shard_format.shard_folder import load_folder
+from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_folder
 
 __all__ = ["evaluate"]
 
@@ -32,7 +32,7 @@ _VIEWS = AugmentConfig(
 
 
 def evaluate(
-    data: str | os.PathLike[str],
+    data: str | os.PathLike[str] | ShardFolder,
     run: str | os.PathLike[str],
     split: str = "val",
     batch_size: int = 16,
@@ -44,7 +44,7 @@ def evaluate(
     """Evaluates the model of a run on a split of a shard folder.
 
     Args:
-        data: The shard folder.
+        data: The shard folder, or what `load_folder` returned.
         run: A run folder, or the `.keras` or `.h5` file in it.
         split: "train", "val" or "test".
         batch_size: Clips in a global batch.
@@ -68,7 +68,9 @@ def evaluate(
         strategy = tf.distribute.get_strategy()
     assert strategy is not None  # TensorFlow's type says it might be
     replica_batch = distribution.per_replica_batch_size(batch_size, strategy)
-    folder = load_folder(data, check_shards=max_bad_records == 0)
+    folder = data
+    if not isinstance(folder, ShardFolder):
+        folder = load_folder(folder, check_shards=max_bad_records == 0)
     folder.split_shards(split)
     info = model_info.read_model_info(run)
     model_info.check_fits(info, folder, run)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wlasl_tfrecord.files import join_path, read_json
 from wlasl_tfrecord.shard_format.layout import REPORT_FILE
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
+from wlasl_tfrecord.storage.contents import read_json
+from wlasl_tfrecord.storage.urls import join_path
 
 __all__ = ["ClipGroups", "groups_of"]
 

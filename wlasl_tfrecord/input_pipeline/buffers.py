@@ -43,19 +43,22 @@ def plan_direct_buffers(
     clip_bytes: int,
     local_batch_size: int,
     *,
+    remote: bool = False,
     ram_budget_mib: int | None,
 ) -> Buffers:
     """Plans the memory of the direct reader.
 
     The plan counts each batch that is read at once, with the memory that its thread
     works in (a record and two clips at most), the batches that wait, and the one in the
-    training step. The records that `order="sequential"` reads ahead lie in the
-    system's page cache, which the system takes back as it needs.
+    training step. From a store, all records of a batch come at once, and count too. The
+    records that `order="sequential"` reads ahead lie in the system's page cache, which
+    the system takes back as it needs.
 
     Args:
         records: The table of records of the split.
         clip_bytes: Bytes of one decoded clip.
         local_batch_size: Clips in one element of the dataset.
+        remote: Whether records are read from a store.
         ram_budget_mib: The budget in MiB; None for `DEFAULT_DIRECT_BYTES`.
 
     Returns:
@@ -68,6 +71,8 @@ def plan_direct_buffers(
     # `Order` refuses a batch of 0.
     per_batch = max(local_batch_size, 1) * clip_bytes
     per_call = per_batch + record_bytes + 2 * clip_bytes
+    if remote:
+        per_call += max(local_batch_size, 1) * record_bytes
     # A thread a core, one for the time in which another starts or ends a batch, and one
     # for a finished batch that waits for an earlier one.
     most_calls = num_cores() + 2

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from wlasl_tfrecord.errors import RecordError
+from wlasl_tfrecord.errors import RecordError, StoreError
 from wlasl_tfrecord.shard_format.record_table import Records
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "damaged_records_by_name",
     "failure_text",
     "record_numbers",
+    "store_failure_text",
 ]
 
 T = TypeVar("T")  # str, or a tensor of strings
@@ -24,6 +25,7 @@ T = TypeVar("T")  # str, or a tensor of strings
 # An error of TensorFlow is text around the message that it was given. These stand
 # before and after ours; no message of TensorFlow's has them.
 _START, _STOP = "damaged record: ", " [end of message]"
+_STORE_START = "object store: "
 
 
 class DamageBudget:
@@ -109,6 +111,11 @@ def failure_text(line: T, max_bad_records: int) -> list[T | str]:
     return [_START, line, way_out]
 
 
+def store_failure_text(line: str) -> str:
+    """Returns what an input fails with when its store does, see `failure_text`."""
+    return f"{_STORE_START}{line}{_STOP}"
+
+
 def record_numbers(records: Records) -> NDArray[np.int64]:
     """Returns the number of each record within its shard, from 0: int64 [N]."""
     first = np.searchsorted(records.shard_indices, records.shard_indices)
@@ -117,10 +124,11 @@ def record_numbers(records: Records) -> NDArray[np.int64]:
 
 @contextmanager
 def damaged_records_by_name() -> Iterator[None]:
-    """Turns the error of an input that met a damaged record into one line.
+    """Turns the error of an input that cannot read a record into one line.
 
     Raises:
         RecordError: Names the shard, the record and the video.
+        StoreError: Names the object at a URL, and why it cannot be read.
     """
     # Here, because `shard_reader` needs the rest of this file without TensorFlow.
     import tensorflow as tf
@@ -128,7 +136,8 @@ def damaged_records_by_name() -> Iterator[None]:
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
-        _, found, rest = error.message.partition(_START)
-        if not found:
-            raise
-        raise RecordError(rest.partition(_STOP)[0]) from error
+        for start, kind in ((_START, RecordError), (_STORE_START, StoreError)):
+            _, found, rest = error.message.partition(start)
+            if found:
+                raise kind(rest.partition(_STOP)[0]) from error
+        raise

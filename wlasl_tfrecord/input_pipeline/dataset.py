@@ -28,6 +28,8 @@ from wlasl_tfrecord.shard_format.shard_folder import (
     load_folder,
     load_records,
 )
+from wlasl_tfrecord.storage.object_cache import CacheConfig
+from wlasl_tfrecord.storage.urls import is_object_url, is_url
 
 __all__ = ["Element", "OrderName", "input_fn", "steps_per_epoch"]
 
@@ -53,6 +55,8 @@ def input_fn(
     ram_budget_mib: int | None = None,
     reader: ReaderName | None = None,
     data_service: str | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    cache_gib: float = CacheConfig.max_gib,
 ) -> tf.data.Dataset:
     """Makes a dataset of the batches of a split.
 
@@ -94,9 +98,9 @@ def input_fn(
             "landmarks": "dict" without frames, of a folder with landmarks.
             "keys": "dict" without either, for which no shard is read.
         order: How training shuffles. "shuffled": the whole split; each clip is read
-            from another place. "sequential", for spinning disks and object stores:
-            records are read in file order, a window of bounded size at a time, and
-            shuffled within the window. Either can be resumed exactly, in its own order.
+            from another place. "sequential", for spinning disks: records are read in
+            file order, a window of bounded size at a time, and shuffled within the
+            window. Either can be resumed exactly, in its own order.
         max_bad_records: How many damaged records (a wrong CRC, another shape or clip,
             a truncated file) to tolerate, each with a warning that names it. In
             training the next whole record in file order is read instead; in evaluation
@@ -106,16 +110,20 @@ def input_fn(
             TensorFlow itself needs; by default as much as makes it fast, see
             `buffers.plan_buffers`. The window of the sequential order, and so the
             order, depends on it.
-        reader: "direct", the default for a folder on this machine: NumPy and OpenCV
-            read a batch into memory that TensorFlow takes over. "graph": operations of
-            TensorFlow alone, which a tf.data service can run, and which read where
-            TensorFlow does; the default for a URL. Either reads the same clips in the
-            same order with the same pixels; those of an augmented clip differ by 1
-            where they are rounded another way.
+        reader: "direct", the default for a folder on this machine or at an s3://,
+            gs://, az:// or https:// URL: NumPy and OpenCV read a batch into memory that
+            TensorFlow takes over. "graph": operations of TensorFlow alone, which a
+            tf.data service can run, and which read where TensorFlow does; the default
+            for other URLs. Either reads the same clips in the same order with the same
+            pixels; those of an augmented clip differ by 1 where they are rounded
+            another way.
         data_service: grpc://host:port of a tf.data service, whose workers then make the
             batches; they read as `reader="graph"`, and must see the shards under the
             same path. The batches, and their order, are those without it, even when
             workers come or are killed; see docs/distribution.md.
+        cache_dir: Where the shards of a URL are kept whole, as in `load_folder`, which
+            takes it in place of this if `data` is what it returned.
+        cache_gib: How much it may hold, in GiB.
 
     Returns:
         The dataset, with known cardinality. In evaluation the last batch of "pair" is
@@ -124,13 +132,16 @@ def input_fn(
     Raises:
         ShardFolderError: If the folder or the split cannot be used, or landmarks are
             wanted and it has none.
+        StoreError: If an object store cannot be used.
         ValueError: If an argument is out of its range, or the batch cannot be divided.
-        tf.errors.InvalidArgumentError: From the iterator, at a damaged record;
-            `damaged_records.damaged_records_by_name` makes one line of it.
+        tf.errors.InvalidArgumentError: From the iterator, at a damaged record, or when
+            a store fails; `damaged_records.damaged_records_by_name` makes one line of
+            it.
     """
     _check_choices(element, order, reader)
     max_bad_records = _not_negative("max_bad_records", max_bad_records)
-    folder = _load(data, element, max_bad_records)
+    cache = (cache_dir, cache_gib)
+    folder = _load(data, element, cache, max_bad_records=max_bad_records)
     records = load_records(folder, split)
     training = split == "train" if training is None else training
     batch_size = _whole("batch_size", batch_size)
@@ -143,13 +154,17 @@ def input_fn(
     reader = _reader(reader, folder)
     sizes = (records, folder.clip.num_bytes, local_batch_size)
     if reader == "direct":
-        buffers = plan_direct_buffers(*sizes, ram_budget_mib=ram_budget_mib)
+        buffers = plan_direct_buffers(
+            *sizes,
+            remote=is_url(folder.directory),
+            ram_budget_mib=ram_budget_mib,
+        )
     else:
         buffers = plan_graph_buffers(
             *sizes,
             augmented=augmentation is not None,
             sequential=by_window,
-            remote="://" in folder.directory,
+            remote=is_url(folder.directory),
             ram_budget_mib=ram_budget_mib,
         )
     clip_order = Order(
@@ -249,13 +264,13 @@ def _augmentation(
 
 def _reader(reader: ReaderName | None, folder: ShardFolder) -> ReaderName:
     """Returns how to read a folder."""
-    remote = "://" in folder.directory
-    if reader == "direct" and remote:
+    can_be_direct = not is_url(folder.directory) or is_object_url(folder.directory)
+    if reader == "direct" and not can_be_direct:
         raise ValueError(
-            f'reader="direct" cannot read {folder.directory}, which is not on this '
-            'machine; use reader="graph"'
+            f'reader="direct" cannot read {folder.directory}, which TensorFlow alone '
+            'opens; use reader="graph"'
         )
-    return reader or ("graph" if remote else "direct")
+    return reader or ("direct" if can_be_direct else "graph")
 
 
 def _check_served(
@@ -283,7 +298,7 @@ def _check_served(
 
 def _with_whole_path(folder: ShardFolder) -> ShardFolder:
     """Returns a folder whose path is right for workers with another current folder."""
-    if "://" in folder.directory:
+    if is_url(folder.directory):
         return folder
     return dataclasses.replace(folder, directory=os.path.abspath(folder.directory))
 
@@ -309,13 +324,22 @@ def _position_range(
 
 
 def _load(
-    data: str | os.PathLike[str] | ShardFolder, element: Element, max_bad_records: int
+    data: str | os.PathLike[str] | ShardFolder,
+    element: Element,
+    cache: tuple[str | os.PathLike[str] | None, float],
+    *,
+    max_bad_records: int,
 ) -> ShardFolder:
     """Returns the shard folder, which has what an element is made of."""
     folder = data
     if not isinstance(folder, ShardFolder):
-        # With `max_bad_records`, truncated shards are accepted too.
-        folder = load_folder(folder, check_shards=max_bad_records == 0)
+        folder = load_folder(
+            folder,
+            # With `max_bad_records`, truncated shards are accepted too.
+            check_shards=max_bad_records == 0,
+            cache_dir=cache[0],
+            cache_gib=cache[1],
+        )
     if element == "landmarks":
         check_landmarks(folder)
     return folder
@@ -324,7 +348,9 @@ def _load(
 def _check_plan(plan: InputPlan) -> None:
     """Refuses what cannot be read as it was asked for."""
     _check_padding(plan)
-    if plan.max_bad_records == 0 and plan.element != "keys":
+    # The direct reader of a URL does so itself, and pins what it found.
+    is_pinned = plan.reader == "direct" and is_url(plan.folder.directory)
+    if plan.max_bad_records == 0 and plan.element != "keys" and not is_pinned:
         check_ends(plan.folder, plan.split, plan.records)
 
 

@@ -16,14 +16,18 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from wlasl_tfrecord.errors import RecordError
+from wlasl_tfrecord.errors import RecordError, StoreError
 from wlasl_tfrecord.input_pipeline.augment import (
     AugmentConfig,
     change_landmarks,
     draw_changes,
 )
 from wlasl_tfrecord.input_pipeline.clip_change import ClipChange
-from wlasl_tfrecord.input_pipeline.damaged_records import DamageBudget, failure_text
+from wlasl_tfrecord.input_pipeline.damaged_records import (
+    DamageBudget,
+    failure_text,
+    store_failure_text,
+)
 from wlasl_tfrecord.input_pipeline.frame_buffers import FrameBuffers
 from wlasl_tfrecord.input_pipeline.order import clip_seed, with_first_epoch
 from wlasl_tfrecord.input_pipeline.plan import InputPlan
@@ -148,7 +152,14 @@ class _BatchReader:
     """Reads the batches of one input; its calls come from TensorFlow's threads."""
 
     def __init__(self, plan: InputPlan) -> None:
-        self._reader = ShardReader(plan.folder, plan.split, records=plan.records)
+        # First: the reader of a URL may refuse it, and `__del__` needs this.
+        self._calls = _Calls()
+        self._reader = ShardReader(
+            plan.folder,
+            plan.split,
+            records=plan.records,
+            check_shards=plan.max_bad_records == 0,
+        )
         self._has_frames = plan.has_frames
         self._has_landmarks = plan.has_landmarks
         # Landmarks by record. Setting one needs no lock.
@@ -164,7 +175,6 @@ class _BatchReader:
         # Where no frames are wanted, their memory is free for landmarks.
         self._most_kept_bytes = min(_MOST_KEPT_BYTES, most * math.prod(shape))
         self._buffers = FrameBuffers(shape, max_free=most)
-        self._calls = _Calls()
         atexit.register(self._calls.stop)
 
     # As a default: at the interpreter's end the name `atexit` is gone before this is.
@@ -188,28 +198,34 @@ class _BatchReader:
         frames = self._buffers.take() if self._has_frames else np.empty(0, np.uint8)
         landmarks = np.zeros(self._landmarks_shape(len(records)), np.float32)
         read, whole = records.copy(), np.ones(len(records), np.float32)
+        failure = ""
         with self._calls:
             try:
-                for place, record in enumerate(records.tolist()):
-                    change = _change(place, *changes) if changes else None
-                    out = (
-                        frames[place] if self._has_frames else None,
-                        landmarks[place] if self._has_landmarks else None,
-                    )
-                    found = self._read_clip(record, *out, change)
-                    read[place] = record if found is None else found
-                    whole[place] = found is not None
+                with self._reader.requested(self._not_kept(records)):
+                    for place, record in enumerate(records.tolist()):
+                        change = _change(place, *changes) if changes else None
+                        out = (
+                            frames[place] if self._has_frames else None,
+                            landmarks[place] if self._has_landmarks else None,
+                        )
+                        found = self._read_clip(record, *out, change)
+                        read[place] = record if found is None else found
+                        whole[place] = found is not None
             except RecordError as error:
-                pieces = failure_text(str(error), self._max_bad_records)
-                failure = "".join(pieces).encode()
-                return frames, landmarks, read, whole, failure
-        return frames, landmarks, read, whole, b""
+                failure = "".join(failure_text(str(error), self._max_bad_records))
+            except StoreError as error:
+                failure = store_failure_text(str(error))
+        return frames, landmarks, read, whole, failure.encode()
 
     def read_ahead(self, records: NDArray[np.int64]) -> NDArray[np.int64]:
         """Asks the system to read records in file order; returns 0."""
         with self._calls:
             self._reader.read_ahead(np.sort(records))
         return np.zeros((), np.int64)
+
+    def _not_kept(self, records: NDArray[np.int64]) -> list[int]:
+        """Returns the records that are read: all but those kept in memory."""
+        return [record for record in records.tolist() if record not in self._kept]
 
     def _landmarks_of(self, record: int) -> Landmarks:
         """Reads landmarks alone: [T, K, 3]; the next time from memory."""

@@ -16,7 +16,7 @@ import tensorflow as tf
 from wlasl_tfrecord.errors import RecordError
 from wlasl_tfrecord.files import num_cores, open_regular
 from wlasl_tfrecord.input_pipeline.record_reader import readable_records
-from wlasl_tfrecord.input_pipeline.shard_reader import MAX_OPEN_FILES
+from wlasl_tfrecord.input_pipeline.shard_bytes import MAX_OPEN_FILES
 from wlasl_tfrecord.shard_format.codecs import codec_facts
 from wlasl_tfrecord.shard_format.parsing import read_contents
 from wlasl_tfrecord.shard_format.record_table import Records

@@ -12,7 +12,6 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.errors import ShardFolderError
-from wlasl_tfrecord.files import file_sizes, open_binary, read_bytes
 from wlasl_tfrecord.input_pipeline.damaged_records import (
     DamageBudget,
     damage_text,
@@ -29,6 +28,7 @@ from wlasl_tfrecord.shard_format.tfrecord import (
     footer,
     has_header,
 )
+from wlasl_tfrecord.storage.contents import file_sizes, open_binary, read_bytes
 
 __all__ = ["RecordReader", "check_ends", "readable_records"]
 
@@ -201,7 +201,7 @@ def readable_records(
     shards = folder.split_shards(split)
     ends = records.offsets + records.num_bytes + FRAME_BYTES
     if "://" in folder.directory:
-        sizes = file_sizes(folder.directory)
+        sizes = file_sizes(folder.directory) or {}
         present = np.array([sizes.get(shard.name, 0) for shard in shards], np.int64)
         return ends <= present[records.shard_indices]
     readable = np.zeros(len(records), bool)

@@ -6,18 +6,25 @@
 import contextlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.errors import RecordError, ShardFolderError
-from wlasl_tfrecord.files import open_regular
+from wlasl_tfrecord.input_pipeline.cached_shards import CachedShards
 from wlasl_tfrecord.input_pipeline.clip_change import ClipChange, write_changed
 from wlasl_tfrecord.input_pipeline.damaged_records import damage_text, record_numbers
 from wlasl_tfrecord.input_pipeline.frame_buffers import Scratch
+from wlasl_tfrecord.input_pipeline.remote_shards import RemoteShards, pin_shards
+from wlasl_tfrecord.input_pipeline.shard_bytes import (
+    LocalShards,
+    Place,
+    RecordBytes,
+    ShardBytes,
+)
 from wlasl_tfrecord.shard_format.codecs import codec_facts
 from wlasl_tfrecord.shard_format.decode_images import decode_image
 from wlasl_tfrecord.shard_format.landmarks import NUM_LANDMARKS
@@ -42,12 +49,10 @@ from wlasl_tfrecord.shard_format.tfrecord import (
     header,
     masked_crc,
 )
+from wlasl_tfrecord.storage.urls import is_object_url, is_url
 
-__all__ = ["MAX_OPEN_FILES", "ShardReader"]
+__all__ = ["ShardReader"]
 
-# Of one reader. A process may have 1,024 in all by default, and a training process has
-# several readers.
-MAX_OPEN_FILES = 64
 # Of a record of images: they stay in the processor's cache until they are copied.
 _FRAMES_AT_ONCE = 4
 # The keys before the frames of a raw record take some 60 bytes.
@@ -66,28 +71,35 @@ class ShardReader:
         split: str = "train",
         *,
         records: Records | None = None,
+        check_shards: bool = True,
     ) -> None:
-        """Reads the index; shards are opened when they are needed.
+        """Reads the index; shards of this machine are opened when they are needed.
+
+        Those at a URL are compared with the index at once, and must stay what they are.
 
         Args:
-            data: The shard folder's path on this machine, or what `load_folder`
-                returned.
+            data: The shard folder's path or URL, or what `load_folder` returned.
             split: "train", "val" or "test".
             records: The split's table of records, where it is loaded already.
+            check_shards: False to count the records of a shard at a URL that is missing
+                or another one as damaged; by default the folder is refused.
 
         Raises:
-            ShardFolderError: If the folder or the split cannot be used, or lies on
-                another machine.
+            ShardFolderError: If the folder or the split cannot be used.
+            StoreError: If its store cannot.
         """
         folder = data if isinstance(data, ShardFolder) else load_folder(data)
-        if "://" in folder.directory:
+        if is_url(folder.directory) and not is_object_url(folder.directory):
             raise ShardFolderError(
-                f"{folder.directory} is not on this machine; copy it to a local disk, "
-                'or read it with input_fn(reader="graph")'
+                f"{folder.directory} is read by TensorFlow alone; copy it to a local "
+                'disk, or read it with input_fn(reader="graph")'
             )
         self.folder = folder
         self.split = split
         self.records = load_records(folder, split) if records is None else records
+        self._pins = None
+        if is_object_url(folder.directory):
+            self._pins = pin_shards(folder, split, self.records, check=check_shards)
         self._prepare()
 
     def __repr__(self) -> str:
@@ -151,6 +163,7 @@ class ShardReader:
         Raises:
             IndexError: If there is no such record.
             RecordError: If a record is damaged.
+            StoreError: If the store of a shard at a URL fails.
             ValueError: If `out` is not of that shape and type.
         """
         shape = (len(indices), *self.folder.clip.shape)
@@ -161,8 +174,10 @@ class ShardReader:
                 f"out must be a contiguous uint8 array of shape {shape}, got "
                 f"{out.dtype} of shape {out.shape}"
             )
-        for place, index in enumerate(indices):
-            self.read_frames(self._record(index), out[place])
+        records = [self._record(index) for index in indices]
+        with self.requested(records):
+            for place, record in enumerate(records):
+                self.read_frames(record, out[place])
         return out
 
     def read_landmarks(
@@ -185,12 +200,17 @@ class ShardReader:
         check_landmarks(self.folder)
         shape = (len(indices), clip.num_frames, NUM_LANDMARKS, 3)
         landmarks = np.empty(shape, np.float32)
-        for place, index in enumerate(indices):
-            record = self._record(index)
-            with self._damage_named(record), self._scratch() as scratch:
-                proto = self._read_proto(record, scratch)
-                landmarks[place] = read_landmarks(proto, clip, codec)
+        records = [self._record(index) for index in indices]
+        with self.requested(records):
+            for place, record in enumerate(records):
+                with self._damage_named(record), self._scratch() as scratch:
+                    proto = self._read_proto(self._open(record), record, scratch)
+                    landmarks[place] = read_landmarks(proto, clip, codec)
         return landmarks
+
+    def requested(self, records: Sequence[int]) -> AbstractContextManager[None]:
+        """Requests records of a URL at once, which are read within this block."""
+        return self._shards.requested([self._place(record) for record in records])
 
     def read_frames(
         self,
@@ -234,30 +254,23 @@ class ShardReader:
             RecordError: If the record is damaged; the message names it.
         """
         with self._damage_named(record), self._scratch() as scratch:
-            self._read_proto(record, scratch)
+            self._read_proto(self._open(record), record, scratch)
 
     def read_ahead(self, records: NDArray[np.integer]) -> None:
         """Asks the system to have the bytes of records in its page cache soon.
 
-        Does nothing where the system has no such request.
+        Does nothing where the system has no such request, and at a URL.
         """
-        if not hasattr(os, "posix_fadvise"):
-            return
         for record in records.tolist():
-            try:
-                file = self._open(self._path(record))
-            except OSError:
-                continue  # reading it will tell
-            offset = int(self.records.offsets[record])
-            num_bytes = int(self.records.num_bytes[record]) + FRAME_BYTES
-            os.posix_fadvise(file.descriptor, offset, num_bytes, os.POSIX_FADV_WILLNEED)
+            self._shards.read_ahead(self._place(record))
 
     def damage(self, record: int) -> str:
         """Returns the line that names a record if it is damaged."""
         number = record_numbers(self.records)[record]
+        shards = self.folder.split_shards(self.split)
         return "".join(
             damage_text(
-                self._path(record),
+                self.folder.shard_path(shards[self.records.shard_indices[record]]),
                 str(number),
                 str(self.records.offsets[record]),
                 self.records.video_ids[record],
@@ -266,7 +279,7 @@ class ShardReader:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leaves out open files and memory; another process has its own."""
-        kept = ("folder", "split", "records")
+        kept = ("folder", "split", "records", "_pins")
         return {name: getattr(self, name) for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -275,10 +288,17 @@ class ShardReader:
         self._prepare()
 
     def _prepare(self) -> None:
-        # A file is closed when the last thread that reads from it lets go of it.
-        self._open = lru_cache(maxsize=MAX_OPEN_FILES)(_OpenFile)
-        shards = self.folder.split_shards(self.split)
-        self._paths = [self.folder.shard_path(shard) for shard in shards]
+        self._shards: ShardBytes
+        folder = self.folder
+        if self._pins is not None and folder.cache is not None:
+            self._shards = CachedShards(
+                folder, self.split, self.records, self._pins, folder.cache
+            )
+        elif self._pins is not None:
+            self._shards = RemoteShards(folder.directory, self._pins)
+        else:
+            shards = self.folder.split_shards(self.split)
+            self._shards = LocalShards([self.folder.shard_path(one) for one in shards])
         self._stores_images = codec_facts(self.folder.codec).stores_images
         # Where the frames lie in the proto of a raw record; -1 until it has been read.
         self._frames_starts = np.full(len(self.records), -1)
@@ -294,8 +314,15 @@ class ShardReader:
             raise IndexError(f"no record {record}: {self.split} has {len(self)}")
         return record % len(self)
 
-    def _path(self, record: int) -> str:
-        return self._paths[self.records.shard_indices[record]]
+    def _place(self, record: int) -> Place:
+        return Place(
+            int(self.records.shard_indices[record]),
+            int(self.records.offsets[record]),
+            int(self.records.num_bytes[record]) + FRAME_BYTES,
+        )
+
+    def _open(self, record: int) -> RecordBytes:
+        return self._shards.record(self._place(record))
 
     def _read_raw(
         self,
@@ -306,24 +333,23 @@ class ShardReader:
         scratch: Scratch,
     ) -> None:
         """Reads a record of raw frames, straight into place if nothing changes them."""
-        file = self._open(self._path(record))
+        stored = self._open(record)
         num_bytes = int(self.records.num_bytes[record])
-        offset = int(self.records.offsets[record])
         start = int(self._frames_starts[record])
         if start < 0:
-            start = self._find_frames(record, file, out.nbytes, scratch)
+            start = self._find_frames(stored, record, out.nbytes, scratch)
         frames = out if change is None else scratch.array("frames", out.shape)
         before = bytearray(HEADER_BYTES + start)
         after = bytearray(num_bytes - start - out.nbytes + CRC_BYTES)
-        # One call, without the lock of Python, and no copy.
-        pieces: Any = [before, frames, after]
-        read = os.preadv(file.descriptor, pieces, offset)
+        # One call; of a file without the lock of Python, and without a copy.
+        read = stored.read_into([before, frames, after])
         if read != num_bytes + FRAME_BYTES:
             raise ValueError("the file ends within it")
         proto = [memoryview(before)[HEADER_BYTES:], frames, after[:-CRC_BYTES]]
         self._check(record, before, proto, after)
         if landmarks is not None:
-            self._copy_landmarks(record, after[:-CRC_BYTES], landmarks, scratch)
+            rest = after[:-CRC_BYTES]
+            self._copy_landmarks(stored, record, rest, landmarks, scratch)
         # The same checksum another time means the same bytes, and so the same place.
         self._frames_starts[record] = start
         if change is not None:
@@ -332,6 +358,7 @@ class ShardReader:
 
     def _copy_landmarks(
         self,
+        stored: RecordBytes,
         record: int,
         after: bytearray,
         landmarks: NDArray[np.float32],
@@ -344,19 +371,19 @@ class ShardReader:
             landmarks[:] = read_landmarks(example_of(after), clip, codec)
         except ValueError:
             # Other writers may put them anywhere.
-            proto = self._read_proto(record, scratch)
+            proto = self._read_proto(stored, record, scratch)
             landmarks[:] = read_landmarks(proto, clip, codec)
 
     def _find_frames(
-        self, record: int, file: "_OpenFile", frames_bytes: int, scratch: Scratch
+        self, stored: RecordBytes, record: int, frames_bytes: int, scratch: Scratch
     ) -> int:
         """Finds where the frames of a raw record start in its proto."""
-        offset = int(self.records.offsets[record])
-        head = os.pread(file.descriptor, HEADER_BYTES + _HEAD_BYTES, offset)
-        place = find_frames(head[HEADER_BYTES:])
+        head = bytearray(_HEAD_BYTES)
+        read = stored.read_into([head], HEADER_BYTES)
+        place = find_frames(head[:read])
         if place is None:
             # Other writers may put the frames behind other keys.
-            place = find_frames(self._read_proto(record, scratch))
+            place = find_frames(self._read_proto(stored, record, scratch))
         num_bytes = int(self.records.num_bytes[record])
         if place is None or len(place) != frames_bytes or place.stop > num_bytes:
             raise ValueError("the frames are of another shape")
@@ -371,7 +398,7 @@ class ShardReader:
         scratch: Scratch,
     ) -> None:
         """Reads a record of encoded images, and decodes them into place."""
-        proto = self._read_proto(record, scratch)
+        proto = self._read_proto(self._open(record), record, scratch)
         places = self._find_images(record, proto)
         codec = self.folder.codec
         if landmarks is not None:
@@ -407,14 +434,14 @@ class ShardReader:
             self._image_places[record] = places
         return places.tolist()
 
-    def _read_proto(self, record: int, scratch: Scratch) -> memoryview:
+    def _read_proto(
+        self, stored: RecordBytes, record: int, scratch: Scratch
+    ) -> memoryview:
         """Reads a whole record into memory of this call, and checks it."""
-        file = self._open(self._path(record))
         num_bytes = int(self.records.num_bytes[record]) + FRAME_BYTES
         largest = int(self.records.num_bytes.max()) + FRAME_BYTES
         data = scratch.array("record", (largest,)).data[:num_bytes]
-        offset = int(self.records.offsets[record])
-        if os.preadv(file.descriptor, [data], offset) != num_bytes:
+        if stored.read_into([data]) != num_bytes:
             raise ValueError("the file ends within it")
         proto = data[HEADER_BYTES:-CRC_BYTES]
         self._check(record, data, [proto], data)
@@ -440,16 +467,3 @@ class ShardReader:
             yield scratch
         finally:
             self._unused.append(scratch)
-
-
-class _OpenFile:
-    """A shard that is open for reading, until nobody refers to it."""
-
-    def __init__(self, path: str) -> None:
-        self.descriptor = open_regular(path, os.O_RDONLY)
-
-    # As a default: at the interpreter's end the name `os` is gone before this is.
-    def __del__(self, close: Callable[[int], None] = os.close) -> None:
-        descriptor = getattr(self, "descriptor", None)
-        if descriptor is not None:
-            close(descriptor)

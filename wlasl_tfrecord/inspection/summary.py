@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wlasl_tfrecord.files import join_path, read_json
 from wlasl_tfrecord.shard_format.landmarks import LANDMARK_GROUPS
 from wlasl_tfrecord.shard_format.layout import INFO_FILE
 from wlasl_tfrecord.shard_format.record_table import Records
@@ -17,6 +16,8 @@ from wlasl_tfrecord.shard_format.shard_folder import (
     glosses_without,
     load_records,
 )
+from wlasl_tfrecord.storage.contents import read_json
+from wlasl_tfrecord.storage.urls import join_path
 from wlasl_tfrecord.text import size_text
 
 __all__ = [

@@ -6,9 +6,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from wlasl_tfrecord.files import join_path, read_bytes, read_json
 from wlasl_tfrecord.shard_format import clip_proto, layout
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
+from wlasl_tfrecord.storage.contents import file_sizes, read_bytes, read_json
+from wlasl_tfrecord.storage.urls import is_object_url, join_path
 
 __all__ = [
     "Damage",
@@ -50,7 +51,11 @@ def verify_files(folder: ShardFolder) -> list[Damage]:
     """
     damage: list[Damage] = []
     expected = {shard.name for shards in folder.shards.values() for shard in shards}
-    present = {name.rstrip("/") for name in tf.io.gfile.listdir(folder.directory)}
+    if is_object_url(folder.directory):
+        present = set(file_sizes(folder.directory) or ())
+    else:
+        names = tf.io.gfile.listdir(folder.directory)
+        present = {name.rstrip("/") for name in names}
     stray = sorted(
         name
         for name in present - expected

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -10,7 +10,6 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.errors import ShardFolderError
-from wlasl_tfrecord.files import open_binary
 from wlasl_tfrecord.input_pipeline.damaged_records import record_numbers
 from wlasl_tfrecord.inspection.verify_files import Damage
 from wlasl_tfrecord.shard_format import (
@@ -23,7 +22,17 @@ from wlasl_tfrecord.shard_format import (
 from wlasl_tfrecord.shard_format.parsing import read_record
 from wlasl_tfrecord.shard_format.record_table import Records
 from wlasl_tfrecord.shard_format.shard_folder import Shard, ShardFolder
-from wlasl_tfrecord.shard_format.tfrecord import CRC_BYTES, HEADER_BYTES, header
+from wlasl_tfrecord.shard_format.tfrecord import (
+    CRC_BYTES,
+    FRAME_BYTES,
+    HEADER_BYTES,
+    footer,
+    header,
+    masked_crc,
+)
+from wlasl_tfrecord.storage.contents import open_binary
+from wlasl_tfrecord.storage.object_store import open_store
+from wlasl_tfrecord.storage.urls import is_object_url
 
 __all__ = ["verify_split"]
 
@@ -49,7 +58,11 @@ def verify_split(folder: ShardFolder, split: str) -> Iterator[Damage | None]:
     for shard, problem in zip(shards, problems):
         if problem is not None:
             yield Damage(file=shard.name, reason=problem)
-    ends = _read_ends(folder, split, records)
+    if is_object_url(folder.directory):
+        # A record is one request: what is around its proto is compared with it.
+        ends = [_End(None, int(crc)) for crc in records.crcs]
+    else:
+        ends = _read_ends(folder, split, records)
     # TensorFlow would take memory for the length that a record claims to have.
     safe = np.array([end.problem is None for end in ends], bool)
     found = _read_records(folder, split, records, np.flatnonzero(safe))
@@ -81,6 +94,8 @@ _NO_FILE = "its file cannot be read"
 
 def _file_problem(folder: ShardFolder, shard: Shard) -> str | None:
     """Returns what is wrong with the file of a shard; None if it has its size."""
+    if shard.num_bytes == 0 and is_object_url(folder.directory):
+        return None
     try:
         num_bytes = _size_of(folder.shard_path(shard))
     except (FileNotFoundError, tf.errors.NotFoundError):
@@ -93,6 +108,9 @@ def _file_problem(folder: ShardFolder, shard: Shard) -> str | None:
 
 
 def _size_of(path: str) -> int:
+    if is_object_url(path):
+        directory, _, name = path.rpartition("/")
+        return open_store(directory).read(name, -1).num_bytes
     if "://" in path:
         return tf.io.gfile.stat(path).length
     with open_binary(path) as file:
@@ -145,11 +163,11 @@ def _read_records(
     folder: ShardFolder, split: str, records: Records, rows: NDArray[np.integer]
 ) -> Iterator[dict[str, Any] | str]:
     """Reads, parses and decodes records; yields values, or why there are none."""
-    paths = tf.constant([folder.shard_path(s) for s in folder.split_shards(split)])
+    read_proto = _proto_reader(folder, split, records)
     context_keys = tuple(parsing.context_features(folder.clip))
 
-    def read(shard_index: tf.Tensor, offset: tf.Tensor) -> dict[str, tf.Tensor]:
-        serialized = read_record(tf.gather(paths, shard_index), offset)
+    def read(row: tf.Tensor) -> dict[str, tf.Tensor]:
+        serialized = read_proto(row)
         parsed = parsing.parse_clip(serialized, folder.clip, folder.codec, context_keys)
         frames = decode_frames.decode_frames(parsed, folder.clip, folder.codec)
         values = {key: parsed[key] for key in context_keys}
@@ -167,12 +185,50 @@ def _read_records(
             "num_bytes": tf.strings.length(serialized),
         }
 
-    places = records.shard_indices[rows], records.offsets[rows]
-    clips = tf.data.Dataset.from_tensor_slices(places)
+    clips = tf.data.Dataset.from_tensor_slices(rows)
     # In order, so that an error belongs to the next record in turn.
     clips = iter(clips.map(read, tf.data.AUTOTUNE, deterministic=True))
     for _ in range(len(rows)):
         yield _next_values(clips)
+
+
+def _proto_reader(
+    folder: ShardFolder, split: str, records: Records
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns what reads the proto of a row in a graph: int64 [] to string []."""
+    shards = folder.split_shards(split)
+    if is_object_url(folder.directory):
+        store = open_store(folder.directory, is_patient=True)
+
+        def read(row: int) -> tuple[bytes, str]:
+            name = shards[int(records.shard_indices[row])].name
+            start, num_bytes = int(records.offsets[row]), int(records.num_bytes[row])
+            try:
+                found = store.read(name, start, start + FRAME_BYTES + num_bytes).data
+            except OSError as error:
+                return b"", f"it cannot be read: {error.strerror}"
+            proto = found[HEADER_BYTES:-CRC_BYTES]
+            crc = masked_crc([proto])
+            if len(proto) < num_bytes:
+                return b"", "the file ends before it"
+            if found[:HEADER_BYTES] != header(num_bytes) or found[-4:] != footer(crc):
+                return b"", "its checksum does not fit its bytes"
+            if crc != int(records.crcs[row]):
+                return b"", "it is not the record that the index was written with"
+            return bytes(proto), ""
+
+        def read_checked(row: tf.Tensor) -> tf.Tensor:
+            proto, problem = tf.numpy_function(read, [row], (tf.string, tf.string))
+            check = tf.debugging.Assert(tf.equal(problem, ""), [problem])
+            with tf.control_dependencies([check]):
+                return tf.ensure_shape(tf.identity(proto), [])
+
+        return read_checked
+    paths = tf.constant([folder.shard_path(shard) for shard in shards])
+    indices, offsets = tf.constant(records.shard_indices), tf.constant(records.offsets)
+    return lambda row: read_record(
+        tf.gather(paths, tf.gather(indices, row)), tf.gather(offsets, row)
+    )
 
 
 def _next_values(clips: Iterator[dict[str, tf.Tensor]]) -> dict[str, Any] | str:
@@ -241,5 +297,7 @@ def _first_words(message: str) -> str:
     """Shortens a message of TensorFlow to what it says of the record."""
     # The name of the transformation precedes it, and the graph's nodes follow it.
     words = _BEFORE.split(" ".join(message.split("[[")[0].split()))[-1]
+    # Of a record from a URL it is ours.
+    words = re.sub(r"^assertion failed: \[(.*)\]", r"\1", words)
     # TensorFlow says this of an offset past the end of a file.
     return "the file ends before it" if "was empty" in words else words[:200].strip()

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wlasl_tfrecord.errors import ShardFolderError
-from wlasl_tfrecord.files import file_sizes, join_path, read_bytes, read_json
 from wlasl_tfrecord.shard_format.clips import FRAMINGS, ClipSpec, Framing
 from wlasl_tfrecord.shard_format.codecs import CODECS, Codec
 from wlasl_tfrecord.shard_format.landmarks import LANDMARK_GROUPS
@@ -32,6 +31,9 @@ from wlasl_tfrecord.shard_format.record_table import (
     records_from_csv,
 )
 from wlasl_tfrecord.shard_format.tfrecord import FRAME_BYTES
+from wlasl_tfrecord.storage.contents import file_sizes, read_bytes, read_json
+from wlasl_tfrecord.storage.object_cache import CacheConfig
+from wlasl_tfrecord.storage.urls import is_object_url, is_url, join_path
 from wlasl_tfrecord.text import is_unicode, reason_of, shown
 
 __all__ = [
@@ -81,7 +83,7 @@ class ShardFolder:
     """What a shard folder holds, readable without TensorFlow.
 
     Attributes:
-        directory: Where it lies: a local path, or a URL that `tf.io.gfile` opens.
+        directory: Where it lies: a local path, or a URL.
         clip: The shape of every clip.
         codec: How frames are stored.
         framing: How frames were made to fit.
@@ -90,6 +92,7 @@ class ShardFolder:
         options: What else `bin/shard` was told (seed, jpeg quality, subset …).
         table_sha256: By split, the hex SHA-256 of its table of records.
         has_landmarks: Whether its records have landmarks; see `landmarks`.
+        cache: Where the shards of a URL are kept on this machine; None for nowhere.
 
     Raises:
         ValueError: If a value is not what docs/shard-format.md says of it.
@@ -104,6 +107,7 @@ class ShardFolder:
     options: Mapping[str, Any] = field(default_factory=dict)
     table_sha256: Mapping[str, str] = field(default_factory=dict)
     has_landmarks: bool = False
+    cache: CacheConfig | None = None
 
     def __post_init__(self) -> None:
         """Reject what no reader of this release knows; readers check nothing again."""
@@ -193,6 +197,8 @@ def load_folder(
     *,
     check_shards: bool = True,
     allow_links: bool = False,
+    cache_dir: str | os.PathLike[str] | None = None,
+    cache_gib: float = CacheConfig.max_gib,
 ) -> ShardFolder:
     """Reads the index of a shard folder, and checks that its shards are there.
 
@@ -200,30 +206,34 @@ def load_folder(
     once: types, ranges, names.
 
     Args:
-        directory: A local folder, or a URL such as `gs://…`, which TensorFlow opens.
+        directory: A local folder, or a URL: s3://, gs://, az://, https://, or what else
+            TensorFlow opens.
         check_shards: False to leave out the existence and the sizes of shards, for
             `bin/inspect --verify` and for readers that tolerate damage.
         allow_links: Accept files of the folder that are links to other folders, as some
             caches of downloads make them.
+        cache_dir: Where the shards of a URL are kept whole when they are read; by
+            default nowhere. Processes of a machine may share it.
+        cache_gib: How much it may hold, in GiB; the shards that were not used for the
+            longest time are removed.
 
     Raises:
         ShardFolderError: If the folder is missing, not a finished shard folder, of a
             newer format, or lacks a shard or has one of another size.
+        StoreError: If the object store of a URL cannot be used.
+        ValueError: If `cache_gib` is not above 0.
     """
     root = os.fspath(directory)
+    cache = None
+    if cache_dir is not None and is_object_url(root):
+        cache = CacheConfig(directory=os.path.abspath(cache_dir), max_gib=cache_gib)
     try:
         found = file_sizes(root)
     except OSError as error:
-        raise ShardFolderError(
-            f"cannot read the shard folder {root}: {error.strerror or error}; run "
-            "bin/shard first"
-        ) from error
+        raise _unreadable(root, error) from error
     for name in (INDEX_FILE, INFO_FILE):
-        if name not in found:
-            raise ShardFolderError(
-                f"no shards in {root}: it has no {name}; run bin/shard first, or again "
-                "if it was interrupted"
-            )
+        if found is not None and name not in found:
+            raise _unfinished(root, name)
     if not allow_links:
         _refuse_links(root, (INDEX_FILE, INFO_FILE))
     where = join_path(root, INFO_FILE)
@@ -231,7 +241,12 @@ def load_folder(
         _check_version(str(read_json(where)["version"]), root)
         where = join_path(root, INDEX_FILE)
         folder = _folder_from_json(root, read_json(where))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        folder = dataclasses.replace(folder, cache=cache)
+    except FileNotFoundError as error:
+        raise _unfinished(root, os.path.basename(where)) from error
+    except OSError as error:
+        raise _unreadable(root, error) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ShardFolderError(
             f"{where} is damaged ({type(error).__name__}: {reason_of(error)}); run "
             "bin/shard again"
@@ -240,19 +255,43 @@ def load_folder(
     if not allow_links:
         tables = [record_table_file(split) for split in folder.splits]
         _refuse_links(root, (*tables, *(shard.name for shard in shards)))
-    for shard in shards if check_shards else ():
-        if shard.name not in found:
-            raise ShardFolderError(
-                f"{folder.shard_path(shard)} is missing; run bin/shard again, or "
-                "copy the folder again"
-            )
-        if found[shard.name] != shard.num_bytes:
-            raise ShardFolderError(
-                f"{folder.shard_path(shard)} has {found[shard.name]} bytes, the "
-                f"index says {shard.num_bytes}; run bin/shard again, or copy it "
-                "again"
-            )
+    # Where nothing can be listed, `ShardReader` finds out.
+    if check_shards and found is not None:
+        _check_sizes(folder, found)
     return folder
+
+
+def _check_sizes(folder: ShardFolder, found: Mapping[str, int]) -> None:
+    """Compares the files that were found with the index: their bytes by name."""
+    for split in folder.splits:
+        for shard in folder.shards[split]:
+            path = folder.shard_path(shard)
+            if shard.name not in found:
+                raise ShardFolderError(
+                    f"{path} is missing; run bin/shard again, or copy the folder again"
+                )
+            if found[shard.name] != shard.num_bytes:
+                raise ShardFolderError(
+                    f"{path} has {found[shard.name]} bytes, the index says "
+                    f"{shard.num_bytes}; run bin/shard again, or copy it again"
+                )
+
+
+def _unreadable(directory: str, error: OSError) -> ShardFolderError:
+    way_out = "run bin/shard first"
+    if is_url(directory) and not isinstance(error, FileNotFoundError):
+        way_out = "check the URL, the network and the credentials"
+    reason = error.strerror or error
+    return ShardFolderError(
+        f"cannot read the shard folder {directory}: {reason}; {way_out}"
+    )
+
+
+def _unfinished(directory: str, name: str) -> ShardFolderError:
+    return ShardFolderError(
+        f"no shards in {directory}: it has no {name}; run bin/shard first, or again if "
+        "it was interrupted"
+    )
 
 
 def _folder_from_json(directory: str, raw: Any) -> ShardFolder:
@@ -293,7 +332,7 @@ def _folder_from_json(directory: str, raw: Any) -> ShardFolder:
 
 def _refuse_links(directory: str, names: Sequence[str]) -> None:
     """Refuses links that leave a local folder: whoever sent it chose their targets."""
-    if "://" in directory:
+    if is_url(directory):
         return
     root = os.path.realpath(directory)
     for name in names:

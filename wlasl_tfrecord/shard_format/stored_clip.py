@@ -5,11 +5,17 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.errors import RecordError
-from wlasl_tfrecord.files import open_binary
 from wlasl_tfrecord.shard_format.decode_frames import decode_frames
-from wlasl_tfrecord.shard_format.parsing import parse_clip, read_record
+from wlasl_tfrecord.shard_format.parsing import parse_clip
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
-from wlasl_tfrecord.shard_format.tfrecord import has_header
+from wlasl_tfrecord.shard_format.tfrecord import (
+    CRC_BYTES,
+    FRAME_BYTES,
+    HEADER_BYTES,
+    header,
+    masked_crc,
+)
+from wlasl_tfrecord.storage.contents import read_bytes
 
 __all__ = ["read_clip"]
 
@@ -34,11 +40,12 @@ def read_clip(folder: ShardFolder, split: str, record: int) -> NDArray[np.uint8]
     path = folder.shard_path(shard)
     offset = int(records.offsets[record])
     try:
-        with open_binary(path) as file:
-            if not has_header(file, offset, int(records.num_bytes[record])):
-                raise ValueError("its length is not that of the index")
-        serialized = read_record(tf.constant(path), tf.constant(offset, tf.int64))
-        parsed = parse_clip(serialized, folder.clip, folder.codec, ())
+        num_bytes = int(records.num_bytes[record])
+        stored = read_bytes(path, offset, num_bytes + FRAME_BYTES)
+        proto, crc = stored[HEADER_BYTES:-CRC_BYTES], int(records.crcs[record])
+        if stored[:HEADER_BYTES] != header(num_bytes) or masked_crc([proto]) != crc:
+            raise ValueError("it is not the one of the index")
+        parsed = parse_clip(tf.constant(proto), folder.clip, folder.codec, ())
         return decode_frames(parsed, folder.clip, folder.codec).numpy()
     except (OSError, ValueError, tf.errors.OpError) as error:
         raise RecordError(

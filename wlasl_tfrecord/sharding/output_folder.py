@@ -28,6 +28,8 @@ from wlasl_tfrecord.shard_format.layout import FAILURES_FILE, REPORT_FILE
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 
 __all__ = [
+    "OPTIONS_FILE",
+    "OUR_FILE",
     "PLAN_FILE",
     "WORK_DIR",
     "check_output_folder",
@@ -42,11 +44,11 @@ __all__ = [
 
 # Inside the folder of shards, so that renaming a finished file moves no bytes.
 WORK_DIR = ".shard-work"
-_OPTIONS_FILE = "options.json"
+OPTIONS_FILE = "options.json"
 # Of a run that several processes have joined.
 PLAN_FILE = "plan"
 
-_OUR_FILE = re.compile(
+OUR_FILE = re.compile(
     rf"{layout.DATASET_NAME}-({'|'.join(layout.SPLITS)})"
     rf"\.(tfrecord-\d+-of-\d+|index\.csv)"
     rf"|{layout.INFO_FILE}|{layout.FEATURES_FILE}|{layout.LABELS_FILE}"
@@ -63,16 +65,14 @@ def local_folder(out: str | os.PathLike[str]) -> str:
     """Returns the path of a folder to write.
 
     Raises:
-        ValueError: If it names none, or a remote one: a run that can be killed at any
-            moment needs a file system that renames and locks.
+        ValueError: If it names none, or a URL.
     """
     path = os.fspath(out)
     if not path:
         raise ValueError("--out must name a folder, got ''")
     if "://" in path:
         raise ValueError(
-            f"shards are written to a local folder, got {path!r}; choose a local "
-            "--out, and copy it there when it is finished"
+            f"shards are written to a folder, or to s3://, gs:// or az://, got {path!r}"
         )
     return path
 
@@ -135,7 +135,7 @@ def check_output_folder(out: str) -> None:
             "folder of this name; remove it"
         )
     with output_errors(out):
-        names = sorted(filter(_OUR_FILE.fullmatch, os.listdir(out)))
+        names = sorted(filter(OUR_FILE.fullmatch, os.listdir(out)))
     is_ours = has_work or any(
         _has_keys(os.path.join(out, name), keys) for name, keys in _KEYS.items()
     )
@@ -175,12 +175,12 @@ def open_work_folder(root: str, options: ShardOptions, useful: Collection[str]) 
     """
     work_dir = os.path.join(root, WORK_DIR)
     real_folder(work_dir)
-    kept = {*useful, _OPTIONS_FILE}
+    kept = {*useful, OPTIONS_FILE}
     with os.scandir(work_dir) as entries:
         for entry in list(entries):
             if not entry.is_file(follow_symlinks=False) or entry.name not in kept:
                 _remove(entry)
-    with written_whole(os.path.join(work_dir, _OPTIONS_FILE), sync=False) as aside:
+    with written_whole(os.path.join(work_dir, OPTIONS_FILE), sync=False) as aside:
         aside.write_text(json.dumps(options.to_dict()), encoding="utf-8")
     return work_dir
 
@@ -226,7 +226,7 @@ def finish_folder(
             with written_whole(path, aside_dir=work_dir):
                 pass
     for name in sorted(os.listdir(out)):
-        is_ours = _OUR_FILE.fullmatch(name)
+        is_ours = OUR_FILE.fullmatch(name)
         if is_ours and name not in names and name not in files:
             os.remove(os.path.join(out, name))
     # The index last.
@@ -262,9 +262,9 @@ def unfinished_options(root: str) -> Mapping[str, Any] | None:
     work_dir = os.path.join(root, WORK_DIR)
     try:
         notes = {name for name in os.listdir(work_dir) if name.endswith(".json")}
-        if notes <= {_OPTIONS_FILE}:
+        if notes <= {OPTIONS_FILE}:
             return None
-        values = read_json(os.path.join(work_dir, _OPTIONS_FILE))
+        values = read_json(os.path.join(work_dir, OPTIONS_FILE))
     except (OSError, ValueError):
         return None
     return values if isinstance(values, dict) else None

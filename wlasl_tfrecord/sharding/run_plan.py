@@ -32,13 +32,15 @@ from wlasl_tfrecord.sharding.outcomes import (
 )
 from wlasl_tfrecord.sharding.output_folder import check_output_folder, local_folder
 from wlasl_tfrecord.sharding.plan import PlannedShard, plan_shards
+from wlasl_tfrecord.sharding.remote_videos import RemoteVideos
 from wlasl_tfrecord.sharding.resume import finished_shards, known_shards
 from wlasl_tfrecord.sharding.shared_hashes import hash_together
 from wlasl_tfrecord.sharding.video_hashes import hash_videos
 from wlasl_tfrecord.sharding.written_shard import WrittenShard
+from wlasl_tfrecord.storage.urls import is_url
 from wlasl_tfrecord.text import size_text
 
-__all__ = ["FolderPlan", "check_space", "plan_folder"]
+__all__ = ["MAX_UNSENT", "FolderPlan", "check_space", "plan_folder"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +100,8 @@ class FolderPlan:
         num_tasks = sum(len(shard.tasks) for shard in self.unwritten)
         lines.append(
             f"{self.out}: {len(self.unwritten)} of {len(self.shards)} shards to write, "
-            f"{num_tasks:,} clips, about {size_text(self.bytes_to_write)}; "
-            f"{size_text(self.free_bytes)} free"
+            f"{num_tasks:,} clips, about {size_text(self.bytes_to_write)}"
+            + ("" if is_url(self.out) else f"; {size_text(self.free_bytes)} free")
         )
         planned = {i.video_id for i in self.instances} - self.outcomes.keys()
         lines += lost_clips_lines(self.held - planned, "holds will go")
@@ -129,6 +131,7 @@ def plan_folder(
     overwrite: bool = False,
     retry: bool = False,
     join: bool = False,
+    videos: RemoteVideos | None = None,
     show_progress: bool = False,
 ) -> FolderPlan:
     """Plans a run, and changes nothing, but for the notes of processes that join.
@@ -146,6 +149,7 @@ def plan_folder(
             ended its worker: with other limits, or on another machine, it may succeed.
         join: Share the reading with other processes that plan the same; the folder
             exists, and gets a folder for their notes.
+        videos: Where the videos are, if they come from a URL.
         show_progress: Show a bar on stderr.
 
     Raises:
@@ -170,6 +174,7 @@ def plan_folder(
         else:
             present.append(instance)
     hash_all = partial(hash_together, root) if join else hash_videos
+    hash_all = hash_all if videos is None else videos.hash_videos
     tasks, unread = _read_videos(
         present, limits or VideoLimits(), hash_all, show_progress
     )
@@ -237,12 +242,28 @@ def _leaks(
     return outcomes
 
 
-def check_space(plan: FolderPlan) -> None:
+# Shards that are finished and wait to be sent, with one that is written.
+MAX_UNSENT = 3
+
+
+def check_space(plan: FolderPlan, *, sends_shards: bool = False) -> None:
     """Checks that what is to be written fits on the disk.
+
+    Args:
+        plan: The plan.
+        sends_shards: Whether the shards leave this disk when they are finished.
 
     Raises:
         OutputError: If it does not.
     """
+    if sends_shards:
+        most = (MAX_UNSENT + 1) * 2 * plan.options.shard_mib * 2**20
+        if min(plan.bytes_to_write, most) > plan.free_bytes:
+            raise OutputError(
+                f"{plan.out} needs {size_text(most)} for shards on their way, and "
+                f"{size_text(plan.free_bytes)} are free; choose another disk by TMPDIR"
+            )
+        return
     if plan.bytes_to_write > plan.free_bytes:
         is_smallest = plan.options.codec == SMALLEST_CODEC
         smaller = "" if is_smallest else f", or --codec {SMALLEST_CODEC}"

@@ -1,22 +1,17 @@
 """Sharding: every instance of a manifest is decoded and stored, or reported."""
 
-import contextlib
-import itertools
+import dataclasses
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-
-from tqdm import tqdm
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from wlasl_tfrecord.annotations.manifest import Manifest
 from wlasl_tfrecord.decoder_pool.jobs import VideoLimits
-from wlasl_tfrecord.decoder_pool.pool import decode_in_order
 from wlasl_tfrecord.errors import ManifestError, OutputError
 from wlasl_tfrecord.files import num_cores
 from wlasl_tfrecord.shard_format.layout import FAILURES_FILE
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
-from wlasl_tfrecord.sharding.beam_run import BeamRunner, import_beam, write_on_runner
+from wlasl_tfrecord.sharding.beam_run import BeamRunner, import_beam
 from wlasl_tfrecord.sharding.folder_content import (
     all_files,
     is_complete,
@@ -33,10 +28,15 @@ from wlasl_tfrecord.sharding.output_folder import (
     output_errors,
     remove_work_folder,
 )
-from wlasl_tfrecord.sharding.plan import PlannedShard
+from wlasl_tfrecord.sharding.plan_writer import PlanWriter
+from wlasl_tfrecord.sharding.remote_folder import RemoteFolder, remote_folder
+from wlasl_tfrecord.sharding.remote_videos import RemoteVideos
 from wlasl_tfrecord.sharding.report import ShardReport
-from wlasl_tfrecord.sharding.run_plan import FolderPlan, check_space, plan_folder
-from wlasl_tfrecord.sharding.shard_writer import settle_shard, write_shard
+from wlasl_tfrecord.sharding.run_plan import (
+    FolderPlan,
+    check_space,
+    plan_folder,
+)
 from wlasl_tfrecord.sharding.shared_hashes import remove_shared_hashes
 from wlasl_tfrecord.sharding.written_shard import (
     WrittenShard,
@@ -44,6 +44,7 @@ from wlasl_tfrecord.sharding.written_shard import (
     shard_outcomes,
     state_name,
 )
+from wlasl_tfrecord.storage.urls import is_object_url
 
 __all__ = ["ShardOptions", "ShardReport", "VideoLimits", "write_shards"]
 
@@ -60,6 +61,7 @@ def write_shards(
     join: bool = False,
     runner: BeamRunner | None = None,
     src: str | os.PathLike[str] | None = None,
+    videos: RemoteVideos | None = None,
     show_progress: bool = False,
     on_plan: Callable[[FolderPlan], None] | None = None,
     on_wait: Callable[[int], None] | None = None,
@@ -71,7 +73,8 @@ def write_shards(
 
     Args:
         manifest: The instances.
-        out: The folder; made if it does not exist.
+        out: The folder; made if it does not exist. Or a URL, to which each shard is
+            sent when it is finished.
         options: What decides the bytes; by default `ShardOptions()`.
         limits: What one video may cost; by default `VideoLimits()`.
         workers: How many processes decode; by default one for each core.
@@ -85,6 +88,7 @@ def write_shards(
             the videos and the folder under the same paths. `workers` is then the number
             of decoders for each shard that is being written.
         src: The folder to which the paths in the report are relative.
+        videos: Where the videos are, if they come from a URL.
         show_progress: Show a bar with clips/s on stderr.
         on_plan: Called with the plan, before anything is written.
         on_wait: Called with the number of shards that other processes are writing, when
@@ -98,8 +102,9 @@ def write_shards(
             options, or the clips do not fit on the disk.
         ManifestError: If no video at all became a clip; the report is written, but a
             finished folder is left alone.
-        ValueError: If `workers` is below 1, `out` is no local folder, or `join` is set
-            with `overwrite`, `retry` or `runner`.
+        StoreError: If the object store of a URL cannot be used.
+        ValueError: If `workers` is below 1, `out` is no folder, or `join` is set with
+            `overwrite`, `retry`, `runner` or a URL.
         WlaslError: If there is a runner, and Apache Beam is not installed.
     """
     options = options or ShardOptions()
@@ -116,7 +121,68 @@ def write_shards(
         )
     if runner is not None:
         import_beam()  # hashing thousands of videos first would take minutes
-    root = local_folder(out)
+    write = partial(
+        _write,
+        manifest,
+        options=options,
+        limits=limits or VideoLimits(),
+        workers=workers or num_cores(),
+        overwrite=overwrite,
+        retry=retry,
+        join=join,
+        runner=runner,
+        src=src,
+        videos=videos,
+        show_progress=show_progress,
+        on_plan=on_plan,
+        on_wait=on_wait,
+    )
+    if videos is not None and (join or runner is not None):
+        raise ValueError(
+            "--join and --runner need videos that all machines see; leave them out, or "
+            f"choose another --src than {videos.url}"
+        )
+    if is_object_url(os.fspath(out)):
+        if join or runner is not None:
+            raise ValueError(
+                "--join and --runner need a folder that all machines see; leave them "
+                f"out, or choose another --out than {os.fspath(out)}"
+            )
+        return _write_remote(write, os.fspath(out))
+    return write(local_folder(out))
+
+
+def _write_remote(write: Callable[..., ShardReport], url: str) -> ShardReport:
+    """Writes a folder at a URL by way of one that stands for it."""
+    with remote_folder(url) as remote:
+        try:
+            report = write(remote.stage, remote=remote)
+        except NoClipError:
+            remote.finish()  # the report is written, and is named
+            raise
+        remote.finish()
+    return dataclasses.replace(report, out=remote.url)
+
+
+def _write(
+    manifest: Manifest,
+    root: str,
+    *,
+    options: ShardOptions,
+    limits: VideoLimits,
+    workers: int,
+    overwrite: bool,
+    retry: bool,
+    join: bool,
+    runner: BeamRunner | None,
+    src: str | os.PathLike[str] | None,
+    videos: RemoteVideos | None,
+    show_progress: bool,
+    on_plan: Callable[[FolderPlan], None] | None,
+    on_wait: Callable[[int], None] | None,
+    remote: RemoteFolder | None = None,
+) -> ShardReport:
+    """Writes a folder of this machine."""
     with locked_folder(root, shared=join):
         plan = plan_folder(
             manifest,
@@ -126,101 +192,33 @@ def write_shards(
             overwrite=overwrite,
             retry=retry,
             join=join,
+            videos=videos,
             show_progress=show_progress,
         )
         if on_plan is not None:
-            on_plan(plan)
-        check_space(plan)
-        writer = _Writer(
-            plan,
-            limits or VideoLimits(),
-            workers or num_cores(),
-            show_progress,
-            runner,
+            shown = root if remote is None else remote.url
+            on_plan(dataclasses.replace(plan, out=shown))
+        check_space(plan, sends_shards=remote is not None)
+        writer = PlanWriter(
+            plan, limits, workers, show_progress, runner, remote, videos
         )
         if join:
             report = _write_joined(writer, src, on_wait)
         else:
             report = _write_alone(writer, src)
     if not report.num_written:
-        raise ManifestError(
+        raise NoClipError(
             f"none of the {report.num_failed:,} videos became a clip; "
             f"{os.path.join(root, FAILURES_FILE)} says why"
         )
     return report
 
 
-@dataclass(frozen=True)
-class _Writer:
-    """What writes shards of a plan into the working folder."""
-
-    plan: FolderPlan
-    limits: VideoLimits
-    num_workers: int
-    show_progress: bool
-    runner: BeamRunner | None
-
-    def write_missing(self) -> dict[str, WrittenShard]:
-        """Writes the shards that are not finished, here or on a runner.
-
-        Returns:
-            Name -> shard.
-        """
-        plan = self.plan
-        if self.runner is None:
-            return self.write(plan.unwritten)
-        return write_on_runner(plan, self.limits, self.num_workers, self.runner)
-
-    def write(
-        self,
-        shards: Iterable[PlannedShard],
-        settled: Callable[[PlannedShard], None] = lambda _: None,
-    ) -> dict[str, WrittenShard]:
-        """Writes shards, which may be chosen while others are written.
-
-        Args:
-            shards: What to write.
-            settled: Called when a shard is on the disk and noted, in another thread.
-
-        Returns:
-            Name -> shard.
-        """
-        plan = self.plan
-        work_dir = os.path.join(plan.out, WORK_DIR)
-        num_tasks = sum(len(shard.tasks) for shard in plan.unwritten)
-        written: dict[str, WrittenShard] = {}
-        # The disk takes its time; meanwhile the next shard is written.
-        settler = ThreadPoolExecutor(max_workers=1)
-        settling: list[Future[None]] = []
-        to_decode, to_write = itertools.tee(shards)
-        decoded = decode_in_order(
-            (task for shard in to_decode for task in shard.tasks),
-            options=plan.options,
-            limits=self.limits,
-            num_workers=min(self.num_workers, max(num_tasks, 1)),
-        )
-
-        def settle(shard: PlannedShard, path: str) -> None:
-            settle_shard(written[shard.name], path)
-            settled(shard)
-
-        with (
-            # So that the workers end when writing fails, and not when Python exits.
-            contextlib.closing(decoded),
-            tqdm(total=num_tasks, unit="clip", disable=not self.show_progress) as bar,
-            output_errors(plan.out),
-            _cancelled_at_end(settler),
-        ):
-            for shard in to_write:
-                path = os.path.join(work_dir, shard.name)
-                written[shard.name] = write_shard(shard, decoded, path, bar)
-                settling.append(settler.submit(settle, shard, path))
-            for future in settling:
-                future.result()
-        return written
+class NoClipError(ManifestError):
+    """No video became a clip; the report says why."""
 
 
-def _write_alone(writer: _Writer, src: str | os.PathLike[str] | None) -> ShardReport:
+def _write_alone(writer: PlanWriter, src: str | os.PathLike[str] | None) -> ShardReport:
     """Writes what is missing of a folder, and finishes it."""
     plan = writer.plan
     written = dict(plan.finished)
@@ -241,7 +239,7 @@ def _write_alone(writer: _Writer, src: str | os.PathLike[str] | None) -> ShardRe
 
 
 def _write_joined(
-    writer: _Writer,
+    writer: PlanWriter,
     src: str | os.PathLike[str] | None,
     on_wait: Callable[[int], None] | None,
 ) -> ShardReport:
@@ -291,15 +289,6 @@ def _refuse_to_empty(plan: FolderPlan, report: ShardReport) -> None:
             f"none of the {len(report.outcomes):,} videos became a clip "
             f"({reason}); {plan.out} is left as it was"
         )
-
-
-@contextlib.contextmanager
-def _cancelled_at_end(pool: ThreadPoolExecutor) -> Iterator[None]:
-    """Ends a pool, and cancels what it has not begun."""
-    try:
-        yield
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _report(

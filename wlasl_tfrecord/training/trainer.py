@@ -43,7 +43,7 @@ __all__ = ["begin_run", "train"]
 
 
 def train(
-    data: str | os.PathLike[str],
+    data: str | os.PathLike[str] | ShardFolder,
     out: str | os.PathLike[str],
     config: TrainConfig | None = None,
     *,
@@ -61,7 +61,8 @@ def train(
     too, at a lower rate. Without one, everything is trained in a single phase.
 
     Args:
-        data: The shard folder; the split "val" chooses the best epoch.
+        data: The shard folder, or what `load_folder` returned; the split "val" chooses
+            the best epoch.
         out: The run folder. If it holds a run with the same choices, it is resumed.
         config: Choices that decide the weights.
         strategy: From `strategies.make_strategy`; by default one device. Or the
@@ -97,8 +98,7 @@ def train(
     if not chief:
         say = _say_nothing
     check_callbacks(callbacks, config)
-    # With `max_bad_records`, truncated files are accepted too.
-    folder = load_folder(data, check_shards=config.max_bad_records == 0)
+    folder = _loaded(data, config.max_bad_records)
     _check_parts(config, strategy)
     # Raises at once if the split is missing, or smaller than a batch.
     dataset.steps_per_epoch(folder, "train", config.batch_size)
@@ -142,6 +142,15 @@ def train(
         # The others would take a worker that leaves while they work for dead.
         sum_over_replicas(strategy, [1])
         return report_run(run_dir, progress.rows, config.choose_by)
+
+
+def _loaded(
+    data: str | os.PathLike[str] | ShardFolder, max_bad_records: int
+) -> ShardFolder:
+    if isinstance(data, ShardFolder):
+        return data
+    # With `max_bad_records`, truncated files are accepted too.
+    return load_folder(data, check_shards=max_bad_records == 0)
 
 
 def _resume(

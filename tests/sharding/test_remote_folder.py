@@ -1,0 +1,130 @@
+import dataclasses
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from drawn_manifests import drawn_manifest
+from object_stores import BUCKET, running_store
+from sharding import folder_bytes
+
+from wlasl_tfrecord.errors import ManifestError, OutputError, StoreError
+from wlasl_tfrecord.shard_format.clips import ClipSpec
+from wlasl_tfrecord.shard_format.shard_options import ShardOptions
+from wlasl_tfrecord.sharding.sharder import write_shards
+from wlasl_tfrecord.storage import object_store
+from wlasl_tfrecord.storage.object_store import ObjectStore
+
+URL = f"s3://{BUCKET}/out"
+# Clips of 250 kB, so that there are several shards.
+MANY = ShardOptions(clip=ClipSpec(num_frames=6, height=120, width=120), shard_mib=1)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with running_store() as server:
+        yield server
+
+
+@pytest.fixture
+def remote(server, monkeypatch):
+    """A server without objects."""
+    backoff = {"init_backoff": timedelta(milliseconds=1)}
+    monkeypatch.setattr(object_store, "_BACKOFF", backoff)
+    for url in (URL, f"{URL}/.shard-work"):
+        store = ObjectStore(url)
+        store.delete(store.sizes())
+    server.reset()
+    return server
+
+
+@pytest.fixture(scope="module")
+def manifest(videos):
+    return drawn_manifest(videos)
+
+
+@pytest.fixture(scope="module")
+def expected(manifest, tmp_path_factory):
+    """The files that a folder on the disk has."""
+    out = tmp_path_factory.mktemp("local") / "s"
+    write_shards(manifest, out, options=MANY, workers=2)
+    return folder_bytes(out)
+
+
+def remote_bytes(tmp_path):
+    """Fetches the folder, and returns what `folder_bytes` does."""
+    store = ObjectStore(URL)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name in store.sizes():
+        Path(copy, name).write_bytes(store.read(name).data)
+    return folder_bytes(copy)
+
+
+def test_the_objects_are_the_files_of_a_disk(remote, manifest, expected, tmp_path):
+    plans = []
+    report = write_shards(
+        manifest,
+        URL,
+        options=MANY,
+        workers=2,
+        on_plan=plans.append,
+    )
+    assert (report.num_written, report.out, plans[0].out) == (24, URL, URL)
+    written = [path.rpartition("/")[2] for m, path in remote.requests if m == "PUT"]
+    assert written[-1] == "index.json"
+    assert remote_bytes(tmp_path) == expected
+    assert not ObjectStore(f"{URL}/.shard-work").sizes()
+    remote.reset()
+    again = write_shards(manifest, URL, options=MANY, workers=2)
+    assert again.num_shards_written == 0
+    assert not remote.count(method="PUT")
+
+
+def test_a_run_that_was_ended_resumes(remote, manifest, expected, tmp_path):
+    # The third of the shards cannot be sent, and no try again.
+    shards = sorted(name for name in expected if ".tfrecord-" in name)
+    assert len(shards) > 3
+    remote.fail(403, shards[2], times=9, method="PUT")
+    with pytest.raises(OutputError, match=rf"cannot write {URL}/{shards[2]} \(403.*"):
+        write_shards(manifest, URL, options=MANY, workers=2)
+    sizes = ObjectStore(URL).sizes()
+    assert "index.json" not in sizes
+    assert shards[0] in sizes
+    remote.reset()
+    report = write_shards(manifest, URL, options=MANY, workers=2)
+    assert 0 < report.num_shards_written < len(shards)
+    assert not remote.count(f"{shards[0]}", "PUT")
+    assert remote_bytes(tmp_path) == expected
+
+
+def test_a_changed_shard_alone_is_written_again(remote, manifest, expected, tmp_path):
+    write_shards(manifest, URL, options=MANY, workers=2)
+    sizes = ObjectStore(URL).sizes()
+    shard = max(sizes, key=sizes.__getitem__)
+    content = bytearray(ObjectStore(URL).read(shard).data)
+    content[-1] ^= 1
+    remote.put(f"out/{shard}", bytes(content))
+    report = write_shards(manifest, URL, options=MANY, workers=2)
+    assert report.num_shards_written == 1
+    assert remote_bytes(tmp_path) == expected
+
+
+def test_other_options_and_engines_are_refused(remote, manifest):
+    write_shards(manifest, URL, options=MANY, workers=2)
+    other = dataclasses.replace(MANY, codec="jpeg")
+    with pytest.raises(OutputError, match=rf"^{URL} was written with other options"):
+        write_shards(manifest, URL, options=other)
+    with pytest.raises(ValueError, match="--join and --runner need a folder that"):
+        write_shards(manifest, URL, options=MANY, join=True)
+    with pytest.raises(StoreError, match="shards cannot be written to https://host/a"):
+        write_shards(manifest, "https://host/a", options=MANY)
+
+
+def test_the_report_of_a_run_without_clips_is_sent(remote, manifest, tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    instance = dataclasses.replace(manifest.instances[0], path=str(broken))
+    manifest = dataclasses.replace(manifest, instances=(instance,))
+    with pytest.raises(ManifestError, match=rf"became a clip; {URL}/failures.csv says"):
+        write_shards(manifest, URL, options=MANY)
+    assert set(ObjectStore(URL).sizes()) == {"failures.csv", "report.json"}

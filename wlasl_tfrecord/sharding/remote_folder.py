@@ -1,0 +1,258 @@
+"""A shard folder at a URL: a folder of this machine stands for it while it is written.
+
+The folder here has the files about the shards, and for each shard that is there a file
+without content: of the same size, with nothing but the checksums behind its records. By
+these a run decides what is finished (`written_shard.is_intact`), so that planning,
+resuming and finishing are those of a disk. A shard that was written is sent, and loses
+its content here.
+"""
+
+import contextlib
+import os
+import re
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from wlasl_tfrecord.errors import OutputError, ShardFolderError, StoreError, WlaslError
+from wlasl_tfrecord.shard_format.layout import INDEX_FILE
+from wlasl_tfrecord.shard_format.shard_folder import load_folder, load_records
+from wlasl_tfrecord.shard_format.tfrecord import (
+    CRC_BYTES,
+    FRAME_BYTES,
+    HEADER_BYTES,
+    footer,
+)
+from wlasl_tfrecord.sharding.output_folder import (
+    OPTIONS_FILE,
+    OUR_FILE,
+    WORK_DIR,
+)
+from wlasl_tfrecord.sharding.written_shard import WrittenShard, load_state, state_name
+from wlasl_tfrecord.storage.object_store import ObjectStore
+from wlasl_tfrecord.storage.urls import join_path
+
+__all__ = ["RemoteFolder", "remote_folder"]
+
+_SHARD = re.compile(r".*\.tfrecord-\d+-of-\d+")
+# Reads of small objects at once.
+_MAX_REQUESTS = 16
+
+# Offset, length of the proto and its checksum, of each record of a shard.
+_Records = list[tuple[int, int, int]]
+
+
+class RemoteFolder:
+    """A shard folder at a URL, and the folder that stands for it."""
+
+    def __init__(self, url: str, stage: str) -> None:
+        """Fetches what is there.
+
+        Args:
+            url: The folder of shards.
+            stage: An empty folder of this machine.
+
+        Raises:
+            StoreError: If the store cannot be used.
+            OutputError: If it cannot be read.
+        """
+        self.stage = stage
+        self._store = ObjectStore(url, is_patient=True)
+        self._work = ObjectStore(join_path(url, WORK_DIR), is_patient=True)
+        self.url = self._store.url
+        # Whether a reader may find the folder finished.
+        self._has_index = False
+        self._has_options = False
+        self._files: dict[str, bytes] = {}
+        with self._errors():
+            self._fetch()
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turns errors of the store, and those about the stage, into lines of the URL.
+
+        Raises:
+            OutputError: Instead of an OSError.
+        """
+        try:
+            yield
+        except OSError as error:
+            where = str(error.filename or self.url).replace(self.stage, self.url)
+            raise OutputError(
+                f"cannot write {where} ({error.strerror or error}); the same command "
+                "resumes"
+            ) from error
+        except WlaslError as error:
+            text = str(error)
+            if self.stage in text:
+                raise type(error)(text.replace(self.stage, self.url)) from error
+            raise
+
+    def _fetch(self) -> None:
+        """Fetches the small files, and makes files that stand for the shards."""
+        found, notes = self._store.sizes(), self._work.sizes()
+        if found is None or notes is None:
+            raise StoreError(
+                f"shards cannot be written to {self.url}; write to s3://, gs:// or "
+                "az://, or to a local folder"
+            )
+        self._has_index = INDEX_FILE in found
+        self._has_options = OPTIONS_FILE in notes
+        self._sizes = {name: n for name, n in found.items() if _SHARD.fullmatch(name)}
+        small = [name for name in found if OUR_FILE.fullmatch(name)]
+        self._fetch_files(
+            self._store, (n for n in small if n not in self._sizes), self.stage
+        )
+        self._files = {
+            path.name: path.read_bytes()
+            for path in Path(self.stage).iterdir()
+            if path.is_file()
+        }
+        work_dir = os.path.join(self.stage, WORK_DIR)
+        if notes:
+            os.mkdir(work_dir)
+            wanted = [name for name in notes if name.endswith(".json")]
+            self._fetch_files(self._work, wanted, work_dir)
+        with ThreadPoolExecutor(_MAX_REQUESTS) as pool:
+            known = self._known_records()
+            for _ in pool.map(self._stand_in, known.keys(), known.values()):
+                pass
+
+    @staticmethod
+    def _fetch_files(store: ObjectStore, names: Iterable[str], folder: str) -> None:
+        def fetch(name: str) -> None:
+            content = bytes(store.read(name).data)
+            Path(folder, os.path.basename(name)).write_bytes(content)
+
+        with ThreadPoolExecutor(_MAX_REQUESTS) as pool:
+            for _ in pool.map(fetch, names):
+                pass
+
+    def _known_records(self) -> dict[str, list[_Records]]:
+        """Returns what notes and index say of shards, by name."""
+        known: dict[str, list[_Records]] = defaultdict(list)
+        for name in self._sizes:
+            noted = load_state(os.path.join(self.stage, WORK_DIR, state_name(name)))
+            if noted is not None:
+                clips = [(c.offset, c.num_bytes, c.crc) for c in noted.clips]
+                known[name].append(clips)
+        # A damaged folder is an error of the run, which reads it too.
+        with contextlib.suppress(ShardFolderError):
+            folder = load_folder(self.stage, check_shards=False)
+            for split in folder.splits:
+                records = load_records(folder, split)
+                places = np.stack([records.offsets, records.num_bytes, records.crcs], 1)
+                for index, shard in enumerate(folder.shards[split]):
+                    rows = places[records.shard_indices == index].astype(int).tolist()
+                    known[shard.name].append([(a, b, crc) for a, b, crc in rows])
+        return known
+
+    def _stand_in(self, name: str, known: list[_Records]) -> None:
+        """Makes the file that stands for a shard, if it has one of these contents."""
+        for records in known:
+            offset, num_bytes, crc = records[-1] if records else (0, -FRAME_BYTES, 0)
+            end = offset + num_bytes + FRAME_BYTES
+            if self._sizes.get(name) != end:
+                continue
+            if not records or self._store.read(name, -CRC_BYTES).data == footer(crc):
+                _write_stand_in(os.path.join(self.stage, name), end, records)
+                return
+
+    def send_shard(self, shard: WrittenShard, path: str) -> None:
+        """Sends a shard that was written, and what notes that it is finished.
+
+        Before the first one the index is removed: the folder is not finished now.
+
+        Args:
+            shard: The shard.
+            path: Its file here, which stands for it from then on.
+
+        Raises:
+            OutputError: If it cannot be sent.
+        """
+        with self._errors():
+            self._remove_index()
+            work_dir = os.path.join(self.stage, WORK_DIR)
+            if not self._has_options:
+                self._work.write(OPTIONS_FILE, Path(work_dir, OPTIONS_FILE))
+                self._has_options = True
+            # First what would say that an older shard of the name is finished.
+            note = state_name(shard.name)
+            self._work.delete([note])
+            self._store.write(shard.name, Path(path))
+            self._work.write(note, Path(work_dir, note))
+            self._sizes[shard.name] = shard.num_bytes
+            records = [(c.offset, c.num_bytes, c.crc) for c in shard.clips]
+            _write_stand_in(path, shard.num_bytes, records)
+
+    def finish(self) -> None:
+        """Sends the files about the shards, `index.json` last, and removes the rest.
+
+        Raises:
+            OutputError: If one cannot be sent, or a shard is not there whole.
+        """
+        with self._errors():
+            here = {p.name: p for p in Path(self.stage).iterdir() if p.is_file()}
+            files = {name: p for name, p in here.items() if not _SHARD.fullmatch(name)}
+            changed = {
+                name: path
+                for name, path in files.items()
+                if path.read_bytes() != self._files.get(name)
+            }
+            strays = [name for name in self._sizes if name not in here]
+            empty = [name for name in here if _SHARD.fullmatch(name)]
+            empty = [name for name in empty if name not in self._sizes]
+            if changed or strays or empty or not self._has_index:
+                self._remove_index()
+                for name in empty:
+                    self._store.write(name, b"")
+                self._store.delete(
+                    [*strays, *(n for n in self._files if n not in here)]
+                )
+                self._check_sizes(here)
+                for name in sorted(files, key=lambda name: name == INDEX_FILE):
+                    if name in changed or name == INDEX_FILE:
+                        self._store.write(name, files[name])
+            self._work.delete(self._work.sizes() or ())
+
+    def _check_sizes(self, here: dict[str, Path]) -> None:
+        found = self._store.sizes() or {}
+        for name, path in here.items():
+            if _SHARD.fullmatch(name) and found.get(name) != path.stat().st_size:
+                raise OutputError(
+                    f"{join_path(self.url, name)} has {found.get(name)} bytes, and "
+                    f"{path.stat().st_size} were written; run the same command again"
+                )
+
+    def _remove_index(self) -> None:
+        if self._has_index:
+            self._store.delete([INDEX_FILE])
+            self._has_index = False
+
+
+def _write_stand_in(path: str, num_bytes: int, records: _Records) -> None:
+    """Writes a file of a size with nothing but the checksums behind its records."""
+    aside = f"{path}.stand-in"
+    with open(aside, "wb") as file:
+        file.truncate(num_bytes)
+        for offset, length, crc in records:
+            os.pwrite(file.fileno(), footer(crc), offset + HEADER_BYTES + length)
+    os.replace(aside, path)
+
+
+@contextlib.contextmanager
+def remote_folder(url: str) -> Iterator[RemoteFolder]:
+    """Yields a folder at a URL; what stands for it here is gone afterwards.
+
+    Raises:
+        StoreError: If the store cannot be used.
+        OutputError: If the folder cannot be read or written.
+    """
+    with tempfile.TemporaryDirectory(prefix="wlasl-shards-") as stage:
+        remote = RemoteFolder(url, stage)
+        with remote._errors():
+            yield remote

@@ -1,0 +1,198 @@
+"""Videos at a URL: each comes to this machine while it is read, and goes again.
+
+A folder here stands for the one at the URL. It has the label files, and for each video
+a file of the same name and size without content. By these the manifest is made. A video
+has its content while it is hashed or decoded.
+"""
+
+import contextlib
+import os
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from wlasl_tfrecord.decoder_pool.jobs import Task
+from wlasl_tfrecord.errors import ManifestError, StoreError, VideoError, WlaslError
+from wlasl_tfrecord.files import MAX_READ_BYTES
+from wlasl_tfrecord.storage.object_store import ObjectStore
+from wlasl_tfrecord.text import shown
+from wlasl_tfrecord.video.content_hash import sha256_of
+from wlasl_tfrecord.video.files import UNREAD_SUFFIXES, VIDEO_SUFFIXES
+
+__all__ = ["RemoteVideos", "remote_videos"]
+
+# Videos that come at once, and that have come and wait for a decoder.
+_NUM_AHEAD = 8
+
+T = TypeVar("T")
+
+
+class RemoteVideos:
+    """The videos at a URL, and the folder that stands for them."""
+
+    def __init__(self, url: str, folder: str) -> None:
+        """Lists what is there, and fetches the label files.
+
+        Args:
+            url: The folder of videos.
+            folder: An empty folder of this machine.
+
+        Raises:
+            StoreError: If the store cannot be used.
+            ManifestError: If it cannot be listed, or has no videos.
+        """
+        self.folder = folder
+        self._store = ObjectStore(url, is_patient=True)
+        self.url = self._store.url
+        self._lock = threading.Lock()
+        # By path: what it is called, and its size; and while it is here or comes,
+        # whether it has come, and for how many.
+        self._videos: dict[str, tuple[str, int]] = {}
+        self._here: dict[str, tuple[threading.Event, int]] = {}
+        try:
+            self._list()
+        except OSError as error:
+            raise ManifestError(
+                f"cannot read {error.filename or url} ({error.strerror}); check the "
+                "URL, the network and the credentials"
+            ) from error
+
+    def _list(self) -> None:
+        found = self._store.walk()
+        if found is None:
+            raise StoreError(
+                f"{self.url} has no lists; read videos from s3://, gs:// or az://"
+            )
+        for name, num_bytes in found:
+            parts = PurePosixPath(name).parts
+            if not parts or ".." in parts or "\0" in name or name.startswith("/"):
+                raise ManifestError(f"{self.url} has an object named {shown(name)}")
+            path = os.path.join(self.folder, *parts)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            suffix = os.path.splitext(name)[1].lower()
+            is_video = suffix in (*VIDEO_SUFFIXES, *UNREAD_SUFFIXES)
+            if is_video or num_bytes > MAX_READ_BYTES:
+                self._videos[path] = name, num_bytes
+                _without_content(path, num_bytes)
+            else:
+                Path(path).write_bytes(self._store.read(name).data)
+        if not self._videos:
+            raise ManifestError(
+                f"no videos at {self.url}; name their folder with --src"
+            )
+
+    def shown(self, text: str) -> str:
+        """Returns a text with the URL in place of the folder here."""
+        return text.replace(self.folder, self.url)
+
+    def hash_videos(
+        self,
+        paths: Sequence[str],
+        timeout_seconds: float,  # noqa: ARG002 - the store's own limits hold
+    ) -> Iterator[tuple[str, str | VideoError]]:
+        """Reads every video once, as `video_hashes.hash_videos` does."""
+
+        def hash_one(path: str) -> str | VideoError:
+            try:
+                self._fetch(path)
+                return sha256_of(path)
+            except VideoError as error:
+                return error
+            except OSError as error:
+                return VideoError("unreadable", error.strerror or str(error))
+            finally:
+                self._release(path)
+
+        pool = ThreadPoolExecutor(_NUM_AHEAD)
+        try:
+            yield from zip(paths, pool.map(hash_one, paths))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def fetched(self, tasks: Iterable[Task]) -> Iterator[Task]:
+        """Yields tasks whose videos are here; the next ones come meanwhile."""
+        coming: deque[tuple[Task, Future[None]]] = deque()
+        pool = ThreadPoolExecutor(_NUM_AHEAD)
+        try:
+            for task in tasks:
+                coming.append((task, pool.submit(self._fetch_for, task)))
+                if len(coming) == _NUM_AHEAD:
+                    yield _come(coming.popleft())
+            while coming:
+                yield _come(coming.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def released(self, results: Iterable[tuple[Task, T]]) -> Iterator[tuple[Task, T]]:
+        """Yields results; the video of each goes after it."""
+        for task, result in results:
+            yield task, result
+            self._release(_path_of(task))
+
+    def _fetch_for(self, task: Task) -> None:
+        # What does not come is not what was planned; the next run tries again.
+        with contextlib.suppress(OSError):
+            self._fetch(_path_of(task))
+
+    def _fetch(self, path: str) -> None:
+        """Gives a video its content; several tasks may be of one."""
+        with self._lock:
+            is_first = path not in self._here
+            has_come, num_needed = self._here.get(path, (threading.Event(), 0))
+            self._here[path] = has_come, num_needed + 1
+        try:
+            if is_first and path in self._videos:
+                self._store.fetch(*self._videos[path], Path(path))
+        finally:
+            if is_first:
+                has_come.set()
+        has_come.wait()
+
+    def _release(self, path: str) -> None:
+        """Takes the content of a video that no other task needs."""
+        with self._lock:
+            has_come, num_needed = self._here.pop(path)
+            if num_needed > 1:
+                self._here[path] = has_come, num_needed - 1
+            elif path in self._videos:
+                _without_content(path, self._videos[path][1])
+
+
+def _path_of(task: Task) -> str:
+    assert task.instance.path is not None  # one without a video is in no plan
+    return task.instance.path
+
+
+def _come(waiting: tuple[Task, Future[None]]) -> Task:
+    task, future = waiting
+    future.result()
+    return task
+
+
+def _without_content(path: str, num_bytes: int) -> None:
+    with open(path, "wb") as file:
+        file.truncate(num_bytes)
+
+
+@contextlib.contextmanager
+def remote_videos(url: str) -> Iterator[RemoteVideos]:
+    """Yields the videos at a URL; what stands for them here is gone afterwards.
+
+    Raises:
+        StoreError: If the store cannot be used.
+        ManifestError: If it has no videos.
+    """
+    with tempfile.TemporaryDirectory(prefix="wlasl-videos-") as folder:
+        videos = RemoteVideos(url, folder)
+        try:
+            yield videos
+        except VideoError:
+            raise
+        except WlaslError as error:
+            if folder not in str(error):
+                raise
+            raise type(error)(videos.shown(str(error))) from error

@@ -1,0 +1,3 @@
+"""Files and objects by path or URL."""
+
+__all__: list[str] = []
