@@ -1,6 +1,6 @@
 """An object store on this machine, as fast as loopback allows, to measure readers with.
 
-    python benchmarks/object_server.py FOLDER [--port 8333]
+    python benchmarks/object_server.py FOLDER [--port 8333] [--gbit 1]
 
 It serves the files of a folder by HTTP, by ranges of bytes, and by as much of S3's
 protocol as reading needs: objects of the bucket `bucket`, their ETags, and lists of
@@ -10,6 +10,8 @@ them. Bodies go by `sendfile`, so that little of a core is spent here. No passwo
 import argparse
 import os
 import re
+import threading
+import time
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +21,7 @@ from xml.sax.saxutils import escape
 __all__ = ["ObjectServer"]
 
 _BUCKET = "/bucket/"
+_PIECE_BYTES = 2**18
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -28,15 +31,28 @@ class ObjectServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
+    def __init__(self, folder: Path, port: int = 0, gbit: float = 0.0) -> None:
         """Opens the port.
 
         Args:
             folder: What is served.
             port: Where, on 127.0.0.1; 0 for any that is free.
+            gbit: Gbit/s that all bodies together may take; 0 for no limit.
         """
         super().__init__(("127.0.0.1", port), _Handler)
         self.folder = folder.resolve()
+        self._bytes_per_second = gbit * 1e9 / 8
+        self._lock = threading.Lock()
+        self._free_at = 0.0
+
+    def wait_to_send(self, num_bytes: int) -> None:
+        """Waits until the bandwidth allows so many bytes more."""
+        if not self._bytes_per_second:
+            return
+        with self._lock:
+            start = max(time.monotonic(), self._free_at)
+            self._free_at = until = start + num_bytes / self._bytes_per_second
+        time.sleep(max(until - time.monotonic(), 0))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -88,8 +104,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.flush()
         while start < stop and self.command == "GET":
+            num_bytes = min(stop - start, _PIECE_BYTES)
+            self.server.wait_to_send(num_bytes)
             start += os.sendfile(
-                self.connection.fileno(), file.fileno(), start, stop - start
+                self.connection.fileno(), file.fileno(), start, num_bytes
             )
 
     def _list(self, prefix: str) -> None:
@@ -124,8 +142,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--port", type=int, default=8333)
+    parser.add_argument("--gbit", type=float, default=0.0, help="0 for no limit")
     arguments = parser.parse_args()
-    with ObjectServer(arguments.folder, arguments.port) as server:
+    with ObjectServer(arguments.folder, arguments.port, arguments.gbit) as server:
         print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
         server.serve_forever()
     return 0

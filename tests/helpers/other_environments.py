@@ -1,4 +1,4 @@
-"""Environments of their own for the packages of other people: bin/test --interop."""
+"""Environments of their own for the packages of others: bin/test --interop, --io."""
 
 import os
 import subprocess
@@ -17,6 +17,10 @@ ENVIRONMENTS = {
     "dali": ("nvidia-dali-cuda120", "numpy"),
     # Of this release an index may have a CPU build, which pip prefers.
     "torch": ("torch == 2.13.*", "tfrecord", *READER),
+    "io": (
+        *("tensorflow == 2.17.*", "tensorflow-io == 0.37.1", "obstore"),
+        *("absl-py", "av", "tqdm", "matplotlib", *READER),
+    ),
     "grain": ("grain", *READER),
     "jax": ("jax", *READER),
     **{f"runtime-{name}": packages for name, (packages, *_) in RUNTIMES.items()},

@@ -15,7 +15,7 @@ from drawn_shards import drawn_frames, drawn_landmarks, rewrite
 
 from wlasl_tfrecord import input_fn
 from wlasl_tfrecord.errors import RecordError, ShardFolderError
-from wlasl_tfrecord.input_pipeline import shard_bytes
+from wlasl_tfrecord.input_pipeline import shard_bytes, shard_reader
 from wlasl_tfrecord.input_pipeline.shard_reader import ShardReader
 from wlasl_tfrecord.shard_format import clip_proto, record_bytes
 from wlasl_tfrecord.shard_format.shard_folder import load_folder, load_records

@@ -158,14 +158,14 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path, src, shard):
     ("out", "message"),
     [
         (
-            "gs://bucket/x",
-            "shards are written to a local folder, got 'gs://bucket/x'; choose a "
-            "local --out, and copy it there when it is finished",
+            "hdfs://host/x",
+            "shards are written to a folder, or to s3://, gs:// or az://, got "
+            "'hdfs://host/x'",
         ),
         ("", "--out must name a folder, got ''"),
     ],
 )
-def test_an_out_that_is_no_local_folder_is_refused(
+def test_an_out_that_cannot_be_written_is_refused(
     tmp_path, src, shard, monkeypatch, out, message, more
 ):
     monkeypatch.chdir(tmp_path)

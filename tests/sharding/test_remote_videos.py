@@ -86,7 +86,7 @@ def test_a_video_that_does_not_come_is_tried_again_by_the_next_run(
 
 def test_what_is_no_folder_of_videos_is_refused(server, temporary):
     with (
-        pytest.raises(ManifestError, match=r"no videos at s3://bucket/none; name a"),
+        pytest.raises(ManifestError, match=r"no videos at s3://bucket/none; name t"),
         remote_videos(f"s3://{BUCKET}/none"),
     ):
         pass

@@ -58,13 +58,16 @@ def run(
         if argv is None:
             process.keep_freed_memory()
         try:
-            return _run(command, body, arguments, is_process=argv is None)
+            code = _run(command, body, arguments, is_process=argv is None)
         except Exception:
             if argv is not None:
                 raise
             # A defect. Printed here, where what its traceback quotes is made printable.
             traceback.print_exc()
-            return 1
+            code = 1
+        if argv is None and "tensorflow_io" in sys.modules:
+            process.end_at_once(code)
+        return code
 
 
 def _run(

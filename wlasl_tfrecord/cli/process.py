@@ -1,5 +1,6 @@
 """The process of a command: its streams, its memory allocator, TensorFlow's start."""
 
+import atexit
 import contextlib
 import io
 import os
@@ -7,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from absl import logging
 
@@ -18,6 +19,7 @@ from wlasl_tfrecord.text import printable
 
 __all__ = [
     "check_current_folder",
+    "end_at_once",
     "ignore_cuda_sdk_lib",
     "import_tensorflow",
     "keep_freed_memory",
@@ -109,6 +111,21 @@ class _PrintableStream:
 def mute() -> None:
     """Sends stdout to /dev/null, so that Python does not fail to flush it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def end_at_once(code: int) -> NoReturn:
+    """Ends the process with a code, before C++ destroys what is global.
+
+    tensorflow-io 0.37.1 has a client of AWS among that. When it is destroyed it writes
+    to a log that is gone already, and the process aborts ("pure virtual method called",
+    134). Nothing in Python can destroy it earlier: the plugin exports no function of
+    the AWS SDK.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def keep_freed_memory() -> None:

@@ -26,8 +26,9 @@ from wlasl_tfrecord.storage.object_store import open_store
 
 __all__ = ["CachedShards"]
 
-# Shards that come at once; each by requests of this size, so many at once in all.
-_MAX_SHARDS, _MAX_REQUESTS = 4, 12
+# Requests at once, of this size. And shards: some come while others are compared with
+# the index, and wait for the disk.
+_MAX_SHARDS, _MAX_REQUESTS = 12, 12
 _PART_BYTES = 8 * 2**20
 
 

@@ -21,7 +21,7 @@ from wlasl_tfrecord.input_pipeline.elements import Element
 from wlasl_tfrecord.input_pipeline.order import Order, WorkerPositions
 from wlasl_tfrecord.input_pipeline.pipeline import make_batches
 from wlasl_tfrecord.input_pipeline.plan import InputPlan, ReaderName
-from wlasl_tfrecord.input_pipeline.record_reader import check_ends
+from wlasl_tfrecord.input_pipeline.record_reader import check_ends, check_scheme
 from wlasl_tfrecord.shard_format.shard_folder import (
     ShardFolder,
     check_landmarks,
@@ -270,7 +270,10 @@ def _reader(reader: ReaderName | None, folder: ShardFolder) -> ReaderName:
             f'reader="direct" cannot read {folder.directory}, which TensorFlow alone '
             'opens; use reader="graph"'
         )
-    return reader or ("direct" if can_be_direct else "graph")
+    reader = reader or ("direct" if can_be_direct else "graph")
+    if reader == "graph":
+        check_scheme(folder)
+    return reader
 
 
 def _check_served(

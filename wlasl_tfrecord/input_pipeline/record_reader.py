@@ -5,6 +5,8 @@ there without ending the whole input, so it is told by a flag.
 """
 
 import contextlib
+import importlib
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -19,6 +21,7 @@ from wlasl_tfrecord.input_pipeline.damaged_records import (
     record_numbers,
 )
 from wlasl_tfrecord.shard_format.decode_frames import encode_black
+from wlasl_tfrecord.shard_format.layout import INDEX_FILE
 from wlasl_tfrecord.shard_format.parsing import read_contents
 from wlasl_tfrecord.shard_format.record_table import Records
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
@@ -29,8 +32,10 @@ from wlasl_tfrecord.shard_format.tfrecord import (
     has_header,
 )
 from wlasl_tfrecord.storage.contents import file_sizes, open_binary, read_bytes
+from wlasl_tfrecord.storage.urls import is_url, join_path
+from wlasl_tfrecord.text import reason_of
 
-__all__ = ["RecordReader", "check_ends", "readable_records"]
+__all__ = ["RecordReader", "check_ends", "check_scheme", "readable_records"]
 
 Contents = dict[str, tf.Tensor]
 # The record that was read, what it holds, and whether that is whole.
@@ -174,6 +179,33 @@ class RecordReader:
         )
 
 
+def check_scheme(folder: ShardFolder) -> None:
+    """Refuses a folder whose URL operations of TensorFlow cannot open.
+
+    An operation is run to find out: from TensorFlow 2.18 on, tensorflow-io can be
+    imported, and opens nothing.
+
+    Raises:
+        ShardFolderError: If they cannot; the message says what can.
+    """
+    if not is_url(folder.directory):
+        return
+    with contextlib.suppress(ImportError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # It adds file systems to TensorFlow.
+        importlib.import_module("tensorflow_io")
+    try:
+        tf.io.gfile.stat(join_path(folder.directory, INDEX_FILE))
+    except (tf.errors.OpError, NotImplementedError) as error:
+        scheme = folder.directory.partition("://")[0]
+        reason = reason_of(error).partition(" (file")[0]
+        raise ShardFolderError(
+            f"TensorFlow {tf.__version__} cannot read {scheme}:// ({reason}); leave "
+            'out reader="graph", for which the extra `remote` is enough, or use '
+            "TensorFlow 2.17 with the extra `io`"
+        ) from error
+
+
 def _sources(folder: ShardFolder, split: str, records: Records) -> NDArray[np.int64]:
     """Returns which record to read for each: itself, or any in place of a forged one.
 
@@ -200,7 +232,7 @@ def readable_records(
     """
     shards = folder.split_shards(split)
     ends = records.offsets + records.num_bytes + FRAME_BYTES
-    if "://" in folder.directory:
+    if is_url(folder.directory):
         sizes = file_sizes(folder.directory) or {}
         present = np.array([sizes.get(shard.name, 0) for shard in shards], np.int64)
         return ends <= present[records.shard_indices]
