@@ -191,6 +191,19 @@ def test_only_tflite_can_be_quantised(model, tmp_path):
         export.export_model(model, tmp_path, "keras", quantization="float16")
 
 
+def test_an_export_is_not_written_through_a_link(model, tmp_path):
+    theirs, out = tmp_path / "theirs", tmp_path / "out"
+    theirs.mkdir()
+    out.mkdir()
+    names = ("model.keras", "model.json")
+    for name in names:
+        (theirs / name).write_text("kept")
+        (out / name).symlink_to(theirs / name)
+    export.export_model(model, out, "keras")
+    assert {(theirs / name).read_text() for name in names} == {"kept"}
+    assert not any((out / name).is_symlink() for name in names)
+
+
 def test_a_place_that_cannot_be_written_is_one_line(model, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(
