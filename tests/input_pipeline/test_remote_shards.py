@@ -11,10 +11,13 @@ from object_stores import BUCKET, running_store, upload_folder
 from wlasl_tfrecord import input_fn, load_folder
 from wlasl_tfrecord.errors import RecordError, ShardFolderError, StoreError
 from wlasl_tfrecord.input_pipeline.damaged_records import damaged_records_by_name
+from wlasl_tfrecord.input_pipeline.record_reader import readable_records
 from wlasl_tfrecord.input_pipeline.shard_reader import ShardReader
 from wlasl_tfrecord.inspection.verify_files import verify_files
 from wlasl_tfrecord.inspection.verify_records import verify_split
+from wlasl_tfrecord.shard_format.shard_folder import load_records
 from wlasl_tfrecord.shard_format.stored_clip import read_clip
+from wlasl_tfrecord.shard_format.tfrecord import HEADER_BYTES, header
 from wlasl_tfrecord.storage import object_store
 
 NUM_CLIPS = 12
@@ -224,3 +227,17 @@ def test_numbers_that_are_forged_are_refused(remote, shards):
     remote.put("shards/index.json", json.dumps(index).encode())
     with pytest.raises(ShardFolderError, match=rf"{SHARD} has \d+ bytes, the index"):
         load_folder(URL)
+
+
+def test_tensorflow_is_told_of_no_record_with_a_forged_length(remote, shards):
+    folder = load_folder(URL)
+    records = load_records(folder, "train")
+    remote.reset()
+    assert readable_records(folder, "train", records).all()
+    # The list of the folder, and twelve bytes of each record.
+    assert len(remote.requests) == 1 + NUM_CLIPS
+    content = bytearray((shards / SHARD).read_bytes())
+    content[:HEADER_BYTES] = header(2**40)
+    remote.put(f"shards/{SHARD}", bytes(content))
+    readable = readable_records(folder, "train", records)
+    assert np.flatnonzero(~readable).tolist() == [4]

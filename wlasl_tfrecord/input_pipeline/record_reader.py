@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from wlasl_tfrecord.errors import ShardFolderError
+from wlasl_tfrecord.errors import ShardFolderError, StoreError
 from wlasl_tfrecord.input_pipeline.damaged_records import (
     DamageBudget,
     damage_text,
@@ -28,14 +28,20 @@ from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 from wlasl_tfrecord.shard_format.tfrecord import (
     CRC_BYTES,
     FRAME_BYTES,
+    HEADER_BYTES,
     footer,
     has_header,
+    header,
 )
 from wlasl_tfrecord.storage.contents import file_sizes, open_binary, read_bytes
-from wlasl_tfrecord.storage.urls import is_url, join_path
+from wlasl_tfrecord.storage.object_store import open_store
+from wlasl_tfrecord.storage.urls import is_object_url, is_url, join_path
 from wlasl_tfrecord.text import reason_of
 
 __all__ = ["RecordReader", "check_ends", "check_scheme", "readable_records"]
+
+# To an object store, at a time.
+_MAX_REQUESTS = 64
 
 Contents = dict[str, tf.Tensor]
 # The record that was read, what it holds, and whether that is whole.
@@ -227,15 +233,22 @@ def readable_records(
 
     Its reader believes the length that a record claims to have, and ends the process
     where there is not so much memory; and it opens a missing file again and again. So
-    files and lengths are compared with the index first. In a remote folder that would
-    be a request for each record: there only the sizes of the files are compared.
+    files and lengths are compared with the index first. In an object store that is a
+    request for each record, many at a time. At a URL that TensorFlow alone opens, only
+    the sizes of the files are compared.
+
+    Raises:
+        StoreError: If a store fails.
     """
     shards = folder.split_shards(split)
     ends = records.offsets + records.num_bytes + FRAME_BYTES
     if is_url(folder.directory):
         sizes = file_sizes(folder.directory) or {}
         present = np.array([sizes.get(shard.name, 0) for shard in shards], np.int64)
-        return ends <= present[records.shard_indices]
+        readable = ends <= present[records.shard_indices]
+        if is_object_url(folder.directory):
+            _compare_headers(folder, split, records, readable)
+        return readable
     readable = np.zeros(len(records), bool)
 
     def check(shard_index: int) -> None:
@@ -254,6 +267,36 @@ def readable_records(
         for _ in pool.map(check, range(len(shards))):
             pass
     return readable
+
+
+def _compare_headers(
+    folder: ShardFolder, split: str, records: Records, readable: NDArray[np.bool_]
+) -> None:
+    """Marks records in an object store whose length is not that of the index.
+
+    Raises:
+        StoreError: If the store fails.
+    """
+    store = open_store(folder.directory, is_patient=True)
+    shards = folder.split_shards(split)
+
+    def check(row: int) -> None:
+        name, offset = (
+            shards[records.shard_indices[row]].name,
+            int(records.offsets[row]),
+        )
+        try:
+            found = store.read(name, offset, offset + HEADER_BYTES)
+        except OSError as error:
+            raise StoreError(
+                f"cannot read {error.filename} ({error.strerror}); check the network, "
+                "the endpoint and the credentials"
+            ) from error
+        readable[row] = bytes(found.data) == header(int(records.num_bytes[row]))
+
+    with ThreadPoolExecutor(_MAX_REQUESTS) as pool:
+        for _ in pool.map(check, np.flatnonzero(readable)):
+            pass
 
 
 def check_ends(folder: ShardFolder, split: str, records: Records) -> None:
