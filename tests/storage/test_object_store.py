@@ -1,5 +1,7 @@
+import contextlib
 import datetime
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -189,3 +191,29 @@ def test_without_obstore_one_line_names_the_extra():
         "StoreError: s3://bucket/folder is read by the package obstore" in done.stderr
     )
     assert "pip install 'wlasl-tfrecord[remote]'" in done.stderr
+
+
+def test_a_server_that_sends_more_than_it_says_fills_no_memory():
+    head = (
+        b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-11/1000\r\n"
+        b"Content-Length: 100000000000\r\nETag: x\r\n"
+        b"Last-Modified: Wed, 21 Oct 2015 07:28:00 GMT\r\n\r\n"
+    )
+
+    def answer(listener):
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(2**16)
+            connection.sendall(head)
+            # Until the other end has had enough.
+            while True:
+                connection.sendall(bytes(2**20))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=answer, args=[listener], daemon=True)
+        thread.start()
+        store = ObjectStore(f"http://127.0.0.1:{listener.getsockname()[1]}/folder")
+        with pytest.raises(OSError, match="the server sends more than it says"):
+            store.read("key", 0, 12)
+        thread.join(60)
+        assert not thread.is_alive()
