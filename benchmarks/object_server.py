@@ -93,6 +93,9 @@ class _Handler(BaseHTTPRequestHandler):
                 stop = min(int(last) + 1, stop) if last else stop
             else:
                 start = max(stop - int(last), 0)
+        if start >= facts.st_size and match:
+            self._answer(416, b"")
+            return
         self.send_response(206 if match else 200)
         self.send_header("Content-Length", str(stop - start))
         if match:

@@ -10,6 +10,9 @@ from threading import Lock, Thread
 
 import pytest
 
+# `bin/test` installs both; an environment of one's own may lack them.
+pytest.importorskip("obstore")
+
 BUCKET = "bucket"
 _HOP = {"connection", "transfer-encoding", "content-length", "server", "date"}
 

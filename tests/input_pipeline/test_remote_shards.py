@@ -2,12 +2,14 @@ import json
 import pickle
 import shutil
 from datetime import timedelta
+from threading import Thread
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from object_stores import BUCKET, running_store, upload_folder
 
+from benchmarks.object_server import ObjectServer
 from wlasl_tfrecord import input_fn, load_folder
 from wlasl_tfrecord.errors import RecordError, ShardFolderError, StoreError
 from wlasl_tfrecord.input_pipeline.damaged_records import damaged_records_by_name
@@ -152,6 +154,27 @@ def test_other_shards_are_refused_before_they_are_read(remote, shards, tmp_path)
     remote.put(f"shards/{SHARD}", bytes(damaged))
     with pytest.raises(ShardFolderError, match=rf"{SHARD} is not the shard that the"):
         input_fn(URL, batch_size=4)
+
+
+def test_shards_that_cannot_be_listed_are_compared_too(shards, tmp_path):
+    copied = shutil.copytree(shards, tmp_path / "copied")
+    with ObjectServer(copied) as server:
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        expected = ShardReader(shards).read_batch([3, 8])
+        np.testing.assert_array_equal(ShardReader(url).read_batch([3, 8]), expected)
+        whole = (copied / SHARD).read_bytes()
+        (copied / SHARD).write_bytes(whole[:-1000])
+        with pytest.raises(ShardFolderError, match=rf"{SHARD} has fewer than the \d+"):
+            ShardReader(url)
+        (copied / SHARD).unlink()
+        with pytest.raises(ShardFolderError, match=rf"{SHARD} is missing; run bin/"):
+            ShardReader(url)
+        # A reader that tolerates damage counts its records.
+        reader = ShardReader(url, check_shards=False)
+        with pytest.raises(RecordError, match=rf"{SHARD}: record 0 at byte 0"):
+            reader.read_batch([4])
+        server.shutdown()
 
 
 def test_damaged_records_are_named_and_passed_over_as_on_a_disk(

@@ -39,7 +39,7 @@ def store(server, monkeypatch):
 
 
 def test_ranges_are_read_by_one_request_each(server, store):
-    for start, stop in ((0, None), (10, 20), (5, None), (-4, None)):
+    for start, stop in ((0, None), (10, 20), (5, None), (9_000, 99_000)):
         found = store.read("key", start, stop)
         assert bytes(found.data) == CONTENT[start:stop]
         assert (found.num_bytes, found.e_tag) == (len(CONTENT), found.e_tag)

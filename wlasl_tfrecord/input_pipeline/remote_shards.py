@@ -70,9 +70,16 @@ def pin_shards(
         if shard.num_records == 0:
             return PinnedShard(name=shard.name)
         found, problem = None, "is missing"
+        end = shard.num_bytes
         with contextlib.suppress(FileNotFoundError), failures_by_name():
-            found = store.read(shard.name, -CRC_BYTES)
-            problem = _difference(found, shard, int(records.crcs[last[index]]))
+            try:
+                found = store.read(shard.name, end - CRC_BYTES, end)
+                problem = _difference(found, shard, int(records.crcs[last[index]]))
+            except OSError as error:
+                # 416: it ends before that.
+                if "416" not in str(error.strerror):
+                    raise
+                problem = f"has fewer than the {end} bytes that the index says"
         if problem is not None and check:
             raise ShardFolderError(
                 f"{join_path(folder.directory, shard.name)} {problem}; run bin/shard "

@@ -158,7 +158,8 @@ class RemoteFolder:
             end = offset + num_bytes + FRAME_BYTES
             if self._sizes.get(name) != end:
                 continue
-            if not records or self._store.read(name, -CRC_BYTES).data == footer(crc):
+            last = (end - CRC_BYTES, end)
+            if not records or self._store.read(name, *last).data == footer(crc):
                 _write_stand_in(os.path.join(self.stage, name), end, records)
                 return
 

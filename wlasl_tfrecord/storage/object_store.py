@@ -104,20 +104,19 @@ class ObjectStore:
 
         Args:
             name: Its name below the URL.
-            start: The first byte; from the end if negative, and then `stop` is None.
+            start: The first byte.
             stop: The byte after the last; None for all up to the end.
             e_tag: What the object must still have; None for any.
 
         Raises:
             ObjectChanged: If it has another one.
             FileNotFoundError: If there is no such object.
-            OSError: If it cannot be read, always comes short, or has more than
-                `MAX_READ_BYTES`.
+            OSError: If it cannot be read, ends before `start`, always comes short, or
+                has more than `MAX_READ_BYTES`.
         """
         options: dict[str, Any] = {"if_match": e_tag} if e_tag else {}
-        if start < 0:
-            options["range"] = {"suffix": -start}
-        elif stop is not None:
+        # No suffixes: Azure does not have them.
+        if stop is not None:
             options["range"] = (start, stop)
         elif start:
             options["range"] = {"offset": start}
@@ -139,6 +138,15 @@ class ObjectStore:
             return Content(data=data, num_bytes=facts["size"], e_tag=facts["e_tag"])
 
         return self._try(read, name)
+
+    def size(self, name: str) -> int:
+        """Returns the size of an object in bytes.
+
+        Raises:
+            FileNotFoundError: If there is no such object.
+            OSError: If the store cannot be asked.
+        """
+        return self._try(lambda: self._obstore.head(self._store, name), name)["size"]
 
     def sizes(self) -> dict[str, int] | None:
         """Lists the objects of this folder by name, with their sizes in bytes.
@@ -326,15 +334,18 @@ def _make_store(url: str, retry: Mapping[str, Any]) -> Any:
         client["allow_http"] = parts.scheme == "http"
         client["default_headers"] = _password_headers(parts.hostname or "")
         return store.HTTPStore.from_url(url, client_options=client, retry_config=retry)
-    if parts.scheme == "gs":
-        options = {"client_options": client, "retry_config": retry}
-        return store.GCSStore(parts.netloc, prefix=prefix, **options)
     # Who names an endpoint without encryption wants it: a server of one's own.
     endpoints = [
-        value for name, value in os.environ.items() if re.search("ENDPOINT", name)
+        value
+        for name, value in os.environ.items()
+        if re.search("ENDPOINT|EMULATOR", name)
     ]
     client["allow_http"] = any(value.startswith("http://") for value in endpoints)
+    if os.environ.get("AZURE_STORAGE_USE_EMULATOR", "").lower() == "true":
+        client["allow_http"] = True
     options = {"client_options": client, "retry_config": retry}
+    if parts.scheme == "gs":
+        return store.GCSStore(parts.netloc, prefix=prefix, **options)
     if parts.scheme == "az":
         return store.AzureStore(parts.netloc, prefix=prefix, **options)
     return store.S3Store(parts.netloc, prefix=prefix, **options, **_aws_profile())
