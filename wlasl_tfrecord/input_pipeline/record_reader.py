@@ -243,9 +243,11 @@ def readable_records(
     shards = folder.split_shards(split)
     ends = records.offsets + records.num_bytes + FRAME_BYTES
     if is_url(folder.directory):
-        sizes = file_sizes(folder.directory) or {}
-        present = np.array([sizes.get(shard.name, 0) for shard in shards], np.int64)
-        readable = ends <= present[records.shard_indices]
+        sizes = file_sizes(folder.directory)
+        readable = np.ones(len(records), bool)
+        if sizes is not None:
+            present = np.array([sizes.get(shard.name, 0) for shard in shards], np.int64)
+            readable = ends <= present[records.shard_indices]
         if is_object_url(folder.directory):
             _compare_headers(folder, split, records, readable)
         return readable

@@ -69,12 +69,13 @@ def pin_shards(
         shard = shards[index]
         if shard.num_records == 0:
             return PinnedShard(name=shard.name)
-        found, problem = None, "is missing"
-        end = shard.num_bytes
-        with contextlib.suppress(FileNotFoundError), failures_by_name():
+        found, problem, end = None, None, shard.num_bytes
+        with failures_by_name():
             try:
                 found = store.read(shard.name, end - CRC_BYTES, end)
                 problem = _difference(found, shard, int(records.crcs[last[index]]))
+            except FileNotFoundError:
+                problem = "is missing"
             except OSError as error:
                 # 416: it ends before that.
                 if "416" not in str(error.strerror):
