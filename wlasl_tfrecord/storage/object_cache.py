@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ __all__ = ["CacheConfig", "ObjectCache"]
 # What is left free on the disk, for others.
 _FREE_BYTES = 2**30
 _PART = ".part"
+_FOLDER = re.compile("[0-9a-f]{32}")
 _NEW = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -165,10 +167,15 @@ class ObjectCache:
         return True
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
-        """Lists the regular files of all folders of the cache, and follows no link."""
+        """Lists the regular files of all folders of the cache, and follows no link.
+
+        Folders of other names are somebody's own: the cache may have been put beside
+        them.
+        """
         for folder in self._root.iterdir():
             facts = _facts(folder)
-            if facts is None or not stat.S_ISDIR(facts.st_mode):
+            is_ours = _FOLDER.fullmatch(folder.name) is not None
+            if not is_ours or facts is None or not stat.S_ISDIR(facts.st_mode):
                 continue
             for path in folder.iterdir():
                 facts = _facts(path)
