@@ -19,6 +19,7 @@ def server(src):
         for path in src.rglob("*.mp4"):
             if int(path.stem) < 12:
                 server.put(f"videos/{path.relative_to(src)}", path.read_bytes())
+        server.put("videos/train/", b"")
         yield server
 
 
@@ -97,7 +98,7 @@ def test_what_is_no_folder_of_videos_is_refused(server, temporary):
         pass
     server.put("bad/a/../b.mp4", b"")
     with (
-        pytest.raises(ManifestError, match=r"has an object named 'a/../b.mp4'"),
+        pytest.raises(ManifestError, match=r"cannot read s3://bucket/bad \(.* illegal"),
         remote_videos(f"s3://{BUCKET}/bad"),
     ):
         pass

@@ -67,7 +67,11 @@ class RemoteVideos:
             raise StoreError(
                 f"{self.url} has no lists; read videos from s3://, gs:// or az://"
             )
+        others: list[tuple[str, int, Path]] = []
+        folders = {str(one) for name, _ in found for one in PurePosixPath(name).parents}
         for name, num_bytes in found:
+            if num_bytes == 0 and name.rstrip("/") in folders:
+                continue  # what a store's web page makes for a folder
             parts = PurePosixPath(name).parts
             if not parts or ".." in parts or "\0" in name or name.startswith("/"):
                 raise ManifestError(f"{self.url} has an object named {shown(name)}")
@@ -78,9 +82,14 @@ class RemoteVideos:
             if is_video or num_bytes > MAX_READ_BYTES:
                 self._videos[path] = name, num_bytes
                 _without_content(path, num_bytes)
+            elif num_bytes == 0:
+                Path(path).touch()
             else:
-                Path(path).write_bytes(self._store.read(name).data)
-        if not self._videos:
+                others.append((name, num_bytes, Path(path)))
+        with ThreadPoolExecutor(_NUM_AHEAD) as pool:
+            for _ in pool.map(lambda other: self._store.fetch(*other), others):
+                pass
+        if not self._videos and not others:
             raise ManifestError(
                 f"no videos at {self.url}; name their folder with --src"
             )
