@@ -62,7 +62,9 @@ def test_a_full_disk_is_one_clear_line_and_the_rest_comes_later(
         filler = out / "filler"
         filler.write_bytes(bytes(2_500_000))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("wlasl_tfrecord.sharding.sharder.check_space", lambda _: None)
+            patch.setattr(
+                "wlasl_tfrecord.sharding.sharder.check_space", lambda *_, **__: None
+            )
             manifest = read_manifest(src)
             with pytest.raises(OutputError, match="no space left to write"):
                 write_shards(manifest, out / "s", options=OPTIONS, src=src, workers=2)
