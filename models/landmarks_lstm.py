@@ -17,15 +17,7 @@ import os
 import keras
 
 from wlasl_tfrecord.errors import RecipeError
-from wlasl_tfrecord.network.landmark_features import landmark_features
-from wlasl_tfrecord.network.recipe_options import (
-    MAX_BLOCKS,
-    MAX_KERNEL_SIZE,
-    MAX_UNITS,
-    check_shares,
-    check_whole_numbers,
-)
-from wlasl_tfrecord.network.temporal_blocks import MOMENTUM, temporal_block
+from wlasl_tfrecord.network.landmark_head import landmark_head
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.shard_format.landmarks import NUM_LANDMARKS
 
@@ -84,28 +76,17 @@ def build_model(
             f"landmarks_lstm has no backbone for the weights {os.fspath(weights)}; "
             "leave out --weights"
         )
-    check_shares(dropout=dropout, block_dropout=block_dropout)
-    check_whole_numbers(
-        width=(width, 1, MAX_UNITS),
-        num_blocks=(num_blocks, 0, MAX_BLOCKS),
-        kernel_size=(kernel_size, 1, MAX_KERNEL_SIZE),
-        lstm_units=(lstm_units, 1, MAX_UNITS),
-    )
     shape = (clip.num_frames, NUM_LANDMARKS, 3)
     landmarks = keras.Input(shape, dtype="float32", name="landmarks")
-    x = landmark_features(landmarks, clip)  # [B, T, D]
-    x = keras.layers.BatchNormalization(momentum=MOMENTUM, name="input_norm")(x)
-    x = keras.layers.Dense(width, use_bias=False, name="stem")(x)  # [B, T, width]
-    x = keras.layers.BatchNormalization(momentum=MOMENTUM, name="stem_norm")(x)
-    for number in range(1, num_blocks + 1):
-        x = temporal_block(  # [B, T, width]
-            x, f"block_{number}", kernel_size=kernel_size, dropout=block_dropout
-        )
-    # Default activations and no recurrent dropout, or cuDNN's LSTM is lost.
-    lstm = keras.layers.LSTM(lstm_units, return_sequences=True)
-    x = keras.layers.Bidirectional(lstm, name="temporal")(x)  # [B, T, 2 * lstm_units]
-    x = keras.layers.GlobalAveragePooling1D(name="temporal_mean")(x)
-    x = keras.layers.Dropout(dropout, name="temporal_dropout")(x)
-    x = keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
-    x = keras.layers.Softmax(dtype="float32", name="probabilities")(x)
+    x = landmark_head(
+        landmarks,
+        clip,
+        num_classes,
+        width=width,
+        num_blocks=num_blocks,
+        kernel_size=kernel_size,
+        lstm_units=lstm_units,
+        dropout=dropout,
+        block_dropout=block_dropout,
+    )
     return keras.Model(landmarks, x, name="landmarks_lstm")

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from small_training import config, run
+from small_training import RECIPE, config, run
 
-from wlasl_tfrecord.errors import RecordError
+from wlasl_tfrecord.errors import RecordError, TrainingError
 
 
 @pytest.mark.parametrize("feature_cache", [True, False])
@@ -89,3 +89,25 @@ def test_clips_are_cropped_once(
     assert any(name == "crop_clips" for name, _ in calls) == on_device
     crops = {one.min_scale for name, one in calls if name == "input_fn" and one}
     assert crops == ({1.0} if on_device else {0.8})
+
+
+SPOILING = (
+    RECIPE
+    + """
+def augment_features(features, seeds):
+    return features * float("nan")
+"""
+)
+
+
+@pytest.mark.parametrize("feature_cache", [True, False])
+def test_a_recipe_changes_its_features_while_the_head_is_trained(
+    shards, tmp_path, feature_cache
+):
+    path = tmp_path / "spoiling.py"
+    path.write_text(SPOILING)
+    chosen = {"epochs": 1, "feature_cache": feature_cache}
+    report, _ = run(shards, tmp_path / "a", config(str(path), augment=False, **chosen))
+    assert np.isfinite(report.best["loss"])
+    with pytest.raises(TrainingError, match="loss is not a number"):
+        run(shards, tmp_path / "b", config(str(path), **chosen))

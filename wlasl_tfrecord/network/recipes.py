@@ -9,8 +9,10 @@ takes landmarks, float32 [B, T, K, 3], by an input named `landmarks`; or a dict 
 with the inputs `frames` and `landmarks`.
 Optional: a layer `features` [B, T, D] where the pretrained part ends, a layer `logits`
 [B, num_classes], and a function `backbone_blocks(model)`, which groups the layers of
-the pretrained part, first to last; and `TRAINING`, a dict of plain values: options of
-`TrainConfig` that bin/train takes from it unless the user gives others.
+the pretrained part, first to last; a function `augment_features(features, seeds)`,
+which changes [B, T, D] at random while the head is trained; and `TRAINING`, a dict of
+plain values: options of `TrainConfig` that bin/train takes from it unless the user
+gives others.
 """
 
 import ast
@@ -55,6 +57,7 @@ class Recipe:
         definitions: Classes and functions that the file defines, by name.
         build_model: Function of that name in it.
         backbone_blocks: Function of that name in it, if there is one.
+        augment_features: The same.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Recipe:
     definitions: Mapping[str, Any]
     build_model: Callable[..., Any]
     backbone_blocks: Callable[[Any], list[list[Any]]] | None
+    augment_features: Callable[[Any, Any], Any] | None
 
     @property
     def sha256(self) -> str:
@@ -248,6 +252,7 @@ def load_recipe(
         },
         build_model=build_model,
         backbone_blocks=getattr(module, "backbone_blocks", None),
+        augment_features=getattr(module, "augment_features", None),
     )
 
 

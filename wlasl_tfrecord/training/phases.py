@@ -124,6 +124,8 @@ def make_phase(name: str, run: Run) -> Phase:
             on_device = partial(
                 feature_cache.frame_features, backbone_model(model), on_device
             )
+        if config.augment:
+            on_device = _then(on_device, run.recipe.augment_features)
     else:
         inputs = _clip_inputs(run, in_input, num_epochs, seed)
         if fine_tuning:
@@ -146,6 +148,13 @@ def make_phase(name: str, run: Run) -> Phase:
         class_weights=_class_weights(folder) if config.class_weights else None,
         describe_step=partial(_describe_step, folder, config.batch_size, seed),
     )
+
+
+def _then(first: Prepare | None, second: Prepare | None) -> Prepare | None:
+    """Returns the one change followed by the other, where there are both."""
+    if first is None or second is None:
+        return first or second
+    return lambda inputs, seeds: second(first(inputs, seeds), seeds)
 
 
 class _Inputs(NamedTuple):
