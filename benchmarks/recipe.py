@@ -236,13 +236,13 @@ def train(
     from wlasl_tfrecord.cli import train as command
     from wlasl_tfrecord.training import feature_cache, history
 
+    # Variants of a head read the same features: they are computed once a seed, and go
+    # from run to run.
     cached = run_dir / feature_cache.DIRECTORY
-    if not cached.exists():
-        # Variants of a head read the same features: they are computed once a seed.
-        shared = run_dir.parent / f"features-{data.name}"
-        shared.mkdir(parents=True, exist_ok=True)
-        run_dir.mkdir(exist_ok=True)
-        cached.symlink_to(shared.resolve())
+    shared = run_dir.parent / f"features-{data.name}"
+    if shared.exists() and not cached.exists():
+        run_dir.mkdir(parents=True, exist_ok=True)
+        shared.rename(cached)
     keras.backend.clear_session()
     code = command.main(
         [
@@ -256,6 +256,9 @@ def train(
     rows = history.read_history(run_dir)
     judged = judge(data, split, run_dir)
     shutil.rmtree(run_dir / "checkpoints")
+    if cached.exists():
+        shutil.rmtree(shared, ignore_errors=True)
+        cached.rename(shared)
     return {**judged, "seconds": round(sum(row["seconds"] for row in rows), 1)}
 
 
