@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
@@ -16,6 +17,7 @@ from wlasl_tfrecord.errors import StoreError
 from wlasl_tfrecord.storage import object_store
 from wlasl_tfrecord.storage.contents import file_sizes, read_bytes
 from wlasl_tfrecord.storage.object_store import ObjectChanged, ObjectStore
+from wlasl_tfrecord.storage.passwords import password_headers
 
 CONTENT = bytes(range(256)) * 40
 
@@ -135,12 +137,53 @@ def test_files_are_read_by_plain_http(tmp_path):
 
 
 def test_a_password_comes_from_netrc_and_goes_to_its_host_alone(tmp_path, monkeypatch):
-    (tmp_path / ".netrc").write_text("machine my.host login me password hidden\n")
+    (tmp_path / ".netrc").write_text(
+        "machine my.host login me password hidden\ndefault login all password hidden\n"
+    )
     (tmp_path / ".netrc").chmod(0o600)
     monkeypatch.setenv("HOME", str(tmp_path))
-    headers = object_store._password_headers("my.host")
+    headers = password_headers("my.host")
     assert headers == {"Authorization": "Basic bWU6aGlkZGVu"}
-    assert object_store._password_headers("other.host") == {}
+    assert password_headers("other.host") == {}
+
+
+def test_a_server_that_redirects_to_another_host_gets_no_password_there(
+    tmp_path, monkeypatch
+):
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password hidden\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    asked = []
+
+    class Redirecting(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.headers["Host"].partition(":")[0])
+            self.send_response(302)
+            self.send_header("Location", f"http://localhost:{port}/a")
+            self.end_headers()
+
+        def do_HEAD(self):
+            self.do_GET()
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Redirecting) as server:
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        port = server.server_address[1]
+        with pytest.raises(PermissionError, match="redirects to another host") as error:
+            read_bytes(f"http://127.0.0.1:{port}/key")
+        server.shutdown()
+    assert set(asked) == {"127.0.0.1"}
+    assert "hidden" not in str(error.value)
+
+
+def test_a_list_without_an_end_is_refused(server, store, monkeypatch):
+    for number in range(3):
+        server.put(f"folder/{number}", b"")
+    monkeypatch.setattr(object_store, "_MOST_OBJECTS", 2)
+    with pytest.raises(OSError, match="there are more than 2 objects"):
+        store.walk()
 
 
 def test_keys_come_from_a_profile(server, tmp_path, monkeypatch):

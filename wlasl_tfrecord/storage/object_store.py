@@ -5,11 +5,9 @@ answers of 5xx and 429, requests that are slow. What it does not notice, a whole
 of fewer bytes than were asked for, is asked for again here.
 """
 
-import base64
 import contextlib
 import errno
 import importlib
-import netrc
 import os
 import random
 import re
@@ -24,6 +22,7 @@ from urllib.parse import urlsplit
 
 from wlasl_tfrecord.errors import StoreError
 from wlasl_tfrecord.files import MAX_READ_BYTES, too_large
+from wlasl_tfrecord.storage.passwords import leaves_host, password_headers
 from wlasl_tfrecord.storage.urls import check_url, join_path, without_secrets
 
 __all__ = ["Content", "ObjectChanged", "ObjectStore", "open_store"]
@@ -44,6 +43,8 @@ _BACKOFF = {
     "init_backoff": timedelta(milliseconds=100),
     "max_backoff": timedelta(seconds=10),
 }
+# A server may list without an end.
+_MOST_OBJECTS = 2_000_000
 # Short answers to one request.
 _MOST_SHORT = 4
 # A clip by `raw` is 4.5 MB; requests of this size hide the time until the first byte.
@@ -87,8 +88,13 @@ class ObjectStore:
         retries = _PATIENT if is_patient else _HASTY
         retry = {"max_retries": retries, "backoff": _BACKOFF}
         self._obstore = _import_obstore(url)
+        self._password: dict[str, str] = {}
+        if self.url.startswith("http"):
+            self._password = password_headers(urlsplit(self.url).hostname or "")
+        # Names for which the server does not send the password elsewhere.
+        self._stays: set[str] = set()
         try:
-            self._store = _make_store(self.url, retry)
+            self._store = _make_store(self.url, retry, self._password)
         except (self._obstore.exceptions.BaseError, ValueError) as error:
             raise StoreError(f"cannot open {url} ({_reason(error)})") from None
 
@@ -172,13 +178,19 @@ class ObjectStore:
             None if the server has no lists.
 
         Raises:
-            OSError: If they cannot be listed.
+            OSError: If they cannot be listed, or are more than `_MOST_OBJECTS`.
         """
         if self.url.startswith("http"):
             return None
 
         def read() -> list[Any]:
-            return self._obstore.list(self._store).collect()
+            found: list[Any] = []
+            for page in self._obstore.list(self._store):
+                found += page
+                if len(found) > _MOST_OBJECTS:
+                    reason = f"there are more than {_MOST_OBJECTS:,} objects"
+                    raise OSError(errno.EFBIG, reason, self.url)
+            return found
 
         return sorted((found["path"], found["size"]) for found in self._try(read, ""))
 
@@ -249,6 +261,11 @@ class ObjectStore:
     def _once(self, action: Callable[[], T], name: str) -> "T | _ShortError":
         """Calls once; raises errors as those of files."""
         known = self._obstore.exceptions
+        if self._password and name not in self._stays:
+            if leaves_host(self._path(name), self._password):
+                reason = "it redirects to another host, which would get the password"
+                raise PermissionError(errno.EACCES, reason, self._path(name))
+            self._stays.add(name)
         try:
             return action()
         except _ShortError as error:
@@ -324,7 +341,7 @@ def _import_obstore(url: str) -> Any:
         ) from error
 
 
-def _make_store(url: str, retry: Mapping[str, Any]) -> Any:
+def _make_store(url: str, retry: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
     """Makes obstore's store of a URL; credentials come from where its makers look."""
     store = importlib.import_module("obstore.store")
     parts = urlsplit(url)
@@ -332,7 +349,7 @@ def _make_store(url: str, retry: Mapping[str, Any]) -> Any:
     client: dict[str, Any] = dict(_CLIENT)
     if parts.scheme in ("http", "https"):
         client["allow_http"] = parts.scheme == "http"
-        client["default_headers"] = _password_headers(parts.hostname or "")
+        client["default_headers"] = headers
         return store.HTTPStore.from_url(url, client_options=client, retry_config=retry)
     # Who names an endpoint without encryption wants it: a server of one's own.
     endpoints = [
@@ -373,18 +390,6 @@ def _aws_profile() -> dict[str, Any]:
             f"cannot take credentials from AWS's files ({_reason(error)}); check the "
             "profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         ) from None
-
-
-def _password_headers(host: str) -> dict[str, str]:
-    """Returns the header with the password that ~/.netrc has for a host."""
-    try:
-        found = netrc.netrc().authenticators(host)
-    except (OSError, netrc.NetrcParseError):
-        return {}
-    if found is None:
-        return {}
-    password = base64.b64encode(f"{found[0]}:{found[2]}".encode()).decode()
-    return {"Authorization": f"Basic {password}"}
 
 
 def _reason(error: BaseException) -> str:
