@@ -128,3 +128,14 @@ def test_the_report_of_a_run_without_clips_is_sent(remote, manifest, tmp_path):
     with pytest.raises(ManifestError, match=rf"became a clip; {URL}/failures.csv says"):
         write_shards(manifest, URL, options=MANY)
     assert set(ObjectStore(URL).sizes()) == {"failures.csv", "report.json"}
+
+
+def test_what_is_not_ours_stays(remote, manifest):
+    theirs = "theirs.tfrecord-00000-of-00001"
+    remote.put(f"out/{theirs}", b"theirs")
+    write_shards(manifest, URL, options=MANY, workers=2)
+    assert theirs in ObjectStore(URL).sizes()
+    # By the name alone it may be ours.
+    ObjectStore(URL).delete(["index.json", "report.json"])
+    with pytest.raises(OutputError, match=r"holds wlasl-train\..*somebody else's"):
+        write_shards(manifest, URL, options=MANY)

@@ -19,7 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from wlasl_tfrecord.errors import OutputError, ShardFolderError, StoreError, WlaslError
-from wlasl_tfrecord.shard_format.layout import INDEX_FILE
+from wlasl_tfrecord.shard_format.layout import (
+    DATASET_NAME,
+    INDEX_FILE,
+    REPORT_FILE,
+    SPLITS,
+)
 from wlasl_tfrecord.shard_format.shard_folder import load_folder, load_records
 from wlasl_tfrecord.shard_format.tfrecord import (
     CRC_BYTES,
@@ -38,7 +43,7 @@ from wlasl_tfrecord.storage.urls import join_path
 
 __all__ = ["RemoteFolder", "remote_folder"]
 
-_SHARD = re.compile(r".*\.tfrecord-\d+-of-\d+")
+_SHARD = re.compile(rf"{DATASET_NAME}-({'|'.join(SPLITS)})\.tfrecord-\d+-of-\d+")
 # Reads of small objects at once.
 _MAX_REQUESTS = 16
 
@@ -103,6 +108,12 @@ class RemoteFolder:
         self._has_index = INDEX_FILE in found
         self._has_options = OPTIONS_FILE in notes
         self._sizes = {name: n for name, n in found.items() if _SHARD.fullmatch(name)}
+        if self._sizes and not notes and not {INDEX_FILE, REPORT_FILE} & found.keys():
+            raise OutputError(
+                f"{self.url} holds {min(self._sizes)}, but no index.json or "
+                "report.json of bin/shard: it may be somebody else's; choose another "
+                "--out, or move it away"
+            )
         small = [name for name in found if OUR_FILE.fullmatch(name)]
         self._fetch_files(
             self._store, (n for n in small if n not in self._sizes), self.stage
