@@ -7,6 +7,7 @@ from object_stores import BUCKET, running_store
 from sharding import folder_bytes, shard_here
 
 from wlasl_tfrecord.errors import ManifestError, StoreError
+from wlasl_tfrecord.sharding import remote_videos as remote_videos_module
 from wlasl_tfrecord.sharding.remote_videos import remote_videos
 from wlasl_tfrecord.storage import object_store
 
@@ -102,3 +103,19 @@ def test_what_is_no_folder_of_videos_is_refused(server, temporary):
         remote_videos(f"s3://{BUCKET}/bad"),
     ):
         pass
+
+
+def test_more_than_the_disk_has_room_for_is_refused(server, temporary, monkeypatch):
+    server.put("notes/a.txt", b"text")
+    server.put("notes/a.mp4", b"video")
+    url = f"s3://{BUCKET}/notes"
+    free = remote_videos_module._FREE_BYTES
+    monkeypatch.setattr(remote_videos_module, "free_bytes", lambda _: free + 4)
+    with remote_videos(url) as videos:
+        path = os.path.join(videos.folder, "a.mp4")
+        ((_, error),) = videos.hash_videos([path], 9)
+        assert str(error) == "unreadable: No space left on device"
+    monkeypatch.setattr(remote_videos_module, "free_bytes", lambda _: free + 3)
+    with pytest.raises(ManifestError, match=r"notes has 4 B of files that are no vid"):
+        remote_videos(url).__enter__()
+    assert list(temporary.iterdir()) == []

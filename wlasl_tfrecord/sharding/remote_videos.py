@@ -6,6 +6,7 @@ has its content while it is hashed or decoded.
 """
 
 import contextlib
+import errno
 import os
 import tempfile
 import threading
@@ -17,9 +18,9 @@ from typing import TypeVar
 
 from wlasl_tfrecord.decoder_pool.jobs import Task
 from wlasl_tfrecord.errors import ManifestError, StoreError, VideoError, WlaslError
-from wlasl_tfrecord.files import MAX_READ_BYTES
+from wlasl_tfrecord.files import MAX_READ_BYTES, free_bytes
 from wlasl_tfrecord.storage.object_store import ObjectStore
-from wlasl_tfrecord.text import shown
+from wlasl_tfrecord.text import shown, size_text
 from wlasl_tfrecord.video.content_hash import sha256_of
 from wlasl_tfrecord.video.files import UNREAD_SUFFIXES, VIDEO_SUFFIXES
 
@@ -27,6 +28,8 @@ __all__ = ["RemoteVideos", "remote_videos"]
 
 # Videos that come at once, and that have come and wait for a decoder.
 _NUM_AHEAD = 8
+# What is left free on the disk, for others.
+_FREE_BYTES = 2**30
 
 T = TypeVar("T")
 
@@ -86,6 +89,13 @@ class RemoteVideos:
                 Path(path).touch()
             else:
                 others.append((name, num_bytes, Path(path)))
+        num_bytes = sum(size for _, size, _ in others)
+        if num_bytes > self._room():
+            raise ManifestError(
+                f"{self.url} has {size_text(num_bytes)} of files that are no videos, "
+                f"for which {tempfile.gettempdir()} has no room; "
+                "name a smaller folder with --src, or another disk with TMPDIR"
+            )
         with ThreadPoolExecutor(_NUM_AHEAD) as pool:
             for _ in pool.map(lambda other: self._store.fetch(*other), others):
                 pass
@@ -93,6 +103,10 @@ class RemoteVideos:
             raise ManifestError(
                 f"no videos at {self.url}; name their folder with --src"
             )
+
+    def _room(self) -> int:
+        """Returns how many bytes may come, so that the disk does not fill up."""
+        return free_bytes(self.folder) - _FREE_BYTES
 
     def shown(self, text: str) -> str:
         """Returns a text with the URL in place of the folder here."""
@@ -155,7 +169,10 @@ class RemoteVideos:
             self._here[path] = has_come, num_needed + 1
         try:
             if is_first and path in self._videos:
-                self._store.fetch(*self._videos[path], Path(path))
+                name, num_bytes = self._videos[path]
+                if num_bytes > self._room():
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+                self._store.fetch(name, num_bytes, Path(path))
         finally:
             if is_first:
                 has_come.set()
