@@ -167,7 +167,7 @@ def test_a_wlasl_json_that_is_no_file_is_none(tmp_path, make):
     ("src", "annotations", "message"),
     [
         ("", None, "no folder of videos at ''; name one with --src"),
-        ("gs://b/v", None, "gs://b/v is not a local folder; copy the videos to one"),
+        ("gs://b/v", None, "gs://… is not a local folder; copy the videos to one"),
         (".", "", "no annotation file at ''; check --annotations"),
         (".", "s3://b/a.json", "no annotation file at 's3://b/a.json'; check"),
     ],

@@ -103,9 +103,10 @@ def read_manifest(
         )
     root = os.fspath(src)
     if "://" in root:
+        # Not all of it: it may have a password.
         raise ManifestError(
-            f"{text_of(root)} is not a local folder; copy the videos to one, and "
-            "name it with --src"
+            f"{text_of(root.partition('://')[0])}://… is not a local folder; copy the "
+            "videos to one, and name it with --src"
         )
     if not os.path.isdir(root):
         raise ManifestError(

@@ -33,7 +33,7 @@ from wlasl_tfrecord.shard_format.record_table import (
 from wlasl_tfrecord.shard_format.tfrecord import FRAME_BYTES
 from wlasl_tfrecord.storage.contents import file_sizes, read_bytes, read_json
 from wlasl_tfrecord.storage.object_cache import CacheConfig
-from wlasl_tfrecord.storage.urls import is_object_url, is_url, join_path
+from wlasl_tfrecord.storage.urls import check_url, is_object_url, is_url, join_path
 from wlasl_tfrecord.text import is_unicode, reason_of, shown
 
 __all__ = [
@@ -220,10 +220,13 @@ def load_folder(
     Raises:
         ShardFolderError: If the folder is missing, not a finished shard folder, of a
             newer format, or lacks a shard or has one of another size.
-        StoreError: If the object store of a URL cannot be used.
+        StoreError: If the object store of a URL cannot be used, or a URL has a secret
+            in it.
         ValueError: If `cache_gib` is not above 0.
     """
     root = os.fspath(directory)
+    if is_url(root):
+        check_url(root)
     cache = None
     if cache_dir is not None and is_object_url(root):
         cache = CacheConfig(directory=os.path.abspath(cache_dir), max_gib=cache_gib)
@@ -371,7 +374,8 @@ def load_records(folder: ShardFolder, split: str) -> Records:
             "bin/shard again, or copy the folder again"
         )
     # Before it is read: a row takes ten times as much memory as its line.
-    num_lines = table.count(b"\n")
+    # Some writers end lines by both; for the csv module each of them ends one.
+    num_lines = max(table.count(b"\n"), table.count(b"\r"))
     if num_lines != num_clips + 1:
         raise ShardFolderError(
             f"{where} lists {num_lines - 1} records, {INDEX_FILE} {num_clips}; run "

@@ -26,6 +26,7 @@ from wlasl_tfrecord.files import (
 from wlasl_tfrecord.shard_format import layout
 from wlasl_tfrecord.shard_format.layout import FAILURES_FILE, REPORT_FILE
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
+from wlasl_tfrecord.storage.urls import without_secrets
 
 __all__ = [
     "OPTIONS_FILE",
@@ -72,7 +73,8 @@ def local_folder(out: str | os.PathLike[str]) -> str:
         raise ValueError("--out must name a folder, got ''")
     if "://" in path:
         raise ValueError(
-            f"shards are written to a folder, or to s3://, gs:// or az://, got {path!r}"
+            "shards are written to a folder, or to s3://, gs:// or az://, got "
+            f"{without_secrets(path)!r}"
         )
     return path
 

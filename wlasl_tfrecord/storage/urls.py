@@ -56,7 +56,7 @@ def check_url(url: str) -> None:
             "which would stand in logs; give credentials by the environment or a file, "
             "see docs/object-stores.md"
         )
-    if not parts.netloc:
+    if not parts.netloc and is_object_url(url):
         raise StoreError(
             f"{url} names no bucket or host; a URL is {parts.scheme}://bucket/folder"
         )
