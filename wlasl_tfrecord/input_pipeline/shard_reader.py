@@ -55,6 +55,9 @@ __all__ = ["ShardReader"]
 
 # Of a record of images: they stay in the processor's cache until they are copied.
 _FRAMES_AT_ONCE = 4
+# Where a scan of a JPEG starts, and how many an image may have; progressive ones have
+# some ten. Each goes over all pixels, and one that changes none takes twelve bytes.
+_SCAN, _MOST_SCANS = b"\xff\xda", 500
 # The keys before the frames of a raw record take some 60 bytes.
 _HEAD_BYTES = 1024
 
@@ -424,11 +427,15 @@ class ShardReader:
         """Finds where the images of a record start and stop in its proto."""
         places = self._image_places.get(record)
         if places is None:
-            images = find_images(proto)
-            if len(images) != self.folder.clip.num_frames:
-                raise ValueError(f"it has {len(images)} images")
+            num_frames = self.folder.clip.num_frames
+            images = find_images(proto, num_frames + 1)
+            if len(images) != num_frames:
+                raise ValueError(f"it has not {num_frames} images")
             if any(place.stop > len(proto) for place in images):
                 raise ValueError("it ends within an image")
+            scans = bytes(proto).count(_SCAN) if self.folder.codec == "jpeg" else 0
+            if scans > _MOST_SCANS * num_frames:
+                raise ValueError(f"its images have {scans} scans")
             places = np.array([(place.start, place.stop) for place in images])
             # The same checksum another time means the same bytes, and the same places.
             self._image_places[record] = places

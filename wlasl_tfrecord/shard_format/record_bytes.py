@@ -8,6 +8,7 @@ Reference:
 """
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,8 +47,12 @@ def find_frames(proto: Buffer) -> range | None:
     return None
 
 
-def find_images(proto: Buffer) -> list[range]:
+def find_images(proto: Buffer, most: int) -> list[range]:
     """Returns where the images of a `jpeg` or `png` record lie in its proto, in order.
+
+    Args:
+        proto: The proto, whole.
+        most: How many to find; a forged one may have millions, of no byte each.
 
     Raises:
         ValueError: If the bytes are no such proto.
@@ -55,11 +60,12 @@ def find_images(proto: Buffer) -> list[range]:
     for lists in _fields(proto, range(len(proto)), 2):
         for entry in _fields(proto, lists, 1):
             if _key(proto, entry) == IMAGES_KEY.encode():
-                return [
+                places = (
                     _bytes_value(proto, feature)
                     for feature_list in _fields(proto, entry, 2)
                     for feature in _fields(proto, feature_list, 1)
-                ]
+                )
+                return list(islice(places, most))
     return []
 
 
