@@ -153,5 +153,6 @@ def test_links_are_not_followed(remote, shards, tmp_path):
 
 
 def test_a_cache_without_room_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="cache_gib must be above 0, got 0"):
-        load_folder(URL, cache_dir=tmp_path, cache_gib=0)
+    for gib in (0, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match=f"cache_gib must be above 0 .*got {gib}"):
+            load_folder(URL, cache_dir=tmp_path, cache_gib=gib)

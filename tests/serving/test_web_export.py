@@ -3,6 +3,7 @@ from importlib import resources
 import pytest
 
 from wlasl_tfrecord.errors import OutputError
+from wlasl_tfrecord.inference import export
 from wlasl_tfrecord.inference.trained_model import load_model
 from wlasl_tfrecord.serving import web_export
 
@@ -44,3 +45,17 @@ def test_without_litert_nothing_is_written(trained_run, tmp_path):
     with pytest.raises(OutputError, match="npm pack"):
         web_export.export_web(model, tmp_path / "out", litert=tmp_path)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_folder_of_somebody_else_is_not_replaced(trained_run, tmp_path):
+    # Many a site has a folder of this name.
+    theirs = tmp_path / "web" / "index.html"
+    theirs.parent.mkdir()
+    theirs.write_text("kept")
+    model = load_model(trained_run)
+    with pytest.raises(OutputError, match="web is no earlier export; move it away"):
+        web_export.export_web(model, tmp_path)
+    (tmp_path / "saved_model").symlink_to(theirs.parent)
+    with pytest.raises(OutputError, match="saved_model is no earlier export; move"):
+        export.export_model(model, tmp_path, "saved_model")
+    assert theirs.read_text() == "kept"

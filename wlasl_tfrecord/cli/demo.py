@@ -128,8 +128,8 @@ def _start_over(out: Path) -> None:
                 (out / name).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(
-            f"cannot write to {out} ({error.strerror}); choose another folder with "
-            "--out"
+            f"cannot write to {out} ({error.strerror or error}); choose another folder "
+            "with --out"
         ) from error
 
 

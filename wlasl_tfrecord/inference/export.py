@@ -53,6 +53,7 @@ __all__ = [
     "ExportReport",
     "Format",
     "Quantization",
+    "check_replaceable",
     "export_model",
     "load_exported",
 ]
@@ -87,6 +88,28 @@ class ExportReport:
         return (
             f"on {self.num_clips} clips its probabilities differ by at most "
             f"{self.max_difference:.1g}"
+        )
+
+
+def check_replaceable(path: Path, marker: str) -> None:
+    """Checks that a folder in the place of an export is an earlier one.
+
+    Anybody may have a folder `web` that is not ours, and it would be removed.
+
+    Args:
+        path: Where the export is to be.
+        marker: A file that an export has which is a folder.
+
+    Raises:
+        OutputError: If it is a link to a folder, or a folder with other files.
+    """
+    if not path.is_dir():
+        return
+    is_ours = (path / marker).is_file() or not any(path.iterdir())
+    if path.is_symlink() or not is_ours:
+        raise OutputError(
+            f"{path} is no earlier export; move it away, or choose another folder with "
+            "--out"
         )
 
 
@@ -135,6 +158,7 @@ def export_model(
         folder.split_shards(split)
     out_dir = Path(out)
     path = out_dir / _NAMES[export_format]
+    check_replaceable(path, "saved_model.pb")
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
         # Written aside and then renamed, so that no server ever loads half a model.

@@ -69,8 +69,8 @@ def export_web(
         the folder.
 
     Raises:
-        OutputError: If the folder cannot be written, LiteRT.js cannot be had, or the
-            model takes landmarks.
+        OutputError: If the folder cannot be written or replaced, LiteRT.js cannot be
+            had, or the model takes landmarks.
         ShardFolderError: If the shard folder or the split cannot be used.
         TrainingError: If the model was trained on other clips than the folder's.
         ValueError: If int8 is wanted without `data`.
@@ -81,6 +81,7 @@ def export_web(
             "export a model of frames, or serve this one with bin/serve"
         )
     path = Path(out) / "web"
+    export.check_replaceable(path, "model.tflite")
     way_out = "free some space, or choose another folder with --out"
     with output_errors(path, way_out):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -415,7 +415,7 @@ def _check_version(version: str, directory: str) -> None:
     """Refuses a folder of another major version."""
     if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
         raise ShardFolderError(
-            f"{directory} has shard format {version}, this release reads "
+            f"{directory} has shard format {version[:80]}, this release reads "
             f"{FORMAT_VERSION.split('.')[0]}.x; use the release that wrote it, or run "
             "bin/shard again"
         )

@@ -12,6 +12,7 @@ The processes of a machine share it. What is in use is never evicted.
 import contextlib
 import fcntl
 import hashlib
+import math
 import os
 import re
 import stat
@@ -39,7 +40,7 @@ class CacheConfig:
         max_gib: How much it may hold, in GiB.
 
     Raises:
-        ValueError: If that is not above 0.
+        ValueError: If that is not above 0 and finite.
     """
 
     directory: str
@@ -47,8 +48,10 @@ class CacheConfig:
 
     def __post_init__(self) -> None:
         """Reject what would keep nothing."""
-        if not self.max_gib > 0:
-            raise ValueError(f"cache_gib must be above 0, got {self.max_gib}")
+        if not 0 < self.max_gib < math.inf:
+            raise ValueError(
+                f"cache_gib must be above 0 and finite, got {self.max_gib}"
+            )
 
 
 class ObjectCache:
