@@ -58,11 +58,11 @@ def bomb():
     )
 
 
-def with_chunk(kind, num_bytes=0):
+def with_chunk(kind, num_bytes=0, content=b""):
     """A PNG of the right size, and another chunk that claims to have some bytes."""
-    crc = struct.pack(">I", zlib.crc32(kind))
+    crc = struct.pack(">I", zlib.crc32(kind + content))
     start = bytes(encoded(".png", photograph(0))[:33])
-    return memoryview(start + struct.pack(">I", num_bytes) + kind + crc)
+    return memoryview(start + struct.pack(">I", num_bytes) + kind + content + crc)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,9 @@ def with_chunk(kind, num_bytes=0):
         ("png", with_chunk(b"IHDR"), "an image does not have one header"),
         ("png", with_chunk(b"fcTL"), "an image is animated"),
         ("png", with_chunk(b"IDAT"), "an image cannot be decoded"),
+        # A thousand times as many are taken, and seconds for a few hundred thousand.
+        ("png", with_chunk(b"zTXt", 5000, bytes(5000)), "has 5000 bytes of compressed"),
+        ("png", with_chunk(b"iTXt", 5000, bytes(5000)), "has 5000 bytes of compressed"),
         ("jpeg", memoryview(b"no image"), "an image is not a whole JPEG"),
         ("jpeg", encoded(".jpg", photograph(0))[:400], "an image is not a whole JPEG"),
     ],

@@ -15,6 +15,10 @@ __all__ = ["decode_image"]
 
 # The chunks of an animated PNG.
 _ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
+# Chunks of text, all of which libpng expands, up to 8 MB each, and how many bytes of
+# them an image may have: they expand to a thousand times as many.
+_COMPRESSED_TEXT = frozenset({b"zTXt", b"iTXt"})
+_MOST_TEXT_BYTES = 4096
 
 
 def decode_image(image: memoryview, codec: str, out: NDArray[np.uint8]) -> None:
@@ -82,11 +86,11 @@ def _png_size(image: memoryview) -> tuple[int, int]:
     """Reads the height and width in the header of a PNG, and checks its chunks.
 
     OpenCV takes as much memory as a chunk says that it has bytes, up to 4 GiB. And it
-    decodes animations, whose frames have sizes of their own.
+    decodes animations, whose frames have sizes of their own, and expands all texts.
     """
     if bytes(image[:8]) != b"\x89PNG\r\n\x1a\n":
         raise ValueError("an image is not a PNG")
-    at, kinds = 8, []
+    at, kinds, text_bytes = 8, [], 0
     while at < len(image) and (not kinds or kinds[-1] != b"IEND"):
         if at + 12 > len(image):
             raise ValueError("an image ends within a chunk")
@@ -95,9 +99,12 @@ def _png_size(image: memoryview) -> tuple[int, int]:
         if at > len(image):
             raise ValueError(f"an image has a chunk of {num_bytes} bytes")
         kinds.append(kind)
+        text_bytes += num_bytes if kind in _COMPRESSED_TEXT else 0
     is_first = [kind == b"IHDR" for kind in kinds]
     if not kinds or is_first != [True] + [False] * (len(kinds) - 1):
         raise ValueError("an image does not have one header")
+    if text_bytes > _MOST_TEXT_BYTES:
+        raise ValueError(f"an image has {text_bytes} bytes of compressed text")
     if not _ANIMATION.isdisjoint(kinds):
         raise ValueError("an image is animated")
     width, height = struct.unpack(">II", image[16:24])
