@@ -119,3 +119,12 @@ def test_more_than_the_disk_has_room_for_is_refused(server, temporary, monkeypat
     with pytest.raises(ManifestError, match=r"notes has 4 B of files that are no vid"):
         remote_videos(url).__enter__()
     assert list(temporary.iterdir()) == []
+
+
+def test_names_that_no_disk_has_are_one_line_of_the_url(server, temporary):
+    for name in ("a.mp4", "a.mp4/b.mp4"):
+        server.put(f"names/{name}", b"video")
+    url = f"s3://{BUCKET}/names"
+    with pytest.raises(ManifestError, match=rf"cannot read {url}/a\.mp4 \(File exi"):
+        remote_videos(url).__enter__()
+    assert list(temporary.iterdir()) == []

@@ -41,5 +41,20 @@ def test_a_url_without_a_bucket_is_refused():
         check_url("s3:///a")
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["s3://a bucket/hidden", "s3://KEY:hid/hidden@bucket/x", "gs://\u202e/hidden"],
+)
+def test_a_name_that_no_bucket_has_is_refused(url):
+    with pytest.raises(StoreError, match="a name that no bucket or host can") as caught:
+        check_url(url)
+    assert "hidden" not in str(caught.value)
+
+
+def test_what_is_no_url_is_one_line():
+    with pytest.raises(StoreError, match="a URL of https:// cannot be understood"):
+        check_url("https://[::1/x")
+
+
 def test_an_at_sign_in_a_key_is_no_secret():
     check_url("s3://bucket/shards@2")

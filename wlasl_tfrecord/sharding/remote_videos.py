@@ -59,9 +59,11 @@ class RemoteVideos:
         try:
             self._list()
         except OSError as error:
+            # Of an object, or of its file here, whose name may be impossible.
+            where = self.shown(str(error.filename or url))
             raise ManifestError(
-                f"cannot read {error.filename or url} ({error.strerror}); check the "
-                "URL, the network and the credentials"
+                f"cannot read {where} ({error.strerror}); check the URL, the names, "
+                "the network and the credentials"
             ) from error
 
     def _list(self) -> None:

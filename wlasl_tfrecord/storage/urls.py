@@ -21,6 +21,8 @@ OBJECT_SCHEMES = ("s3", "gs", "az", "https", "http")
 _URL = re.compile(
     r"([a-zA-Z][a-zA-Z0-9+.-]*://)([^\s/?#@'\"]*@)?([^\s?#'\"]*)([^\s'\"]*)"
 )
+# Of all servers and stores: names, numbers, ports. Obstore panics at others.
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._$-]+)(:[0-9]+)?")
 
 
 def is_url(path: str) -> bool:
@@ -41,7 +43,7 @@ def join_path(directory: str, name: str) -> str:
 
 
 def check_url(url: str) -> None:
-    """Refuses a URL that has a secret in it, or names no bucket.
+    """Refuses a URL that has a secret in it, or names no bucket that there can be.
 
     URLs stand in logs, errors and the files of a run. So none may have a password, and
     none a query, where signatures are.
@@ -49,7 +51,12 @@ def check_url(url: str) -> None:
     Raises:
         StoreError: If it does; the message has nothing of it.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise StoreError(
+            f"a URL of {url.partition('://')[0]}:// cannot be understood ({error})"
+        ) from None
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise StoreError(
             f"{without_secrets(url)} was given with a password, a query or a fragment, "
@@ -59,6 +66,12 @@ def check_url(url: str) -> None:
     if not parts.netloc and is_object_url(url):
         raise StoreError(
             f"{url} names no bucket or host; a URL is {parts.scheme}://bucket/folder"
+        )
+    if is_object_url(url) and not _HOST.fullmatch(parts.netloc):
+        # Not shown: a password with a slash in it ends the name too soon.
+        raise StoreError(
+            f"a URL of {parts.scheme}:// has a name that no bucket or host can have; "
+            f"write {parts.scheme}://bucket/folder, without a password"
         )
 
 
