@@ -9,6 +9,7 @@ from wlasl_tfrecord.network.model_file import opened_weights
 from wlasl_tfrecord.network.pose_finder import pose_finder
 from wlasl_tfrecord.network.recipes import load_recipe
 from wlasl_tfrecord.shard_format.clips import ClipSpec
+from wlasl_tfrecord.text import reason_of
 
 __all__ = ["build_finder", "load_finder"]
 
@@ -58,10 +59,10 @@ def load_finder(
     except WlaslError:
         raise
     except Exception as error:  # zipfile, json, h5py and Keras have many
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RecipeError(
-            f"{path} does not fit a pose finder with alpha {alpha} ({reason}); give "
-            "the --alpha that bin/pretrain had, and a file that it wrote"
+            f"{path} does not fit a pose finder with alpha {alpha} "
+            f"({reason_of(error)}); give the --alpha that bin/pretrain had, and a file "
+            "that it wrote"
         ) from error
     for layer in finder.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
