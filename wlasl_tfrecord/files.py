@@ -124,7 +124,8 @@ def read_bytes(path: str, start: int = 0, num_bytes: int | None = None) -> bytes
             `MAX_READ_BYTES`.
     """
     with open(path, "rb", opener=open_regular) as file:
-        rest = os.fstat(file.fileno()).st_size - start
+        # A file that was cut off may end before the start.
+        rest = max(os.fstat(file.fileno()).st_size - start, 0)
         if num_bytes is None and rest > MAX_READ_BYTES:
             raise too_large(path, rest)
         file.seek(start)

@@ -5,6 +5,7 @@ every run, as benchmarks/fuzz.py does with more of them.
 """
 
 import pytest
+from absl import logging
 
 from benchmarks.fuzz import fuzz
 from benchmarks.fuzz_kinds import KINDS
@@ -13,6 +14,14 @@ from benchmarks.fuzz_kinds import KINDS
 NEVER_REFUSED = {"headers"}
 # An image or a network takes longer to read than a small file.
 FEW = {"network": 100, "shard": 100}
+
+
+@pytest.fixture(autouse=True)
+def verbosity():
+    """The log as it was: some kinds silence it, as they log each refusal."""
+    before = logging.get_verbosity()
+    yield
+    logging.set_verbosity(before)
 
 
 @pytest.mark.slow

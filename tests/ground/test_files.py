@@ -167,3 +167,10 @@ class TestUntrustedFiles:
         assert mine.read_text() == "precious"
         assert not (tmp_path / "a").is_symlink()
         assert (tmp_path / "a").read_bytes() == b"new"
+
+
+def test_past_the_end_of_a_file_there_is_nothing(tmp_path):
+    path = tmp_path / "cut-off"
+    path.write_bytes(b"0123")
+    assert files.read_bytes(str(path), 2) == b"23"
+    assert files.read_bytes(str(path), 9) == b""
