@@ -433,7 +433,8 @@ class ShardReader:
                 raise ValueError(f"it has not {num_frames} images")
             if any(place.stop > len(proto) for place in images):
                 raise ValueError("it ends within an image")
-            scans = bytes(proto).count(_SCAN) if self.folder.codec == "jpeg" else 0
+            is_lossy = codec_facts(self.folder.codec).has_quality
+            scans = bytes(proto).count(_SCAN) if is_lossy else 0
             if scans > _MOST_SCANS * num_frames:
                 raise ValueError(f"its images have {scans} scans")
             places = np.array([(place.start, place.stop) for place in images])
