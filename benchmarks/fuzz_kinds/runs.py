@@ -5,6 +5,7 @@ import io
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -160,13 +161,19 @@ def history_kind(directory: Path) -> Kind:
     return Kind(content=content, change=changed_table, read=read)
 
 
-def weights_kind(directory: Path) -> Kind:
-    """A file of weights, as `--weights` takes it."""
+def _small_network() -> Any:
+    """Builds a network whose file is the same in every run, so that findings are."""
     import keras
 
+    layer = keras.layers.Dense(3, kernel_initializer="ones", name="dense")
+    return keras.Sequential([keras.Input((4,), name="input"), layer], name="network")
+
+
+def weights_kind(directory: Path) -> Kind:
+    """A file of weights, as `--weights` takes it."""
     from wlasl_tfrecord.network.model_file import opened_weights
 
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    model = _small_network()
     path = directory / "a.weights.h5"
     model.save_weights(path)
 
@@ -186,14 +193,13 @@ def weights_kind(directory: Path) -> Kind:
 
 def h5_kind(directory: Path) -> Kind:
     """A model in Keras's older format."""
-    import keras
     from absl import logging
 
     from wlasl_tfrecord.network.saving import load_network
 
     path = directory / "model.h5"
     logging.set_verbosity(logging.ERROR)
-    keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]).save(path)
+    _small_network().save(path)
 
     def read(forged: bytes) -> None:
         path.write_bytes(forged)

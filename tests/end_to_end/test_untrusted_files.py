@@ -12,9 +12,6 @@ from benchmarks.fuzz_kinds import KINDS
 
 # Kinds of which any change is read: what a header leaves open is no error.
 NEVER_REFUSED = {"headers"}
-# HDF5 may loop without end on a damaged file, and nothing ends that in this process
-# (docs/security.md); benchmarks/fuzz.py has this kind.
-HANGS = {"h5"}
 # An image or a network takes longer to read than a small file.
 FEW = {"network": 100, "shard": 100}
 
@@ -28,7 +25,7 @@ def verbosity():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in KINDS if name not in HANGS])
+@pytest.mark.parametrize("name", KINDS)
 def test_changed_files_are_read_or_refused(tmp_path, monkeypatch, name):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     directory = tmp_path / name

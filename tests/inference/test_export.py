@@ -76,7 +76,8 @@ def reports(model, data, tmp_path_factory):
         if export_format == "saved_model":
             # What an earlier export left there is to be replaced.
             (out_dir / "saved_model").mkdir()
-            (out_dir / "saved_model" / "stale").write_text("")
+            for name in ("saved_model.pb", "stale"):
+                (out_dir / "saved_model" / name).write_text("")
         made[export_format, quantization] = export.export_model(
             model, out_dir, export_format, quantization=quantization, data=data
         )

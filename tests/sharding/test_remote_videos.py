@@ -86,6 +86,21 @@ def test_a_video_that_does_not_come_is_tried_again_by_the_next_run(
     assert shard_here(URL, out, "--strict") == 0
 
 
+def test_an_outage_ends_the_run_before_a_clip_is_left_out(
+    server, temporary, tmp_path_factory, capsys
+):
+    out = tmp_path_factory.mktemp("out") / "s"
+    server.reset()
+    server.fail(500, "/7.mp4", times=99)
+    assert shard_here(URL, out) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "cannot read s3://bucket/videos/" in error
+    assert error.endswith("; the same command resumes")
+    assert not (out / "index.json").exists()
+    server.reset()
+    assert shard_here(URL, out) == 0
+
+
 def test_what_is_no_folder_of_videos_is_refused(server, temporary):
     with (
         pytest.raises(ManifestError, match=r"no videos at s3://bucket/none; name t"),

@@ -26,7 +26,7 @@ def _parser() -> argparse.ArgumentParser:
         "end: stopped before, it has to begin again.",
     )
     parser.add_argument(
-        "--data", required=True, help="shard folder of bin/shard --landmarks"
+        "--data", default="shards", help="the shard folder of bin/shard --landmarks"
     )
     parser.add_argument(
         "--out",

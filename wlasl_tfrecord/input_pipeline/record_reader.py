@@ -13,13 +13,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from wlasl_tfrecord.errors import ShardFolderError, StoreError
+from wlasl_tfrecord.errors import ShardFolderError
 from wlasl_tfrecord.input_pipeline.damaged_records import (
     DamageBudget,
     damage_text,
     failure_text,
     record_numbers,
 )
+from wlasl_tfrecord.input_pipeline.remote_shards import failures_by_name
 from wlasl_tfrecord.shard_format.decode_frames import encode_black
 from wlasl_tfrecord.shard_format.layout import INDEX_FILE
 from wlasl_tfrecord.shard_format.parsing import read_contents
@@ -283,17 +284,10 @@ def _compare_headers(
     shards = folder.split_shards(split)
 
     def check(row: int) -> None:
-        name, offset = (
-            shards[records.shard_indices[row]].name,
-            int(records.offsets[row]),
-        )
-        try:
+        name = shards[records.shard_indices[row]].name
+        offset = int(records.offsets[row])
+        with failures_by_name():
             found = store.read(name, offset, offset + HEADER_BYTES)
-        except OSError as error:
-            raise StoreError(
-                f"cannot read {error.filename} ({error.strerror}); check the network, "
-                "the endpoint and the credentials"
-            ) from error
         readable[row] = bytes(found.data) == header(int(records.num_bytes[row]))
 
     with ThreadPoolExecutor(_MAX_REQUESTS) as pool:

@@ -19,7 +19,7 @@ from typing import TypeVar
 from wlasl_tfrecord.decoder_pool.jobs import Task
 from wlasl_tfrecord.errors import ManifestError, StoreError, VideoError, WlaslError
 from wlasl_tfrecord.files import MAX_READ_BYTES, free_bytes
-from wlasl_tfrecord.storage.object_store import ObjectStore
+from wlasl_tfrecord.storage.object_store import ObjectChanged, ObjectStore
 from wlasl_tfrecord.text import shown, size_text
 from wlasl_tfrecord.video.content_hash import sha256_of
 from wlasl_tfrecord.video.files import UNREAD_SUFFIXES, VIDEO_SUFFIXES
@@ -30,6 +30,9 @@ __all__ = ["RemoteVideos", "remote_videos"]
 _NUM_AHEAD = 8
 # What is left free on the disk, for others.
 _FREE_BYTES = 2**30
+
+# What a store says of a video alone: the run goes on without it.
+_OF_ONE_VIDEO = (FileNotFoundError, PermissionError, ObjectChanged)
 
 T = TypeVar("T")
 
@@ -164,7 +167,12 @@ class RemoteVideos:
             self._fetch(_path_of(task))
 
     def _fetch(self, path: str) -> None:
-        """Gives a video its content; several tasks may be of one."""
+        """Gives a video its content; several tasks may be of one.
+
+        Raises:
+            OSError: If this video cannot be had.
+            StoreError: If the store fails.
+        """
         with self._lock:
             is_first = path not in self._here
             has_come, num_needed = self._here.get(path, (threading.Event(), 0))
@@ -175,6 +183,14 @@ class RemoteVideos:
                 if num_bytes > self._room():
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
                 self._store.fetch(name, num_bytes, Path(path))
+        except OSError as error:
+            if error.errno == errno.ENOSPC or isinstance(error, _OF_ONE_VIDEO):
+                raise
+            # Of the store: without the clips that it holds the folder would be wrong.
+            raise StoreError(
+                f"cannot read {error.filename} ({error.strerror}); check the network, "
+                "the endpoint and the credentials; the same command resumes"
+            ) from error
         finally:
             if is_first:
                 has_come.set()

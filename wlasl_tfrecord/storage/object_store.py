@@ -247,19 +247,19 @@ class ObjectStore:
 
     def _try(self, action: Callable[[], T], name: str) -> T:
         """Calls again after short answers, a few times."""
-        for tried in range(1, _MOST_SHORT):
-            answer = self._once(action, name)
-            if not isinstance(answer, _ShortError):
-                return answer
-            time.sleep(random.uniform(0.05, 0.1) * 2**tried)
-        answer = self._once(action, name)
-        if not isinstance(answer, _ShortError):
-            return answer
-        reason = f"{_MOST_SHORT} answers were too short: {answer}"
+        short: _ShortError | None = None
+        for tried in range(_MOST_SHORT):
+            if tried:
+                time.sleep(random.uniform(0.05, 0.1) * 2**tried)
+            try:
+                return self._once(action, name)
+            except _ShortError as error:
+                short = error
+        reason = f"{_MOST_SHORT} answers were too short: {short}"
         raise OSError(errno.EIO, reason, self._path(name))
 
-    def _once(self, action: Callable[[], T], name: str) -> "T | _ShortError":
-        """Calls once; raises errors as those of files."""
+    def _once(self, action: Callable[[], T], name: str) -> T:
+        """Calls once; raises errors of the library as those of files."""
         known = self._obstore.exceptions
         if self._password and name not in self._stays:
             if leaves_host(self._path(name), self._password):
@@ -268,10 +268,6 @@ class ObjectStore:
             self._stays.add(name)
         try:
             return action()
-        except _ShortError as error:
-            return error
-        except ObjectChanged:
-            raise
         except FileNotFoundError:
             reason = os.strerror(errno.ENOENT)
             raise FileNotFoundError(errno.ENOENT, reason, self._path(name)) from None
