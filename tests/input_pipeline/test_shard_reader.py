@@ -15,7 +15,7 @@ from drawn_shards import drawn_frames, drawn_landmarks, rewrite
 
 from wlasl_tfrecord import input_fn
 from wlasl_tfrecord.errors import RecordError, ShardFolderError
-from wlasl_tfrecord.input_pipeline import shard_bytes, shard_reader
+from wlasl_tfrecord.input_pipeline import record_frames, shard_bytes
 from wlasl_tfrecord.input_pipeline.shard_reader import ShardReader
 from wlasl_tfrecord.shard_format import clip_proto, record_bytes
 from wlasl_tfrecord.shard_format.shard_folder import load_folder, load_records
@@ -147,7 +147,7 @@ def test_memory_to_work_in_is_used_again(copied):
     damage(copied, 4, -3, b"\xff\xfe")
     with pytest.raises(RecordError):
         reader.check_record(4)
-    assert len(reader._unused) == 1
+    assert len(reader._frames._unused) == 1
 
 
 def test_a_record_of_another_shape_is_damaged(copied):
@@ -170,7 +170,7 @@ def test_an_image_that_reaches_past_its_record_is_damage(
 ):
     directory = write_folder(tmp_path / "shards", {"train": 1}, codec="jpeg")
     past = [range(9, 2**69)] * SHAPE[0]
-    monkeypatch.setattr(shard_reader, "find_images", lambda *_: past)
+    monkeypatch.setattr(record_frames, "find_images", lambda *_: past)
     with pytest.raises(RecordError, match="video_id train00000, is damaged"):
         ShardReader(directory).read_batch([0])
 
