@@ -116,6 +116,24 @@ def test_an_onnx_export_agrees(model, tmp_path):
     assert report.max_difference < 1e-4
 
 
+@pytest.mark.parametrize(
+    ("quantization", "tolerance"), [("float16", 0.02), ("int8", 1)]
+)
+def test_a_smaller_export_gives_numbers_where_nothing_was_found(
+    model, data, tmp_path, quantization, tolerance
+):
+    report = export.export_model(
+        model, tmp_path, "tflite", quantization=quantization, data=data
+    )
+    assert report.comparison is not None
+    assert report.comparison.same_first >= 12
+    clip = np.zeros((1, *model.network.input_shape[1:]), np.float32)
+    found = export.load_exported(report.path)(clip)
+    wanted = trained_model.probabilities(model, clip)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found, wanted, atol=tolerance)
+
+
 def test_the_page_without_a_server_cannot_find_landmarks(model, tmp_path):
     with pytest.raises(OutputError, match="landmarks, which the page in a browser"):
         export_web(model, tmp_path)

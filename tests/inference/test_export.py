@@ -114,6 +114,16 @@ def test_an_export_replaces_an_earlier_one(reports):
     assert not (path / "stale").exists()
 
 
+def test_an_export_without_numbers_is_refused(model, tmp_path, monkeypatch):
+    broken = np.full((2, len(GLOSSES)), np.nan, np.float32)
+    monkeypatch.setattr(export, "load_exported", lambda _: lambda _: broken)
+    with pytest.raises(
+        OutputError, match=r"model\.tflite would give probabilities that"
+    ):
+        export.export_model(model, tmp_path, "tflite")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_quantisation_makes_the_file_smaller(reports):
     plain = reports["tflite", "none"].num_bytes
     assert reports["tflite", "float16"].num_bytes < 0.6 * plain

@@ -171,6 +171,7 @@ def export_model(
                 difference, num_clips = compare_on_noise(model, runner)
                 if folder is not None and split is not None:
                     comparison = compare_on_split(model, runner, folder, split)
+                _check_numbers(path, difference, comparison)
             if path.is_dir():
                 shutil.rmtree(path)
             os.replace(written, path)
@@ -187,6 +188,22 @@ def export_model(
         num_clips=num_clips,
         comparison=comparison,
     )
+
+
+def _check_numbers(
+    path: Path, difference: float, comparison: SplitComparison | None
+) -> None:
+    """Refuses an export whose probabilities are no numbers.
+
+    Raises:
+        OutputError: If it has some.
+    """
+    differences = [difference, comparison.max_difference if comparison else 0.0]
+    if not np.isfinite(differences).all():
+        raise OutputError(
+            f"{path.name} would give probabilities that are no numbers; export with "
+            "another --quantize, or none"
+        )
 
 
 def load_exported(path: str | os.PathLike[str]) -> Runner:

@@ -14,6 +14,7 @@ from wlasl_tfrecord.inference import trained_model
 from wlasl_tfrecord.inference.export_clips import Runner
 from wlasl_tfrecord.inference.export_saved_model import write_one_clip_model
 from wlasl_tfrecord.inference.trained_model import Clips, TrainedModel
+from wlasl_tfrecord.network.layers import layers_within
 
 __all__ = ["QUANTIZATIONS", "Quantization", "tflite_bytes", "tflite_runner"]
 
@@ -86,12 +87,13 @@ def _values_for(tensor: Mapping[str, Any], clips: Clips) -> NDArray[Any]:
 
 
 def _int8_bytes(converter: Any, clips: Sequence[Mapping[str, Any]]) -> bytes:
-    """Converts to 8 bits with measured ranges, but for the softmax.
+    """Converts to 8 bits with measured ranges, but for softmax and divisions.
 
-    Its output would be in steps of 1/256: of 100 glosses, most would have probability 0
-    and the order of five be chance. The recurrent layers stay in 8 bits: in float32
-    they make the file three times as large and a clip three times as slow, and on 80
-    real clips the first gloss was the same no more often (67 and 68 of 80).
+    The output of a softmax would be in steps of 1/256: of 100 glosses, most would have
+    probability 0 and the order of five be chance. A small divisor would be 0. The
+    recurrent layers stay in 8 bits: in float32 they make the file three times as large
+    and a clip three times as slow, and on 80 real clips the first gloss was the same no
+    more often (67 and 68 of 80).
     """
     converter.representative_dataset = lambda: iter(clips)
     with warnings.catch_warnings():
@@ -101,7 +103,7 @@ def _int8_bytes(converter: Any, clips: Sequence[Mapping[str, Any]]) -> bytes:
             converter=converter,
             debug_dataset=converter.representative_dataset,
             debug_options=tf.lite.experimental.QuantizationDebugOptions(
-                denylisted_ops=["SOFTMAX"]
+                denylisted_ops=["SOFTMAX", "DIV"]
             ),
         )
         return debugger.get_nondebug_quantized_model()
@@ -114,16 +116,11 @@ def _unrolled(network: keras.Model) -> keras.Model:
     the body of a loop.
     """
     copy = trained_model.rebuild(network)
-    _unroll(copy)
-    return copy
-
-
-def _unroll(network: keras.Model) -> None:
-    for layer in network.layers:
-        if isinstance(layer, keras.Model):
-            _unroll(layer)
-        elif hasattr(layer, "unroll"):
+    # Those in a Bidirectional, too: the measuring of ranges crashes at a loop.
+    for layer in layers_within(copy):
+        if hasattr(layer, "unroll"):
             layer.unroll = True
+    return copy
 
 
 def _interpreter(path: Path) -> Any:

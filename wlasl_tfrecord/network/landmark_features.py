@@ -33,6 +33,9 @@ _FILL_FRAMES = 1.5
 # Frames are some 70 ms apart, in which a hand moves by a tenth of a shoulder's width.
 _SPEED_SCALE = 5.0
 _EPSILON = 1e-3
+# An export may keep constants in 16 bits, which have nothing between 0 and 6e-8; the
+# weights of the filling, and what keeps their sum from 0, are multiplied by this.
+_SCALE = 2.0**13
 
 
 def landmark_features(landmarks: Any, clip: ClipSpec) -> Any:
@@ -96,10 +99,12 @@ def _body(points: Any, seen: Any) -> tuple[Any, Any]:
 def _filled(points: Any, seen: Any, num_frames: int) -> Any:
     """Fills frames without a point from those around them; zeros if it is in none."""
     frames = np.arange(num_frames)
-    nearness = np.exp(-np.abs(frames[:, None] - frames) / _FILL_FRAMES)
+    nearness = np.exp(-np.abs(frames[:, None] - frames) / _FILL_FRAMES) * _SCALE
     known = points * seen
     # [T, T] by [B, T, k * n]
-    filled = _along_time(nearness, known) / (_along_time(nearness, seen) + 1e-9)
+    filled = _along_time(nearness, known) / (
+        _along_time(nearness, seen) + 1e-9 * _SCALE
+    )
     return known + (1 - seen) * filled
 
 
