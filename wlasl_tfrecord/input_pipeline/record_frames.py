@@ -34,9 +34,6 @@ __all__ = ["RecordFrames"]
 
 # Of a record of images: they stay in the processor's cache until they are copied.
 _FRAMES_AT_ONCE = 4
-# Where a scan of a JPEG starts, and how many an image may have; progressive ones have
-# some ten. Each goes over all pixels, and one that changes none takes twelve bytes.
-_SCAN, _MOST_SCANS = b"\xff\xda", 500
 # The keys before the frames of a raw record take some 60 bytes.
 _HEAD_BYTES = 1024
 
@@ -206,10 +203,10 @@ class RecordFrames:
                 raise ValueError(f"it has not {num_frames} images")
             if any(place.stop > len(proto) for place in images):
                 raise ValueError("it ends within an image")
-            is_lossy = codec_facts(self._folder.codec).has_quality
-            scans = bytes(proto).count(_SCAN) if is_lossy else 0
-            if scans > _MOST_SCANS * num_frames:
-                raise ValueError(f"its images have {scans} scans")
+            facts = codec_facts(self._folder.codec)
+            num_costly = sum(map(bytes(proto).count, facts.costly_marks))
+            if num_costly > facts.most_costly * num_frames:
+                raise ValueError(f"its images have {num_costly} costly parts")
             places = np.array([(place.start, place.stop) for place in images])
             # The same checksum another time means the same bytes, and the same places.
             self._image_places[record] = places

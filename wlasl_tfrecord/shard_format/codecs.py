@@ -40,19 +40,39 @@ class CodecFacts:
             pixels themselves.
         has_quality: Whether it loses detail, by a quality from 1 to 100.
         max_side: Most pixels a side of a frame; None for no limit.
+        costly_marks: What the costly parts of an image begin with: a decoder works on
+            each of them as long as on a whole image, and one takes few bytes.
+        most_costly: How many such parts are decoded, for each image of a record.
     """
 
     bytes_per_value: float
     stores_images: bool = True
     has_quality: bool = False
     max_side: int | None = None
+    costly_marks: tuple[bytes, ...] = ()
+    most_costly: int = 0
 
 
 _FACTS: dict[Codec, CodecFacts] = {
     "raw": CodecFacts(bytes_per_value=1.0, stores_images=False),
     # The sides are what libjpeg and libpng write at most.
-    "jpeg": CodecFacts(bytes_per_value=0.08, has_quality=True, max_side=65_500),
-    "png": CodecFacts(bytes_per_value=0.33, max_side=1_000_000),
+    "jpeg": CodecFacts(
+        bytes_per_value=0.08,
+        has_quality=True,
+        max_side=65_500,
+        # Where a scan starts. Progressive images have some ten of them, and one that
+        # changes no pixel takes twelve bytes.
+        costly_marks=(b"\xff\xda",),
+        most_costly=500,
+    ),
+    "png": CodecFacts(
+        bytes_per_value=0.33,
+        max_side=1_000_000,
+        # Compressed texts: libpng expands each, to 8 MB. Pixels may happen to be
+        # stored as one of these words.
+        costly_marks=(b"zTXt", b"iTXt"),
+        most_costly=2,
+    ),
 }
 
 
