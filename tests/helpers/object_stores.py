@@ -53,8 +53,9 @@ class Store:
 
         Args:
             kind: "cut": half of the body, then the connection ends. "short": a whole
-                answer with half of the bytes. "refuse": no answer. "slow": the first
-                byte comes after 5 s. "etag": another ETag. An int: that status.
+                answer with half of the bytes. "refuse": no answer. "lost": none to
+                what was done. "slow": the first byte comes after 5 s. "etag": another
+                ETag. An int: that status.
             path: Part of their path.
             times: How many of them.
             method: GET, PUT …
@@ -115,6 +116,9 @@ class _Handler(BaseHTTPRequestHandler):
                 for name, value in answer.getheaders()
                 if name.lower() not in _HOP
             }
+        if fault == "lost":
+            self.close_connection = True
+            return
         if fault == "etag":
             headers["ETag"] = '"another"'
         length = int(answer.headers.get("Content-Length", len(body)))
@@ -166,12 +170,13 @@ def credentials(store):
 
 
 def upload_folder(folder, url):
-    """Puts the files of a local folder at s3://bucket/…."""
+    """Puts the files of a local folder, and of those in it, at s3://bucket/…."""
     import obstore
     from obstore.store import S3Store
 
     prefix = url.removeprefix(f"s3://{BUCKET}/")
     store = S3Store(BUCKET, prefix=prefix, client_options={"allow_http": True})
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.rglob("*")):
         if path.is_file():
-            obstore.put(store, path.name, path.read_bytes())
+            name = str(path.relative_to(folder))
+            obstore.put(store, name, path.read_bytes())

@@ -10,6 +10,7 @@ from checkout import CHECKOUT
 
 from wlasl_tfrecord.sharding import claims
 from wlasl_tfrecord.sharding.claims import Claims
+from wlasl_tfrecord.sharding.shared_folder import DiskFolder
 
 
 def is_taken_elsewhere(folder, name, lasts=120.0):
@@ -17,8 +18,9 @@ def is_taken_elsewhere(folder, name, lasts=120.0):
     program = (
         "import os, sys\n"
         "from wlasl_tfrecord.sharding import claims\n"
+        "from wlasl_tfrecord.sharding.shared_folder import DiskFolder\n"
         f"claims.LASTS_SECONDS = {lasts}\n"
-        f"print(claims.Claims({str(folder)!r}).take({name!r}))\n"
+        f"print(claims.Claims(DiskFolder({str(folder)!r})).take({name!r}))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True
@@ -28,7 +30,7 @@ def is_taken_elsewhere(folder, name, lasts=120.0):
 
 
 def test_a_claim_has_one_holder(tmp_path):
-    with Claims(str(tmp_path)) as own:
+    with Claims(DiskFolder(str(tmp_path))) as own:
         assert own.take("a")
         assert not own.take("a")
         assert not is_taken_elsewhere(tmp_path, "a")
@@ -38,7 +40,7 @@ def test_a_claim_has_one_holder(tmp_path):
 
 
 def test_a_process_that_ends_releases_its_claims(tmp_path):
-    with Claims(str(tmp_path)) as own:
+    with Claims(DiskFolder(str(tmp_path))) as own:
         assert own.take("a")
         assert own.take("b")
     assert not os.listdir(tmp_path)
@@ -46,7 +48,7 @@ def test_a_process_that_ends_releases_its_claims(tmp_path):
 
 def test_the_claim_of_a_dead_process_is_taken_over(tmp_path):
     assert is_taken_elsewhere(tmp_path, "a")
-    with Claims(str(tmp_path)) as own:
+    with Claims(DiskFolder(str(tmp_path))) as own:
         assert not own.is_stale("a")
         assert not own.take("a")
         long_ago = time.time() - claims.LASTS_SECONDS - 1
@@ -60,7 +62,7 @@ def test_the_claim_of_a_dead_process_is_taken_over(tmp_path):
 def test_a_claim_is_kept_fresh_while_its_process_lives(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "LASTS_SECONDS", 0.2)
     path = tmp_path / "a.claim"
-    with Claims(str(tmp_path)) as own:
+    with Claims(DiskFolder(str(tmp_path))) as own:
         assert own.take("a")
         times = {path.stat().st_mtime_ns}
         deadline = time.monotonic() + 60
@@ -75,7 +77,7 @@ def test_a_claim_that_is_a_link_is_not_followed(tmp_path):
     target.write_text("kept")
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "a.claim").symlink_to(target)
-    own = Claims(str(tmp_path / "work"))
+    own = Claims(DiskFolder(str(tmp_path / "work")))
     with pytest.raises(OSError, match="symbolic link"):
         own.take("a")
     assert target.read_text() == "kept"
@@ -88,12 +90,12 @@ def test_a_claim_that_is_a_pipe_or_of_the_future_holds_nobody_up(tmp_path):
     for name, age in (("a", 1e6), ("b", -1e6), ("c", 0)):
         touched = time.time() - age
         os.utime(tmp_path / f"{name}.claim", (touched, touched))
-    with Claims(str(tmp_path)) as own:
+    with Claims(DiskFolder(str(tmp_path))) as own:
         assert [own.take(name) for name in "abc"] == [True, True, False]
 
 
 def test_a_claim_in_a_folder_that_is_gone_fails(tmp_path):
-    with Claims(str(tmp_path / "gone")) as own:
+    with Claims(DiskFolder(str(tmp_path / "gone"))) as own:
         with pytest.raises(FileNotFoundError):
             own.take("a")
         assert not own.is_stale("a")

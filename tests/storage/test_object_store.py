@@ -14,7 +14,7 @@ from object_stores import BUCKET, running_store
 
 from benchmarks.object_server import ObjectServer
 from wlasl_tfrecord.errors import StoreError
-from wlasl_tfrecord.storage import object_store
+from wlasl_tfrecord.storage import object_store, store_client
 from wlasl_tfrecord.storage.contents import file_sizes, read_bytes
 from wlasl_tfrecord.storage.object_store import ObjectChanged, ObjectStore
 from wlasl_tfrecord.storage.passwords import password_headers
@@ -57,7 +57,7 @@ def test_what_fails_on_the_way_is_asked_for_again(server, store, fault):
 
 def test_a_slow_answer_is_asked_for_again(server, store, monkeypatch):
     second = datetime.timedelta(seconds=1)
-    monkeypatch.setitem(object_store._CLIENT, "read_timeout", second)
+    monkeypatch.setitem(store_client._CLIENT, "read_timeout", second)
     store = ObjectStore(f"s3://{BUCKET}/folder")
     server.fail("slow", "/key")
     assert bytes(store.read("key", 10, 9_000).data) == CONTENT[10:9_000]
@@ -194,7 +194,7 @@ def test_keys_come_from_a_profile(server, tmp_path, monkeypatch):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_PROFILE", "work")
-    provider = object_store._aws_profile()["credential_provider"]
+    provider = store_client._aws_profile()["credential_provider"]
     assert provider()["access_key_id"] == "AKIAprofile"
     monkeypatch.setenv("AWS_PROFILE", "none")
     with pytest.raises(StoreError, match=r"cannot take credentials.*none.*check the"):

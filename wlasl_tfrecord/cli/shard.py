@@ -128,8 +128,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--join",
         action="store_true",
-        help="share the work with all who run this command with the same --out, on "
-        "machines with one file system; who comes last finishes",
+        help="share the work with all who run this command with the same --out, a "
+        "folder that all see or a URL; who comes last finishes",
     )
     add(
         "--runner",

@@ -15,7 +15,8 @@ from wlasl_tfrecord.input_pipeline.shard_bytes import Place, RecordBytes
 from wlasl_tfrecord.shard_format.record_table import Records
 from wlasl_tfrecord.shard_format.shard_folder import Shard, ShardFolder
 from wlasl_tfrecord.shard_format.tfrecord import CRC_BYTES, footer
-from wlasl_tfrecord.storage.object_store import Content, ObjectChanged, open_store
+from wlasl_tfrecord.storage.object_facts import Content
+from wlasl_tfrecord.storage.object_store import ObjectChanged, open_store
 from wlasl_tfrecord.storage.urls import join_path
 
 __all__ = ["PinnedShard", "RemoteShards", "failures_by_name", "pin_shards"]

@@ -110,7 +110,7 @@ def _file_problem(folder: ShardFolder, shard: Shard) -> str | None:
 def _size_of(path: str) -> int:
     if is_object_url(path):
         directory, _, name = path.rpartition("/")
-        return open_store(directory).size(name)
+        return open_store(directory).facts(name).num_bytes
     if "://" in path:
         return tf.io.gfile.stat(path).length
     with open_binary(path) as file:

@@ -1,9 +1,13 @@
-"""A run that several processes share, on one machine or on many with one file system.
+"""A run that several processes share, on one machine or on many.
 
 A shard is a function of the plan alone, and every process has the whole plan, so they
 need to agree only on who writes what: each claims a shard, writes it, notes it in the
 working folder, and claims the next. When all are noted, one of them finishes the
 folder.
+
+The working folder is on a disk that all see, or in the object store of a URL. Then each
+process has a folder of its own that stands for it (`remote_folder`), and fetches what
+the others have noted.
 """
 
 import contextlib
@@ -11,10 +15,11 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from wlasl_tfrecord.errors import OutputError
-from wlasl_tfrecord.files import read_bytes, real_folder, write_whole
+from wlasl_tfrecord.files import real_folder
 from wlasl_tfrecord.shard_format.layout import INDEX_FILE
 from wlasl_tfrecord.sharding.claims import Claims
 from wlasl_tfrecord.sharding.output_folder import (
@@ -24,8 +29,10 @@ from wlasl_tfrecord.sharding.output_folder import (
     output_errors,
 )
 from wlasl_tfrecord.sharding.plan import PlannedShard
+from wlasl_tfrecord.sharding.remote_folder import RemoteFolder
 from wlasl_tfrecord.sharding.resume import finished_shards, known_shards
 from wlasl_tfrecord.sharding.run_plan import FolderPlan
+from wlasl_tfrecord.sharding.shared_folder import DiskFolder, SharedFolder, StoreFolder
 from wlasl_tfrecord.sharding.written_shard import (
     WrittenShard,
     describes,
@@ -34,10 +41,24 @@ from wlasl_tfrecord.sharding.written_shard import (
     state_name,
 )
 
-__all__ = ["JoinedRun", "joined_run"]
+__all__ = ["JoinedRun", "joined_run", "refuse_to_disturb"]
 
-_POLL_SECONDS = 0.5
 _SET_UP, _FINISH, _MEMBER = "set-up", "finish", "member"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """The run of one process, and what it shares with the others."""
+
+    plan: FolderPlan
+    folder: SharedFolder
+    claims: Claims
+    remote: RemoteFolder | None
+
+    @property
+    def work_dir(self) -> str:
+        """The working folder of this machine."""
+        return os.path.join(self.plan.out, WORK_DIR)
 
 
 class JoinedRun:
@@ -48,27 +69,29 @@ class JoinedRun:
             them.
     """
 
-    def __init__(
-        self, plan: FolderPlan, claims: Claims, finished: Mapping[str, WrittenShard]
-    ) -> None:
+    def __init__(self, work: _Work, finished: Mapping[str, WrittenShard]) -> None:
         self.written: dict[str, WrittenShard] = dict(finished)
-        self._plan = plan
-        self._claims = claims
-        self._work_dir = os.path.join(plan.out, WORK_DIR)
+        self._work = work
+        self._plan = work.plan
+        self._claims = work.claims
 
     def claimed(self, shards: Iterable[PlannedShard]) -> Iterator[PlannedShard]:
         """Claims those of some shards that nobody has claimed or written, in turn."""
         for shard in shards:
             if self._claims.take(shard.name):
-                if self._is_noted(shard):  # between the two looks
-                    self._claims.release(shard.name)
-                else:
+                if self._unnoted([shard]):
                     yield shard
+                else:  # it was noted between the two looks
+                    self._claims.release(shard.name)
 
     def unwritten(self) -> list[PlannedShard]:
         """Returns the shards that nobody has finished so far."""
+        names = self._work.folder.names()
         left = [s for s in self._plan.shards if s.name not in self.written]
-        return [shard for shard in left if not self._is_noted(shard)]
+        noted = [shard for shard in left if state_name(shard.name) in names]
+        unnoted = {shard.name for shard in self._unnoted(noted)}
+        seen = {shard.name for shard in noted}
+        return [s for s in left if s.name not in seen or s.name in unnoted]
 
     def release(self, shard: PlannedShard) -> None:
         """Gives up the claim to a shard, which is on the disk and noted."""
@@ -76,11 +99,11 @@ class JoinedRun:
 
     def wait(self) -> None:
         """Waits a moment for the others."""
-        time.sleep(_POLL_SECONDS)
+        time.sleep(self._work.folder.poll_seconds)
 
     def is_over(self) -> bool:
         """Whether another process has finished the folder."""
-        return _plan_there(self._work_dir) != _digest(self._plan)
+        return _plan_there(self._work.folder) != _digest(self._plan)
 
     def may_finish(self) -> bool:
         """Waits until this process is to finish the folder, or another one has.
@@ -98,6 +121,8 @@ class JoinedRun:
             except FileNotFoundError:
                 break
             self.wait()
+        if self._work.remote is not None:
+            self._work.remote.fetch()
         known = known_shards(self._plan.out, self._plan.options, overwrite=False)
         planned = {shard.name for shard in self._plan.shards}
         found = {name: shard for name, shard in known.items() if name in planned}
@@ -109,15 +134,22 @@ class JoinedRun:
             )
         return False
 
+    def _unnoted(self, shards: Sequence[PlannedShard]) -> list[PlannedShard]:
+        """Returns those that no process has written as they are planned here."""
+        if self._work.remote is not None:
+            left = [shard.name for shard in shards if shard.name not in self.written]
+            self._work.remote.fetch_notes(left)
+        return [shard for shard in shards if not self._is_noted(shard)]
+
     def _is_noted(self, shard: PlannedShard) -> bool:
-        """Whether a process has written a shard, as it is planned here."""
         if shard.name in self.written:
             return True
-        state = load_state(os.path.join(self._work_dir, state_name(shard.name)))
+        work_dir = self._work.work_dir
+        state = load_state(os.path.join(work_dir, state_name(shard.name)))
         if (
             state is None
             or not describes(state, shard)
-            or not is_intact(os.path.join(self._work_dir, shard.name), state)
+            or not is_intact(os.path.join(work_dir, shard.name), state)
         ):
             return False
         self.written[shard.name] = state
@@ -125,28 +157,51 @@ class JoinedRun:
 
 
 @contextlib.contextmanager
-def joined_run(plan: FolderPlan) -> Iterator[JoinedRun]:
+def joined_run(plan: FolderPlan, remote: RemoteFolder | None) -> Iterator[JoinedRun]:
     """Starts a run that others can join, or joins one.
+
+    Args:
+        plan: The plan.
+        remote: The folder at a URL, if `plan.out` stands for one.
 
     Raises:
         OutputError: If the processes that write to the folder have another plan, or it
             cannot be written.
     """
     work_dir = os.path.join(plan.out, WORK_DIR)
+    folder = DiskFolder(work_dir) if remote is None else StoreFolder(remote.work_url)
     with output_errors(plan.out):
         real_folder(work_dir)
-    with Claims(work_dir) as claims:
+    with Claims(folder) as claims:
+        work = _Work(plan=plan, folder=folder, claims=claims, remote=remote)
         with output_errors(plan.out):
-            while (finished := _enter(plan, work_dir, claims)) is None:
-                time.sleep(_POLL_SECONDS)
+            while (finished := _enter(work)) is None:
+                time.sleep(folder.poll_seconds)
                 # The run that is just ending removes it.
-                real_folder(work_dir)
-        yield JoinedRun(plan, claims, finished)
+                folder.open()
+        run = JoinedRun(work, finished)
+        if remote is not None:
+            remote.share(run.is_over)
+        yield run
 
 
-def _enter(
-    plan: FolderPlan, work_dir: str, claims: Claims
-) -> Mapping[str, WrittenShard] | None:
+def refuse_to_disturb(remote: RemoteFolder) -> None:
+    """Refuses a run alone where others write together.
+
+    Raises:
+        OutputError: If a process that lives has joined a run at the URL.
+    """
+    folder = StoreFolder(remote.work_url)
+    with output_errors(remote.url):
+        if _has_members(folder, Claims(folder)):
+            raise OutputError(
+                f"processes on other machines write to {remote.url} with --join; add "
+                "it too, or wait until they end; one that was killed counts for two "
+                "minutes"
+            )
+
+
+def _enter(work: _Work) -> Mapping[str, WrittenShard] | None:
     """Joins the run; returns the shards that were finished before, or None for later.
 
     Raises:
@@ -154,19 +209,17 @@ def _enter(
         OSError: If the folder cannot be written.
     """
     try:
-        if not claims.take(_SET_UP):
+        if not work.claims.take(_SET_UP):
             return None
         try:
-            return _set_up(plan, work_dir, claims)
+            return _set_up(work)
         finally:
-            claims.release(_SET_UP)
+            work.claims.release(_SET_UP)
     except FileNotFoundError:
         return None
 
 
-def _set_up(
-    plan: FolderPlan, work_dir: str, claims: Claims
-) -> Mapping[str, WrittenShard] | None:
+def _set_up(work: _Work) -> Mapping[str, WrittenShard] | None:
     """Joins those that are at work, or clears the folder of a run that has ended.
 
     Returns:
@@ -176,16 +229,11 @@ def _set_up(
     Raises:
         OutputError: If those at work have another plan.
     """
-    there, finished = _plan_there(work_dir), plan.finished
-    if not _has_members(work_dir, claims):
-        # Another run may have ended since this one was planned.
-        known = known_shards(plan.out, plan.options, overwrite=False)
-        found = finished_shards(plan.out, plan.shards, known, retry=False)
-        finished = found.shards
-        # What is left of others is of no use, but for this run's own claim.
-        useful = {*found.work_files, f"{_SET_UP}.claim"}
-        open_work_folder(plan.out, plan.options, useful)
-        write_whole(os.path.join(work_dir, PLAN_FILE), _digest(plan))
+    plan, folder = work.plan, work.folder
+    there, finished = _plan_there(folder), plan.finished
+    if not _has_members(folder, work.claims):
+        finished = _start(work)
+        folder.write(PLAN_FILE, _digest(plan))
     elif not there:
         return None
     elif there != _digest(plan):
@@ -194,23 +242,44 @@ def _set_up(
             "see other videos, labels or options; give all the same, or wait until "
             f"they end ({INDEX_FILE} appears then)"
         )
-    claims.take(f"{_MEMBER}.{claims.owner}")
+    work.claims.take(f"{_MEMBER}.{work.claims.owner}")
     return finished
 
 
-def _has_members(work_dir: str, claims: Claims) -> bool:
+def _start(work: _Work) -> Mapping[str, WrittenShard]:
+    """Clears the working folder for a run; returns the shards that are finished.
+
+    Raises:
+        OutputError: If another run has ended meanwhile, and had other options.
+    """
+    plan, remote = work.plan, work.remote
+    # Another run may have ended since this one was planned.
+    if remote is not None:
+        remote.fetch()
+    known = known_shards(plan.out, plan.options, overwrite=False)
+    found = finished_shards(plan.out, plan.shards, known, retry=False)
+    # What is left of others is of no use, but for this run's own claim.
+    useful = {*found.work_files, f"{_SET_UP}.claim"}
+    open_work_folder(plan.out, plan.options, useful)
+    if remote is not None:
+        missing = [s for s in plan.shards if s.name not in found.shards]
+        remote.open_work_folder(useful, is_unfinished=bool(missing))
+    return found.shards
+
+
+def _has_members(folder: SharedFolder, claims: Claims) -> bool:
     """Whether a process that lives has joined the run in a folder."""
-    names = [name for name in os.listdir(work_dir) if name.startswith(f"{_MEMBER}.")]
+    names = [name for name in folder.names() if name.startswith(f"{_MEMBER}.")]
     return any(
         name.endswith(".claim") and not claims.is_stale(name.removesuffix(".claim"))
         for name in names
     )
 
 
-def _plan_there(work_dir: str) -> bytes:
+def _plan_there(folder: SharedFolder) -> bytes:
     """Returns what the first process noted of its plan; empty if the run is over."""
     try:
-        return read_bytes(os.path.join(work_dir, PLAN_FILE))
+        return folder.read(PLAN_FILE)
     except FileNotFoundError:
         return b""
 

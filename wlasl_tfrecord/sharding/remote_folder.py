@@ -10,9 +10,10 @@ its content here.
 import contextlib
 import os
 import re
+import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from wlasl_tfrecord.shard_format.tfrecord import (
 from wlasl_tfrecord.sharding.output_folder import (
     OPTIONS_FILE,
     OUR_FILE,
+    PLAN_FILE,
     WORK_DIR,
 )
 from wlasl_tfrecord.sharding.written_shard import WrittenShard, load_state, state_name
@@ -66,15 +68,16 @@ class RemoteFolder:
             OutputError: If it cannot be read.
         """
         self.stage = stage
+        self.work_url = join_path(url, WORK_DIR)
         self._store = ObjectStore(url, is_patient=True)
-        self._work = ObjectStore(join_path(url, WORK_DIR), is_patient=True)
+        self._work = ObjectStore(self.work_url, is_patient=True)
         self.url = self._store.url
         # Whether a reader may find the folder finished.
         self._has_index = False
         self._has_options = False
         self._files: dict[str, bytes] = {}
-        with self._errors():
-            self._fetch()
+        self._is_over: Callable[[], bool] = lambda: False
+        self.fetch()
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
@@ -97,8 +100,21 @@ class RemoteFolder:
                 raise type(error)(text.replace(self.stage, self.url)) from error
             raise
 
+    def fetch(self) -> None:
+        """Fetches the small files, and makes files that stand for the shards.
+
+        What was here before goes.
+
+        Raises:
+            StoreError: If the store cannot be used.
+            OutputError: If it cannot be read.
+        """
+        with self._errors():
+            for path in Path(self.stage).iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            self._fetch()
+
     def _fetch(self) -> None:
-        """Fetches the small files, and makes files that stand for the shards."""
         found, notes = self._store.sizes(), self._work.sizes()
         if found is None or notes is None:
             raise StoreError(
@@ -123,25 +139,25 @@ class RemoteFolder:
             for path in Path(self.stage).iterdir()
             if path.is_file()
         }
-        work_dir = os.path.join(self.stage, WORK_DIR)
         if notes:
+            work_dir = os.path.join(self.stage, WORK_DIR)
             os.mkdir(work_dir)
             wanted = [name for name in notes if name.endswith(".json")]
             self._fetch_files(self._work, wanted, work_dir)
         with ThreadPoolExecutor(_MAX_REQUESTS) as pool:
             known = self._known_records()
-            for _ in pool.map(self._stand_in, known.keys(), known.values()):
-                pass
+            list(pool.map(self._stand_in, known.keys(), known.values()))
 
     @staticmethod
     def _fetch_files(store: ObjectStore, names: Iterable[str], folder: str) -> None:
         def fetch(name: str) -> None:
-            content = bytes(store.read(name).data)
-            Path(folder, os.path.basename(name)).write_bytes(content)
+            # Others that write here may have removed it since it was listed.
+            with contextlib.suppress(FileNotFoundError):
+                content = bytes(store.read(name).data)
+                Path(folder, os.path.basename(name)).write_bytes(content)
 
         with ThreadPoolExecutor(_MAX_REQUESTS) as pool:
-            for _ in pool.map(fetch, names):
-                pass
+            list(pool.map(fetch, names))
 
     def _known_records(self) -> dict[str, list[_Records]]:
         """Returns what notes and index say of shards, by name."""
@@ -149,8 +165,7 @@ class RemoteFolder:
         for name in self._sizes:
             noted = load_state(os.path.join(self.stage, WORK_DIR, state_name(name)))
             if noted is not None:
-                clips = [(c.offset, c.num_bytes, c.crc) for c in noted.clips]
-                known[name].append(clips)
+                known[name].append(_places(noted))
         # A damaged folder is an error of the run, which reads it too.
         with contextlib.suppress(ShardFolderError):
             folder = load_folder(self.stage, check_shards=False)
@@ -162,7 +177,9 @@ class RemoteFolder:
                     known[shard.name].append([(a, b, crc) for a, b, crc in rows])
         return known
 
-    def _stand_in(self, name: str, known: list[_Records]) -> None:
+    def _stand_in(
+        self, name: str, known: list[_Records], folder: str | None = None
+    ) -> None:
         """Makes the file that stands for a shard, if it has one of these contents."""
         for records in known:
             offset, num_bytes, crc = records[-1] if records else (0, -FRAME_BYTES, 0)
@@ -171,35 +188,101 @@ class RemoteFolder:
                 continue
             last = (end - CRC_BYTES, end)
             if not records or self._store.read(name, *last).data == footer(crc):
-                _write_stand_in(os.path.join(self.stage, name), end, records)
+                path = os.path.join(folder or self.stage, name)
+                _write_stand_in(path, end, records)
                 return
+
+    def fetch_notes(self, shard_names: Collection[str]) -> None:
+        """Fetches what other processes have noted of shards, where they have.
+
+        Raises:
+            OutputError: If it cannot be read.
+        """
+        work_dir = os.path.join(self.stage, WORK_DIR)
+
+        def fetch(name: str) -> None:
+            note = state_name(name)
+            with contextlib.suppress(FileNotFoundError):
+                content = bytes(self._work.read(note).data)
+                Path(work_dir, note).write_bytes(content)
+                state = load_state(os.path.join(work_dir, note))
+                if state is None or not state.clips:
+                    return
+                self._sizes[name] = self._store.facts(name).num_bytes
+                self._stand_in(name, [_places(state)], work_dir)
+
+        with self._errors(), ThreadPoolExecutor(_MAX_REQUESTS) as pool:
+            list(pool.map(fetch, shard_names))
+
+    def share(self, is_over: Callable[[], bool]) -> None:
+        """Notes that other processes write here, too.
+
+        Args:
+            is_over: Tells whether they have finished the folder: then nothing is sent
+                any more.
+        """
+        self._is_over = is_over
+        # Whoever came first has removed the one, and sent the other.
+        self._has_index, self._has_options = False, True
+
+    def open_work_folder(self, useful: Collection[str], *, is_unfinished: bool) -> None:
+        """Clears what other runs left, for a run that several processes share.
+
+        Args:
+            useful: The names of the files that stay.
+            is_unfinished: Whether shards are missing; then the index is removed.
+
+        Raises:
+            OutputError: If that cannot be done.
+        """
+        with self._errors():
+            if is_unfinished:
+                self._remove_index()
+            names = self._work.sizes() or {}
+            self._work.delete(names.keys() - {*useful, OPTIONS_FILE})
+            self._send_options()
+
+    def _send_options(self) -> None:
+        path = Path(self.stage, WORK_DIR, OPTIONS_FILE)
+        self._work.write(OPTIONS_FILE, path)
+        self._has_options = True
 
     def send_shard(self, shard: WrittenShard, path: str) -> None:
         """Sends a shard that was written, and what notes that it is finished.
 
-        Before the first one the index is removed: the folder is not finished now.
+        Before the first one the index is removed: the folder is not finished now. Where
+        others write too, a process that stood still may come when they have finished:
+        then nothing is sent.
 
         Args:
             shard: The shard.
             path: Its file here, which stands for it from then on.
 
         Raises:
-            OutputError: If it cannot be sent.
+            OutputError: If it cannot be sent, or is not wanted any more.
         """
         with self._errors():
+            self._refuse_if_over()
             self._remove_index()
             work_dir = os.path.join(self.stage, WORK_DIR)
             if not self._has_options:
-                self._work.write(OPTIONS_FILE, Path(work_dir, OPTIONS_FILE))
-                self._has_options = True
+                self._send_options()
             # First what would say that an older shard of the name is finished.
             note = state_name(shard.name)
             self._work.delete([note])
             self._store.write(shard.name, Path(path))
             self._work.write(note, Path(work_dir, note))
+            try:
+                self._refuse_if_over()
+            except OutputError:
+                self._work.delete([note])
+                raise
             self._sizes[shard.name] = shard.num_bytes
-            records = [(c.offset, c.num_bytes, c.crc) for c in shard.clips]
-            _write_stand_in(path, shard.num_bytes, records)
+            _write_stand_in(path, shard.num_bytes, _places(shard))
+
+    def _refuse_if_over(self) -> None:
+        if self._is_over():
+            raise OutputError(f"other processes have finished {self.url} meanwhile")
 
     def finish(self) -> None:
         """Sends the files about the shards, `index.json` last, and removes the rest.
@@ -209,6 +292,10 @@ class RemoteFolder:
         """
         with self._errors():
             here = {p.name: p for p in Path(self.stage).iterdir() if p.is_file()}
+            # Others may have written shards, and one that began this has died.
+            found = self._store.sizes() or {}
+            self._sizes = {n: found[n] for n in found if _SHARD.fullmatch(n)}
+            self._has_index = INDEX_FILE in found
             files = {name: p for name, p in here.items() if not _SHARD.fullmatch(name)}
             changed = {
                 name: path
@@ -229,7 +316,9 @@ class RemoteFolder:
                 for name in sorted(files, key=lambda name: name == INDEX_FILE):
                     if name in changed or name == INDEX_FILE:
                         self._store.write(name, files[name])
-            self._work.delete(self._work.sizes() or ())
+            # First what says that the run goes on, for the processes that joined it.
+            names = self._work.sizes() or {}
+            self._work.delete(sorted(names, key=lambda name: name != PLAN_FILE))
 
     def _check_sizes(self, here: dict[str, Path]) -> None:
         found = self._store.sizes() or {}
@@ -244,6 +333,10 @@ class RemoteFolder:
         if self._has_index:
             self._store.delete([INDEX_FILE])
             self._has_index = False
+
+
+def _places(shard: WrittenShard) -> _Records:
+    return [(clip.offset, clip.num_bytes, clip.crc) for clip in shard.clips]
 
 
 def _write_stand_in(path: str, num_bytes: int, records: _Records) -> None:

@@ -58,6 +58,8 @@ class RemoteVideos:
         # By path: what it is called, and its size; and while it is here or comes,
         # whether it has come, and for how many.
         self._videos: dict[str, tuple[str, int]] = {}
+        # By path: name, size and time of change, the same on all machines.
+        self._facts: dict[str, list[object]] = {}
         self._here: dict[str, tuple[threading.Event, int]] = {}
         try:
             self._list()
@@ -76,8 +78,9 @@ class RemoteVideos:
                 f"{self.url} has no lists; read videos from s3://, gs:// or az://"
             )
         others: list[tuple[str, int, Path]] = []
-        folders = {str(one) for name, _ in found for one in PurePosixPath(name).parents}
-        for name, num_bytes in found:
+        folders = {str(one) for name in found for one in PurePosixPath(name).parents}
+        for name, facts in found.items():
+            num_bytes = facts.num_bytes
             if num_bytes == 0 and name.rstrip("/") in folders:
                 continue  # what a store's web page makes for a folder
             parts = PurePosixPath(name).parts
@@ -89,6 +92,7 @@ class RemoteVideos:
             is_video = suffix in (*VIDEO_SUFFIXES, *UNREAD_SUFFIXES)
             if is_video or num_bytes > MAX_READ_BYTES:
                 self._videos[path] = name, num_bytes
+                self._facts[path] = [name, num_bytes, facts.written_seconds]
                 _without_content(path, num_bytes)
             elif num_bytes == 0:
                 Path(path).touch()
@@ -140,6 +144,10 @@ class RemoteVideos:
             yield from zip(paths, pool.map(hash_one, paths))
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def facts_of(self, path: str) -> Sequence[object] | None:
+        """Returns what of a video changes with its content; None for other files."""
+        return self._facts.get(path)
 
     def fetched(self, tasks: Iterable[Task]) -> Iterator[Task]:
         """Yields tasks whose videos are here; the next ones come meanwhile."""

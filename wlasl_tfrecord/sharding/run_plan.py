@@ -34,7 +34,8 @@ from wlasl_tfrecord.sharding.output_folder import check_output_folder, local_fol
 from wlasl_tfrecord.sharding.plan import PlannedShard, plan_shards
 from wlasl_tfrecord.sharding.remote_videos import RemoteVideos
 from wlasl_tfrecord.sharding.resume import finished_shards, known_shards
-from wlasl_tfrecord.sharding.shared_hashes import hash_together
+from wlasl_tfrecord.sharding.shared_folder import SharedFolder
+from wlasl_tfrecord.sharding.shared_hashes import file_facts, hash_together
 from wlasl_tfrecord.sharding.video_hashes import hash_videos
 from wlasl_tfrecord.sharding.written_shard import WrittenShard
 from wlasl_tfrecord.storage.urls import is_url
@@ -130,7 +131,7 @@ def plan_folder(
     limits: VideoLimits | None = None,
     overwrite: bool = False,
     retry: bool = False,
-    join: bool = False,
+    hashes: SharedFolder | None = None,
     videos: RemoteVideos | None = None,
     show_progress: bool = False,
 ) -> FolderPlan:
@@ -147,8 +148,8 @@ def plan_folder(
         overwrite: Treat a finished folder as empty.
         retry: Write a shard again in which a video took too long or too much memory, or
             ended its worker: with other limits, or on another machine, it may succeed.
-        join: Share the reading with other processes that plan the same; the folder
-            exists, and gets a folder for their notes.
+        hashes: Where processes that plan the same note what they have read, so that
+            they share the reading.
         videos: Where the videos are, if they come from a URL.
         show_progress: Show a bar on stderr.
 
@@ -173,8 +174,10 @@ def plan_folder(
             outcomes[instance.video_id] = missing(instance)
         else:
             present.append(instance)
-    hash_all = partial(hash_together, root) if join else hash_videos
-    hash_all = hash_all if videos is None else videos.hash_videos
+    hash_all = hash_videos if videos is None else videos.hash_videos
+    if hashes is not None:
+        facts_of = file_facts if videos is None else videos.facts_of
+        hash_all = partial(hash_together, hashes, hash_all, facts_of)
     tasks, unread = _read_videos(
         present, limits or VideoLimits(), hash_all, show_progress
     )

@@ -17,7 +17,7 @@ from wlasl_tfrecord.sharding.folder_content import (
     is_complete,
     splits_with_clips,
 )
-from wlasl_tfrecord.sharding.joined_run import joined_run
+from wlasl_tfrecord.sharding.joined_run import joined_run, refuse_to_disturb
 from wlasl_tfrecord.sharding.outcomes import unless_kept
 from wlasl_tfrecord.sharding.output_folder import (
     WORK_DIR,
@@ -37,14 +37,15 @@ from wlasl_tfrecord.sharding.run_plan import (
     check_space,
     plan_folder,
 )
-from wlasl_tfrecord.sharding.shared_hashes import remove_shared_hashes
+from wlasl_tfrecord.sharding.shared_folder import DiskFolder, SharedFolder, StoreFolder
+from wlasl_tfrecord.sharding.shared_hashes import HASHES_DIR
 from wlasl_tfrecord.sharding.written_shard import (
     WrittenShard,
     save_state,
     shard_outcomes,
     state_name,
 )
-from wlasl_tfrecord.storage.urls import is_object_url
+from wlasl_tfrecord.storage.urls import is_object_url, join_path
 
 __all__ = ["ShardOptions", "ShardReport", "VideoLimits", "write_shards"]
 
@@ -82,8 +83,8 @@ def write_shards(
         retry: Write shards again in which a video took too long or too much memory, or
             ended its worker.
         join: Share the work with the processes that call this with the same arguments
-            and write to the same folder, on any number of machines. The bytes are those
-            of one process. One that dies is replaced after two minutes.
+            and write to the same folder or URL, on any number of machines. The bytes
+            are those of one process. One that dies is replaced after two minutes.
         runner: Apache Beam's runner, on whose workers the shards are written; they see
             the videos and the folder under the same paths. `workers` is then the number
             of decoders for each shard that is being written.
@@ -104,7 +105,7 @@ def write_shards(
             finished folder is left alone.
         StoreError: If the object store of a URL cannot be used.
         ValueError: If `workers` is below 1, `out` is no folder, or `join` is set with
-            `overwrite`, `retry`, `runner` or a URL.
+            `overwrite`, `retry` or `runner`, or `runner` with a URL.
         WlaslError: If there is a runner, and Apache Beam is not installed.
     """
     options = options or ShardOptions()
@@ -137,31 +138,33 @@ def write_shards(
         on_plan=on_plan,
         on_wait=on_wait,
     )
-    if videos is not None and (join or runner is not None):
+    if runner is not None:
+        _refuse_urls(os.fspath(out), videos)
+    if not is_object_url(os.fspath(out)):
+        return write(local_folder(out))
+    with remote_folder(os.fspath(out)) as remote:
+        if not join:
+            refuse_to_disturb(remote)
+        report = write(remote.stage, remote=remote)
+    return dataclasses.replace(report, out=remote.url)
+
+
+def _refuse_urls(out: str, videos: RemoteVideos | None) -> None:
+    """Refuses what the workers of a runner do not see.
+
+    Raises:
+        ValueError: If videos or shards are at a URL.
+    """
+    if videos is not None:
         raise ValueError(
-            "--join and --runner need videos that all machines see; leave them out, or "
+            "--runner needs videos that all machines see as files; use --join, or "
             f"choose another --src than {videos.url}"
         )
-    if is_object_url(os.fspath(out)):
-        if join or runner is not None:
-            raise ValueError(
-                "--join and --runner need a folder that all machines see; leave them "
-                f"out, or choose another --out than {os.fspath(out)}"
-            )
-        return _write_remote(write, os.fspath(out))
-    return write(local_folder(out))
-
-
-def _write_remote(write: Callable[..., ShardReport], url: str) -> ShardReport:
-    """Writes a folder at a URL by way of one that stands for it."""
-    with remote_folder(url) as remote:
-        try:
-            report = write(remote.stage, remote=remote)
-        except NoClipError:
-            remote.finish()  # the report is written, and is named
-            raise
-        remote.finish()
-    return dataclasses.replace(report, out=remote.url)
+    if is_object_url(out):
+        raise ValueError(
+            "--runner needs a folder that all machines see; use --join, or choose "
+            f"another --out than {out}"
+        )
 
 
 def _write(
@@ -182,7 +185,7 @@ def _write(
     on_wait: Callable[[int], None] | None,
     remote: RemoteFolder | None = None,
 ) -> ShardReport:
-    """Writes a folder of this machine."""
+    """Writes a folder of this machine, which may stand for one at a URL."""
     with locked_folder(root, shared=join):
         plan = plan_folder(
             manifest,
@@ -191,7 +194,7 @@ def _write(
             limits=limits,
             overwrite=overwrite,
             retry=retry,
-            join=join,
+            hashes=_hashes_folder(root, remote) if join else None,
             videos=videos,
             show_progress=show_progress,
         )
@@ -207,15 +210,18 @@ def _write(
         else:
             report = _write_alone(writer, src)
     if not report.num_written:
-        raise NoClipError(
+        raise ManifestError(
             f"none of the {report.num_failed:,} videos became a clip; "
             f"{os.path.join(root, FAILURES_FILE)} says why"
         )
     return report
 
 
-class NoClipError(ManifestError):
-    """No video became a clip; the report says why."""
+def _hashes_folder(root: str, remote: RemoteFolder | None) -> SharedFolder:
+    """Returns where processes that plan the same run note the hashes of videos."""
+    if remote is not None:
+        return StoreFolder(join_path(remote.url, HASHES_DIR))
+    return DiskFolder(os.path.join(root, HASHES_DIR))
 
 
 def _write_alone(writer: PlanWriter, src: str | os.PathLike[str] | None) -> ShardReport:
@@ -230,11 +236,13 @@ def _write_alone(writer: PlanWriter, src: str | os.PathLike[str] | None) -> Shar
     _refuse_to_empty(plan, report)
     if is_complete(plan, written, report):
         remove_work_folder(plan.out)
+        if writer.remote is not None:
+            writer.remote.finish()  # files that a run left which was killed at its end
         return report
     if not plan.unwritten:
         with output_errors(plan.out):
             open_work_folder(plan.out, plan.options, plan.work_files)
-    _finish(plan, written, report)
+    _finish(writer, written, report)
     return report
 
 
@@ -245,13 +253,14 @@ def _write_joined(
 ) -> ShardReport:
     """Writes a share of what is missing; the last one of all finishes the folder."""
     plan = writer.plan
+    hashes = _hashes_folder(plan.out, writer.remote)
     if not plan.unwritten:
         report = _report(plan, plan.finished, 0, src)
         if is_complete(plan, plan.finished, report):
-            remove_shared_hashes(plan.out)
+            hashes.clear()
             return report
     num_shards, num_waiting = 0, 0
-    with joined_run(plan) as run:
+    with joined_run(plan, writer.remote) as run:
         while (left := run.unwritten()) and not run.is_over():
             try:
                 own = writer.write(run.claimed(left), run.release)
@@ -270,8 +279,8 @@ def _write_joined(
         report = _report(plan, run.written, num_shards, src)
         if is_last:
             _refuse_to_empty(plan, report)
-            _finish(plan, run.written, report)
-            remove_shared_hashes(plan.out)
+            _finish(writer, run.written, report)
+            hashes.clear()
     return report
 
 
@@ -318,9 +327,10 @@ def _report(
 
 
 def _finish(
-    plan: FolderPlan, written: Mapping[str, WrittenShard], report: ShardReport
+    writer: PlanWriter, written: Mapping[str, WrittenShard], report: ShardReport
 ) -> None:
     """Writes the files besides the shards, and moves everything to its place."""
+    plan = writer.plan
     work_dir = os.path.join(plan.out, WORK_DIR)
     with output_errors(plan.out):
         for shard in plan.shards:
@@ -331,3 +341,5 @@ def _finish(
         by_split = splits_with_clips(plan, written)
         names = [shard.name for shards in by_split.values() for shard in shards]
         finish_folder(plan.out, work_dir, names, all_files(plan, written, report))
+    if writer.remote is not None:
+        writer.remote.finish()

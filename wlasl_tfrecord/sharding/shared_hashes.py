@@ -11,29 +11,34 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from wlasl_tfrecord.errors import VideoError
-from wlasl_tfrecord.files import read_bytes, real_folder, written_whole
 from wlasl_tfrecord.sharding.claims import Claims
-from wlasl_tfrecord.sharding.video_hashes import hash_videos
+from wlasl_tfrecord.sharding.shared_folder import SharedFolder
 
-__all__ = ["hash_together", "remove_shared_hashes"]
+__all__ = ["HASHES_DIR", "file_facts", "hash_together"]
 
-_HASHES_DIR = ".shard-hashes"
+# In the output folder.
+HASHES_DIR = ".shard-hashes"
 # Some seconds of reading: a claim costs four operations of a network disk.
 _BLOCK = 256
-_POLL_SECONDS = 0.2
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 Result = str | VideoError
+HashAll = Callable[[Sequence[str], float], Iterable[tuple[str, Result]]]
+# What of a video tells that it is the same; None if nothing does.
+FactsOf = Callable[[str], Sequence[object] | None]
 
 
 def hash_together(
-    out: str, paths: Sequence[str], timeout_seconds: float
+    folder: SharedFolder,
+    hash_all: HashAll,
+    facts_of: FactsOf,
+    paths: Sequence[str],
+    timeout_seconds: float,
 ) -> Iterator[tuple[str, Result]]:
     """Returns the hash of every video, and reads only those that no other process does.
 
@@ -41,7 +46,9 @@ def hash_together(
     notes only save work.
 
     Args:
-        out: The output folder, which the processes share.
+        folder: Where the processes note what they have read.
+        hash_all: Reads videos, as `hash_videos` does.
+        facts_of: What of a video changes with its content, such as `file_facts`.
         paths: Files, or folders of images.
         timeout_seconds: How long one of them may take.
 
@@ -51,20 +58,28 @@ def hash_together(
     Raises:
         WlaslError: If the system starts no thread.
     """
-    folder = os.path.join(out, _HASHES_DIR)
     with contextlib.ExitStack() as held:
         claims = None
         with contextlib.suppress(OSError):
-            real_folder(folder)
+            folder.open()
             claims = held.enter_context(Claims(folder))
-        blocks = _Blocks(claims, folder, paths, timeout_seconds)
-        for number in range(blocks.num_blocks):
+        names = [
+            _note_name([facts_of(path) for path in block]) for block in _blocks(paths)
+        ]
+        blocks = _Blocks(claims, folder, paths, names, hash_all, timeout_seconds)
+        for number in range(len(names)):
             yield from blocks.hashes(number)
 
 
-def remove_shared_hashes(out: str) -> None:
-    """Removes the notes of a run that has ended, as far as the system lets us."""
-    shutil.rmtree(os.path.join(out, _HASHES_DIR), ignore_errors=True)
+def file_facts(path: str) -> Sequence[object] | None:
+    """Returns path, size and time of change; None for a folder, whose images change."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return [path, None]
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return [path, status.st_size, status.st_mtime_ns]
 
 
 class _Blocks:
@@ -73,26 +88,25 @@ class _Blocks:
     def __init__(
         self,
         claims: Claims | None,
-        folder: str,
+        folder: SharedFolder,
         paths: Sequence[str],
+        names: Sequence[str],
+        hash_all: HashAll,
         timeout_seconds: float,
     ) -> None:
         self._claims = claims
         self._folder = folder
-        self._blocks = [paths[k : k + _BLOCK] for k in range(0, len(paths), _BLOCK)]
-        self._names = [_note_name(block) for block in self._blocks]
+        self._blocks = _blocks(paths)
+        self._names = names
+        self._hash_all = hash_all
         self._timeout_seconds = timeout_seconds
         self._done: dict[int, list[tuple[str, Result]]] = {}
-
-    @property
-    def num_blocks(self) -> int:
-        return len(self._blocks)
 
     def hashes(self, number: int) -> list[tuple[str, Result]]:
         """Returns those of a block; meanwhile reads others that nobody reads."""
         while number not in self._done:
             if not self._finish_one(number):
-                time.sleep(_POLL_SECONDS)
+                time.sleep(self._folder.poll_seconds)
         return self._done.pop(number)
 
     def _finish_one(self, first: int) -> bool:
@@ -116,14 +130,13 @@ class _Blocks:
 
     def _claim(self, claims: Claims, number: int) -> list[tuple[str, Result]] | None:
         name, block = self._names[number], self._blocks[number]
-        path = os.path.join(self._folder, f"{name}.json")
-        noted = _load_note(path, len(block))
+        noted = self._load_note(name, len(block))
         if noted is None and claims.take(name):
             try:
-                noted = _load_note(path, len(block))  # between the two looks
+                noted = self._load_note(name, len(block))  # between the two looks
                 if noted is None:
                     found = self._read(block)
-                    _save_note(path, found)
+                    self._folder.write(f"{name}.json", _note(found))
                     return found
             finally:
                 claims.release(name)
@@ -138,43 +151,35 @@ class _Blocks:
         ]
 
     def _read(self, block: Sequence[str]) -> list[tuple[str, Result]]:
-        return list(hash_videos(block, self._timeout_seconds))
+        return list(self._hash_all(block, self._timeout_seconds))
 
-
-def _note_name(block: Sequence[str]) -> str:
-    """Returns a name that no other content of these files has, but on purpose."""
-    facts: list[object] = []
-    for path in block:
+    def _load_note(self, name: str, length: int) -> list[str | None] | None:
+        """Reads what `_note` returned; None if it is missing or damaged."""
         try:
-            status = os.stat(path)
-        except OSError:
-            facts.append([path, None])
-            continue
-        if not stat.S_ISREG(status.st_mode):
-            # The images in a folder may change, and it does not. No other process has
-            # this name: each reads such a block itself.
-            facts.append([path, os.urandom(16).hex()])
-        else:
-            facts.append([path, status.st_size, status.st_mtime_ns])
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+            values = json.loads(self._folder.read(f"{name}.json"))
+        except (FileNotFoundError, ValueError, RecursionError):
+            return None
+        if not isinstance(values, list) or len(values) != length:
+            return None
+        is_right = all(
+            one is None or (isinstance(one, str) and _SHA256.fullmatch(one))
+            for one in values
+        )
+        return values if is_right else None
 
 
-def _save_note(path: str, found: Sequence[tuple[str, Result]]) -> None:
+def _blocks(paths: Sequence[str]) -> list[Sequence[str]]:
+    return [paths[k : k + _BLOCK] for k in range(0, len(paths), _BLOCK)]
+
+
+def _note_name(facts: Sequence[Sequence[object] | None]) -> str:
+    """Returns a name that no other content of these videos has, but on purpose."""
+    # What has no facts may change unseen. No other process has this name: each reads
+    # such a block itself.
+    known = [os.urandom(16).hex() if one is None else one for one in facts]
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()
+
+
+def _note(found: Sequence[tuple[str, Result]]) -> bytes:
     values = [sha256 if isinstance(sha256, str) else None for _, sha256 in found]
-    with written_whole(path, sync=False) as aside:
-        aside.write_text(json.dumps(values), encoding="utf-8")
-
-
-def _load_note(path: str, length: int) -> list[str | None] | None:
-    """Reads what `_save_note` wrote; None if it is missing or damaged."""
-    try:
-        values = json.loads(read_bytes(path))
-    except (FileNotFoundError, ValueError, RecursionError):
-        return None
-    if not isinstance(values, list) or len(values) != length:
-        return None
-    is_right = all(
-        one is None or (isinstance(one, str) and _SHA256.fullmatch(one))
-        for one in values
-    )
-    return values if is_right else None
+    return json.dumps(values).encode()

@@ -7,13 +7,10 @@ of fewer bytes than were asked for, is asked for again here.
 
 import contextlib
 import errno
-import importlib
 import os
 import random
-import re
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -22,20 +19,21 @@ from urllib.parse import urlsplit
 
 from wlasl_tfrecord.errors import StoreError
 from wlasl_tfrecord.files import MAX_READ_BYTES, too_large
+from wlasl_tfrecord.storage.object_facts import (
+    Content,
+    ObjectFacts,
+    Version,
+    facts_of,
+    version_of,
+)
 from wlasl_tfrecord.storage.passwords import leaves_host, password_headers
-from wlasl_tfrecord.storage.urls import check_url, join_path, without_secrets
+from wlasl_tfrecord.storage.store_client import import_obstore, make_store, reason_of
+from wlasl_tfrecord.storage.urls import check_url, join_path
 
-__all__ = ["Content", "ObjectChanged", "ObjectStore", "open_store"]
+__all__ = ["ObjectChanged", "ObjectStore", "open_store"]
 
 T = TypeVar("T")
 
-# A connection that cannot be made, and one on which nothing comes, count as failed
-# after these. The whole of a request has time for 16 MiB at 64 kB/s.
-_CLIENT = {
-    "connect_timeout": timedelta(seconds=10),
-    "read_timeout": timedelta(seconds=20),
-    "timeout": timedelta(minutes=5),
-}
 # Tries, in some 40 seconds without a store; and in 2 where somebody waits for a first
 # answer.
 _PATIENT, _HASTY = 10, 4
@@ -49,21 +47,6 @@ _MOST_OBJECTS = 2_000_000
 _MOST_SHORT = 4
 # A clip by `raw` is 4.5 MB; requests of this size hide the time until the first byte.
 _PART_BYTES = 16 * 2**20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Content:
-    """Bytes of an object, and which object they are of.
-
-    Attributes:
-        data: The bytes.
-        num_bytes: The size of the whole object.
-        e_tag: What names its content to the server; None if the server has no such.
-    """
-
-    data: memoryview
-    num_bytes: int
-    e_tag: str | None
 
 
 class ObjectChanged(OSError):  # noqa: N818
@@ -87,16 +70,16 @@ class ObjectStore:
         self.url = url.rstrip("/")
         retries = _PATIENT if is_patient else _HASTY
         retry = {"max_retries": retries, "backoff": _BACKOFF}
-        self._obstore = _import_obstore(url)
+        self._obstore = import_obstore(url)
         self._password: dict[str, str] = {}
         if self.url.startswith("http"):
             self._password = password_headers(urlsplit(self.url).hostname or "")
         # Names for which the server does not send the password elsewhere.
         self._stays: set[str] = set()
         try:
-            self._store = _make_store(self.url, retry, self._password)
+            self._store = make_store(self.url, retry, self._password)
         except (self._obstore.exceptions.BaseError, ValueError) as error:
-            raise StoreError(f"cannot open {url} ({_reason(error)})") from None
+            raise StoreError(f"cannot open {url} ({reason_of(error)})") from None
 
     def read(
         self,
@@ -145,14 +128,14 @@ class ObjectStore:
 
         return self._try(read, name)
 
-    def size(self, name: str) -> int:
-        """Returns the size of an object in bytes.
+    def facts(self, name: str) -> ObjectFacts:
+        """Returns what the server says of an object.
 
         Raises:
             FileNotFoundError: If there is no such object.
             OSError: If the store cannot be asked.
         """
-        return self._try(lambda: self._obstore.head(self._store, name), name)["size"]
+        return facts_of(self._try(lambda: self._obstore.head(self._store, name), name))
 
     def sizes(self) -> dict[str, int] | None:
         """Lists the objects of this folder by name, with their sizes in bytes.
@@ -163,16 +146,30 @@ class ObjectStore:
         Raises:
             OSError: If they cannot be listed.
         """
+        found = self.objects()
+        if found is None:
+            return None
+        return {name: facts.num_bytes for name, facts in found.items()}
+
+    def objects(self) -> dict[str, ObjectFacts] | None:
+        """Lists the objects of this folder by name.
+
+        Returns:
+            None if the server has no lists.
+
+        Raises:
+            OSError: If they cannot be listed.
+        """
         if self.url.startswith("http"):
             return None
 
         def read() -> list[Any]:
             return self._obstore.list_with_delimiter(self._store)["objects"]
 
-        return {found["path"]: found["size"] for found in self._try(read, "")}
+        return {found["path"]: facts_of(found) for found in self._try(read, "")}
 
-    def walk(self) -> list[tuple[str, int]] | None:
-        """Lists the objects of this folder and of those in it, with their sizes.
+    def walk(self) -> dict[str, ObjectFacts] | None:
+        """Lists the objects of this folder and of those in it by name, in order.
 
         Returns:
             None if the server has no lists.
@@ -192,7 +189,8 @@ class ObjectStore:
                     raise OSError(errno.EFBIG, reason, self.url)
             return found
 
-        return sorted((found["path"], found["size"]) for found in self._try(read, ""))
+        found = sorted(self._try(read, ""), key=lambda one: one["path"])
+        return {one["path"]: facts_of(one) for one in found}
 
     def fetch(self, name: str, num_bytes: int, path: Path) -> None:
         """Writes an object to a file, which has nothing else then.
@@ -232,6 +230,58 @@ class ObjectStore:
             ),
             name,
         )
+
+    def write_if(
+        self, name: str, content: bytes, before: Version | None
+    ) -> Version | None:
+        """Writes a small object, if nobody has written it since.
+
+        Args:
+            name: Its name below the URL.
+            content: What it holds; nothing that another process writes.
+            before: The version that it must have; None if it must not exist.
+
+        Returns:
+            Its version; None if it has another one, or is gone.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        known = self._obstore.exceptions
+        refusals = (known.AlreadyExistsError, known.PreconditionError)
+        mode = "create" if before is None else dict(before)
+
+        def write() -> Version | None:
+            try:
+                return version_of(
+                    self._obstore.put(self._store, name, content, mode=mode)
+                )
+            except (*refusals, FileNotFoundError):
+                return None
+
+        for tried in range(_MOST_SHORT):
+            failed = None
+            try:
+                written = self._once(write, name)
+            except OSError as error:
+                written, failed = None, error
+            if written is None:
+                # It may be ours: the answer to a try that succeeded was lost.
+                written = self._version_of(name, content)
+            if written is not None or failed is None:
+                return written
+            if tried + 1 == _MOST_SHORT:
+                raise failed
+        return None
+
+    def _version_of(self, name: str, content: bytes) -> Version | None:
+        """Returns the version of an object, if it has a content."""
+        try:
+            if bytes(self.read(name).data) == content:
+                return self.facts(name).version
+        except FileNotFoundError:
+            pass
+        return None
 
     def delete(self, names: Iterable[str]) -> None:
         """Deletes objects, those of them that there are.
@@ -274,10 +324,10 @@ class ObjectStore:
         except known.PreconditionError:
             raise self._changed(name) from None
         except (known.PermissionDeniedError, known.UnauthenticatedError) as error:
-            reason = _reason(error)
+            reason = reason_of(error)
             raise PermissionError(errno.EACCES, reason, self._path(name)) from None
         except (known.BaseError, RuntimeError) as error:
-            raise OSError(errno.EIO, _reason(error), self._path(name)) from None
+            raise OSError(errno.EIO, reason_of(error), self._path(name)) from None
 
     def _path(self, name: str) -> str:
         return join_path(self.url, name) if name else self.url
@@ -322,81 +372,3 @@ def open_store(url: str, *, is_patient: bool = False) -> ObjectStore:
 @lru_cache(maxsize=64)
 def _opened(url: str, is_patient: bool, _process_id: int) -> ObjectStore:
     return ObjectStore(url, is_patient=is_patient)
-
-
-def _import_obstore(url: str) -> Any:
-    """Returns the package obstore; here, because only URLs need it."""
-    try:
-        for module in ("obstore.exceptions", "obstore.store"):
-            importlib.import_module(module)
-        return importlib.import_module("obstore")
-    except ImportError as error:
-        raise StoreError(
-            f"{url} is read by the package obstore, which is not installed; "
-            "pip install 'wlasl-tfrecord[remote]'"
-        ) from error
-
-
-def _make_store(url: str, retry: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
-    """Makes obstore's store of a URL; credentials come from where its makers look."""
-    store = importlib.import_module("obstore.store")
-    parts = urlsplit(url)
-    prefix = parts.path.strip("/") or None
-    client: dict[str, Any] = dict(_CLIENT)
-    if parts.scheme in ("http", "https"):
-        client["allow_http"] = parts.scheme == "http"
-        client["default_headers"] = headers
-        return store.HTTPStore.from_url(url, client_options=client, retry_config=retry)
-    # Who names an endpoint without encryption wants it: a server of one's own.
-    endpoints = [
-        value
-        for name, value in os.environ.items()
-        if re.search("ENDPOINT|EMULATOR", name)
-    ]
-    client["allow_http"] = any(value.startswith("http://") for value in endpoints)
-    if os.environ.get("AZURE_STORAGE_USE_EMULATOR", "").lower() == "true":
-        client["allow_http"] = True
-    options = {"client_options": client, "retry_config": retry}
-    if parts.scheme == "gs":
-        return store.GCSStore(parts.netloc, prefix=prefix, **options)
-    if parts.scheme == "az":
-        return store.AzureStore(parts.netloc, prefix=prefix, **options)
-    return store.S3Store(parts.netloc, prefix=prefix, **options, **_aws_profile())
-
-
-def _aws_profile() -> dict[str, Any]:
-    """Returns what a profile of AWS's own files adds to the environment."""
-    environment = os.environ
-    files = (
-        environment.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
-        environment.get("AWS_CONFIG_FILE", "~/.aws/config"),
-    )
-    has_keys = "AWS_ACCESS_KEY_ID" in environment
-    if has_keys or not any(os.path.exists(os.path.expanduser(one)) for one in files):
-        return {}
-    try:
-        session = importlib.import_module("boto3.session").Session()
-        if session.get_credentials() is None:
-            return {}
-        auth = importlib.import_module("obstore.auth.boto3")
-        return {"credential_provider": auth.Boto3CredentialProvider(session)}
-    except Exception as error:
-        # Botocore has some dozen kinds; none of their messages has a key.
-        raise StoreError(
-            f"cannot take credentials from AWS's files ({_reason(error)}); check the "
-            "profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        ) from None
-
-
-def _reason(error: BaseException) -> str:
-    """Returns the first line of what a library says, without what may be secret."""
-    if "Forked process detected" in str(error):
-        return (
-            "this process was forked from one that has read from a URL; start it by "
-            "spawn or forkserver"
-        )
-    line = without_secrets(str(error).strip().partition("\n")[0])
-    found = re.search(r"status code: (\d+ [\w ]+).*?(?:<Code>(\w+)</Code>|$)", line)
-    if found:
-        return ": ".join(part for part in found.groups() if part)
-    return re.sub(r"Error performing \w+ \S+ in ", "", line)[:300]
