@@ -78,7 +78,12 @@ def main() -> int:
     parser.add_argument("--videos", type=int, default=8)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--exports", action="store_true")
+    parser.add_argument(
+        "--exports",
+        nargs="*",
+        choices=sorted({name for name, _ in EXPORTS}),
+        help="all, or those of the named formats; default: none",
+    )
     parser.add_argument("--keep", type=Path, help="folder to keep the exports in")
     arguments = parser.parse_args()
     alphas = arguments.alpha
@@ -165,7 +170,10 @@ def ways_of(
         Way("network as it is used", by(lambda some: probabilities(model, some))),
         Way("network as Keras runs it", by(model.network.predict_on_batch)),
     ]
-    for export_format, quantization in EXPORTS if arguments.exports else ():
+    chosen = arguments.exports
+    for export_format, quantization in () if chosen is None else EXPORTS:
+        if chosen and export_format not in chosen:
+            continue
         if quantization == "int8" and data is None:
             continue
         runner, facts = exported(
@@ -215,8 +223,8 @@ def exported(model, folder: Path, form: tuple[Any, Any], data, arguments):
 
 def decode(model, videos: list[Path]) -> np.ndarray:
     """The clips of the videos, uint8 [N, T, H, W, 3]."""
+    from wlasl_tfrecord.decoder_pool.decoded_frames import DecodedFrames
     from wlasl_tfrecord.decoder_pool.frames import decode_clips
-    from wlasl_tfrecord.decoder_pool.on_demand import DecodedFrames
 
     info = model.info
     results = decode_clips(videos, clip=info.clip, framing=info.framing)

@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
+from wlasl_tfrecord.decoder_pool.decoded_frames import DecodedFrames
 from wlasl_tfrecord.decoder_pool.frames import decode_clips
 from wlasl_tfrecord.decoder_pool.jobs import Undecoded, VideoLimits
-from wlasl_tfrecord.decoder_pool.on_demand import DecodedFrames
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.video.decode import decode_clip
 
@@ -25,7 +25,7 @@ def test_clips_are_those_of_the_decoder_in_order(tmp_path, numbered_video):
             path, clip=CLIP, framing="center", annotation_fps=None
         )
         np.testing.assert_array_equal(clip.frames, frames)
-        assert clip.num_distinct_frames == source.num_distinct_frames
+        assert clip.frame_indices == source.frame_indices
     # The worker's memory is used again; the frames are copies.
     assert len({clip.frames.tobytes() for clip in decode(paths)}) == 4
 

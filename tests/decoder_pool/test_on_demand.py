@@ -28,10 +28,12 @@ def test_frames_are_those_of_the_library_video_after_video(
         path = numbered_video(tmp_path / f"{n}.mp4", 20 + n, first_number=100 * n)
         decoded.append(decoder.decode(path, sha256_of(path)))
     for n, result in enumerate(decoded):
-        frames, _ = decode_clip(tmp_path / f"{n}.mp4", clip=CLIP, framing="center")
+        path = tmp_path / f"{n}.mp4"
+        frames, source = decode_clip(path, clip=CLIP, framing="center")
         # The frames of an earlier video stay what they were.
         assert np.array_equal(result.frames, frames)
         assert (result.num_video_frames, result.num_distinct_frames) == (20 + n, 4)
+        assert result.frame_indices == source.frame_indices
 
 
 def test_what_is_no_video_is_an_answer_and_the_next_one_is_decoded(

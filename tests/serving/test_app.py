@@ -12,13 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import pytest
+from encoded_videos import draw_corners, encode_video
 from limits import largest_file
 from running_server import ask, form, serving
 
 from wlasl_tfrecord.inference import prediction, trained_model
 from wlasl_tfrecord.serving.app import running_app
 from wlasl_tfrecord.serving.options import ServeOptions
+from wlasl_tfrecord.shard_format.clips import ClipSpec
+from wlasl_tfrecord.video.decode import decode_clip
 
+CLIP = ClipSpec(num_frames=4, height=32, width=32)
 GLOSSES = ("book", "drink", "computer", "before", "chair")
 OPTIONS = ServeOptions(
     max_mib=1, max_frames=200, max_at_once=4, upload_seconds=2, decode_seconds=20
@@ -114,6 +118,16 @@ def test_the_frames_are_those_that_the_model_saw(port, video, frame_number):
     assert images[0][2, 16, 0] > 150 > 100 > images[0][2, 16, 2]
     enlarged = [cv2.resize(image, (128, 128)) for image in images]
     assert [frame_number(image) for image in enlarged] == [0, 6, 13, 19]
+
+
+def test_frames_of_a_varying_rate_are_numbered_as_they_were_chosen(port, tmp_path):
+    # Two frames in the first half second, ten in the second.
+    times_ms = [0, 250, *range(500, 1000, 50)]
+    frames = [draw_corners(n, 120, 160) for n in range(12)]
+    path = encode_video(tmp_path / "varying.mp4", frames, times_ms=times_ms)
+    _, source = decode_clip(path, clip=CLIP, framing="center")
+    answer = ask(port, "/predict", path.read_bytes()).json
+    assert tuple(answer["frame_indices"]) == source.frame_indices != (0, 4, 7, 11)
 
 
 def test_the_model_and_its_limits_are_told(port):

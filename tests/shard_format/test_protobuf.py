@@ -1,6 +1,10 @@
 import pytest
 
-from wlasl_tfrecord.shard_format.protobuf import bytes_feature, encode_example
+from wlasl_tfrecord.shard_format.protobuf import (
+    bytes_feature,
+    encode_example,
+    int64_feature,
+)
 
 
 def example(**features):
@@ -11,6 +15,13 @@ def test_a_value_of_bytes_is_found_by_its_key():
     proto = example(a=[1, 2], b=b"x" * 300, c="text", d=0.5)
     assert bytes(bytes_feature(proto, "b")) == b"x" * 300
     assert bytes(bytes_feature(proto, "c")) == b"text"
+
+
+def test_integers_are_found_by_their_key():
+    proto = example(a=[0, 127, 128, 70_000], b=b"x" * 300)
+    assert int64_feature(proto, "a") == (0, 127, 128, 70_000)
+    with pytest.raises(KeyError, match="b"):
+        int64_feature(proto, "b")
 
 
 @pytest.mark.parametrize("key", ["a", "z"])

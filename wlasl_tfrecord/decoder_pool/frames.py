@@ -3,19 +3,13 @@
 import os
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from wlasl_tfrecord.annotations.manifest import Instance
-from wlasl_tfrecord.decoder_pool.jobs import Decoded, Task, Undecoded, VideoLimits
-from wlasl_tfrecord.decoder_pool.on_demand import DecodedFrames
+from wlasl_tfrecord.decoder_pool.decoded_frames import DecodedFrames, decoded_frames
+from wlasl_tfrecord.decoder_pool.jobs import Task, Undecoded, VideoLimits
 from wlasl_tfrecord.decoder_pool.pool import decode_in_order
-from wlasl_tfrecord.decoder_pool.shared_memory import landmarks_in
 from wlasl_tfrecord.files import num_cores
-from wlasl_tfrecord.shard_format import tfrecord
-from wlasl_tfrecord.shard_format.clip_proto import FRAMES_KEY
 from wlasl_tfrecord.shard_format.clips import ClipSpec, Framing
 from wlasl_tfrecord.shard_format.codecs import PLAIN_CODEC
-from wlasl_tfrecord.shard_format.protobuf import bytes_feature
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 
 __all__ = ["decode_clips"]
@@ -62,7 +56,10 @@ def decode_clips(
         num_workers=max(1, min(num_cores(), len(tasks))),
     )
     for _, result in results:
-        yield _clip(result, options) if isinstance(result, Decoded) else result
+        if isinstance(result, Undecoded):
+            yield result
+        else:
+            yield decoded_frames(result.record, result.facts, options)
 
 
 def _instance(
@@ -79,16 +76,4 @@ def _instance(
         stop=stop,
         # The user counts the frames of this very file.
         annotation_fps=None,
-    )
-
-
-def _clip(decoded: Decoded, options: ShardOptions) -> DecodedFrames:
-    """Copies the frames out of a record, whose memory is the worker's."""
-    proto = decoded.record[tfrecord.HEADER_BYTES : -tfrecord.CRC_BYTES]
-    frames = np.frombuffer(bytes_feature(proto, FRAMES_KEY), np.uint8)
-    return DecodedFrames(
-        frames=frames.reshape(options.clip.shape).copy(),
-        num_distinct_frames=decoded.facts.num_distinct_frames,
-        num_video_frames=decoded.facts.num_video_frames,
-        landmarks=landmarks_in(decoded.record, options),
     )

@@ -1,38 +1,17 @@
 """A decoder for videos that arrive one at a time: a path in, frames out."""
 
 import os
-from dataclasses import dataclass
 from multiprocessing import connection
-
-import numpy as np
-from numpy.typing import NDArray
 
 from wlasl_tfrecord.annotations.manifest import Instance
 from wlasl_tfrecord.decoder_pool import worker
+from wlasl_tfrecord.decoder_pool.decoded_frames import DecodedFrames, decoded_frames
 from wlasl_tfrecord.decoder_pool.jobs import Job, Task, Undecoded, VideoLimits
-from wlasl_tfrecord.decoder_pool.shared_memory import frames_in, landmarks_in
 from wlasl_tfrecord.shard_format.clips import ClipSpec, Framing
 from wlasl_tfrecord.shard_format.codecs import PLAIN_CODEC
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 
-__all__ = ["DecodedFrames", "OnDemandDecoder"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class DecodedFrames:
-    """The frames of one clip, and its landmarks if wanted.
-
-    Attributes:
-        frames: uint8 [T, H, W, 3], RGB.
-        num_distinct_frames: How many of them differ; below T for a short video.
-        num_video_frames: Frames in the video.
-        landmarks: float32 [T, K, 3], see `shard_format.landmarks`; None if not wanted.
-    """
-
-    frames: NDArray[np.uint8]
-    num_distinct_frames: int
-    num_video_frames: int
-    landmarks: NDArray[np.float32] | None = None
+__all__ = ["OnDemandDecoder"]
 
 
 class OnDemandDecoder:
@@ -97,16 +76,8 @@ class OnDemandDecoder:
                 return answer
             start = job.buffer * self._worker.buffer_bytes
             with memoryview(self._worker.memory) as memory:
-                # The memory belongs to the next video.
-                frames = frames_in(memory[start:], self._options.clip).copy()
                 record = memory[start + answer.start : start + answer.stop]
-                landmarks = landmarks_in(record, self._options)
-            return DecodedFrames(
-                frames=frames,
-                num_distinct_frames=answer.facts.num_distinct_frames,
-                num_video_frames=answer.facts.num_video_frames,
-                landmarks=landmarks,
-            )
+                return decoded_frames(record, answer.facts, self._options)
         finally:
             worker.release(self._worker, job)
 

@@ -15,10 +15,8 @@ from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.shard_format.codecs import Codec, max_frames_bytes
 from wlasl_tfrecord.shard_format.landmarks import landmark_bytes
 from wlasl_tfrecord.shard_format.protobuf import Pieces
-from wlasl_tfrecord.shard_format.record_bytes import read_landmarks
-from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 
-__all__ = ["buffer_bytes", "frames_in", "landmarks_in", "put_record"]
+__all__ = ["buffer_bytes", "frames_in", "put_record"]
 
 # Where the frames of a clip are decoded to, and where those of a raw clip stay. Before
 # them is room for what a record has before its frames: less than 200 bytes, whatever
@@ -42,24 +40,6 @@ def frames_in(buffer: memoryview, clip: ClipSpec) -> NDArray[np.uint8]:
     """Returns the part of a buffer for a clip's frames, uint8 [T, H, W, 3]."""
     frames = np.frombuffer(buffer, np.uint8, count=clip.num_bytes, offset=_FRAMES_AT)
     return frames.reshape(clip.shape)
-
-
-def landmarks_in(
-    record: memoryview, options: ShardOptions
-) -> NDArray[np.float32] | None:
-    """Reads the landmarks of a record that a worker has made.
-
-    Args:
-        record: The record, with its header and checksums.
-        options: What the worker was told.
-
-    Returns:
-        float32 [T, K, 3], in memory of its own; None if there are none.
-    """
-    if options.landmark_models is None:
-        return None
-    proto = record[tfrecord.HEADER_BYTES : -tfrecord.CRC_BYTES]
-    return read_landmarks(proto, options.clip, options.codec)
 
 
 def put_record(buffer: memoryview, proto: Pieces) -> tuple[int, int, int]:

@@ -12,9 +12,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from wlasl_tfrecord.decoder_pool.decoded_frames import DecodedFrames
 from wlasl_tfrecord.decoder_pool.frames import decode_clips
 from wlasl_tfrecord.decoder_pool.jobs import Undecoded, VideoLimits
-from wlasl_tfrecord.decoder_pool.on_demand import DecodedFrames
 from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.inference.ranking import top_glosses
 from wlasl_tfrecord.text import text_of

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from wlasl_tfrecord.decoder_pool.on_demand import DecodedFrames
+from wlasl_tfrecord.decoder_pool.decoded_frames import DecodedFrames
 from wlasl_tfrecord.inference.split_network import SplitNetwork, split_network
 from wlasl_tfrecord.landmarks.network_files import find_networks
 from wlasl_tfrecord.network import model_info, saving

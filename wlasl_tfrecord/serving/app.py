@@ -31,7 +31,6 @@ from wlasl_tfrecord.serving.guard import Guard
 from wlasl_tfrecord.serving.options import ServeOptions
 from wlasl_tfrecord.serving.recogniser import NoClipError, Recogniser, Recognition
 from wlasl_tfrecord.serving.upload import UploadError, received
-from wlasl_tfrecord.video.sampling import evenly_spaced
 
 __all__ = ["running_app"]
 
@@ -157,12 +156,11 @@ class _Service:
     def _answer(self, result: Recognition, top: int) -> dict[str, Any]:
         info, decoded = self._model.info, result.decoded
         glosses, shares = top_glosses(result.probabilities, info.glosses, top)
-        indices = evenly_spaced(decoded.num_video_frames, info.clip.num_frames)
         return {
             "predictions": ranked_json(glosses, shares),
             "num_video_frames": decoded.num_video_frames,
             "num_distinct_frames": decoded.num_distinct_frames,
-            "frame_indices": indices.tolist(),
+            "frame_indices": decoded.frame_indices,
             "batch_size": result.batch_size,
         }
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wlasl_tfrecord.decoder_pool.decoded_frames import DecodedFrames
 from wlasl_tfrecord.decoder_pool.jobs import Undecoded
-from wlasl_tfrecord.decoder_pool.on_demand import DecodedFrames, OnDemandDecoder
+from wlasl_tfrecord.decoder_pool.on_demand import OnDemandDecoder
 from wlasl_tfrecord.errors import WlaslError
 from wlasl_tfrecord.inference import trained_model
 from wlasl_tfrecord.inference.trained_model import TrainedModel

@@ -35,6 +35,7 @@ from wlasl_tfrecord.shard_format.protobuf import (
 __all__ = [
     "CONTEXT_TYPES",
     "FRAMES_KEY",
+    "FRAME_INDICES_KEY",
     "ID_KEY",
     "IMAGES_KEY",
     "TIMES_KEY",
@@ -52,6 +53,8 @@ IMAGES_KEY = "image/encoded"
 TIMES_KEY = "image/timestamp"
 # The instance, which the index names too.
 ID_KEY = "example/id"
+# Which frame of the video each frame is.
+FRAME_INDICES_KEY = "wlasl/frame_indices"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +199,7 @@ CONTEXT_TYPES: Mapping[str, str] = {
     "image/frame_rate": "float32",
     "image/height": "int64",
     "image/width": "int64",
-    "wlasl/frame_indices": "int64",
+    FRAME_INDICES_KEY: "int64",
     "wlasl/num_distinct_frames": "int64",
     "wlasl/range_rule": "string",
     "wlasl/signer_id": "int64",
@@ -208,7 +211,7 @@ CONTEXT_TYPES: Mapping[str, str] = {
 
 def context_shape(key: str, clip: ClipSpec) -> list[int]:
     """Returns the shape of a context feature: most have one value."""
-    return [clip.num_frames] if key == "wlasl/frame_indices" else []
+    return [clip.num_frames] if key == FRAME_INDICES_KEY else []
 
 
 def _context(info: ClipInfo, clip: ClipSpec, codec: Codec) -> dict[str, Value]:
@@ -233,7 +236,7 @@ def _context(info: ClipInfo, clip: ClipSpec, codec: Codec) -> dict[str, Value]:
         "image/frame_rate": rate,
         "image/height": clip.height,
         "image/width": clip.width,
-        "wlasl/frame_indices": source.frame_indices,
+        FRAME_INDICES_KEY: source.frame_indices,
         "wlasl/num_distinct_frames": source.num_distinct_frames,
         "wlasl/range_rule": source.sign.rule,
         "wlasl/signer_id": info.signer_id,

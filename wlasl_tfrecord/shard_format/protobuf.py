@@ -19,6 +19,7 @@ __all__ = [
     "encode_example",
     "encode_sequence_example",
     "example_of",
+    "int64_feature",
 ]
 
 # Bytes that follow each other. A proto holds its frames as a piece of their
@@ -82,14 +83,43 @@ def bytes_feature(example: memoryview, key: str) -> memoryview:
         KeyError: If there is no such feature.
         ValueError: If this is no such proto.
     """
+    ((_, value),) = _fields(_values(example, key, 1))
+    return value
+
+
+def int64_feature(example: memoryview, key: str) -> tuple[int, ...]:
+    """Reads the integers of a feature of what `encode_example` made.
+
+    Args:
+        example: A `tf.train.Example`.
+        key: The key of a feature of integers, none of them negative.
+
+    Raises:
+        KeyError: If there is no such feature.
+        ValueError: If this is no such proto.
+    """
+    ((_, packed),) = _fields(_values(example, key, 3))
+    numbers, at = [], 0
+    while at < len(packed):
+        number, at = _read_varint(packed, at)
+        numbers.append(number)
+    return tuple(numbers)
+
+
+def _values(example: memoryview, key: str, kind: int) -> memoryview:
+    """Finds the list of a feature: kind 1 has bytes, 3 has integers.
+
+    Raises:
+        KeyError: If there is no such feature.
+        ValueError: If this is no such proto.
+    """
     for _, features in _fields(example):
         for _, entry in _fields(features):
             name, feature = (value for _, value in _fields(entry))
             if name == key.encode():
-                ((kind, values),) = _fields(feature)
-                ((_, value),) = _fields(values)
-                if kind == 1:
-                    return value
+                ((found, values),) = _fields(feature)
+                if found == kind:
+                    return values
     raise KeyError(key)
 
 
