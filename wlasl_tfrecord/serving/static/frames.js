@@ -9,7 +9,16 @@ const USUAL_STEP_SECONDS = 1 / 30;
 // How often to look whether a player shows a frame by now, every few milliseconds; it is
 // usually there at once.
 const MOST_LOOKS = 400;
+// At the first, each frame of a played video is shown long enough to be seen on a machine
+// that has nothing else to do.
+const RATES = [0.5, 0.25, 0.0625];
 const UNIT_SECONDS = 1e-6;
+
+class NotPlayed extends Error {
+  constructor() {
+    super("not a video that this browser plays");
+  }
+}
 
 /**
  * Decodes a video and chooses, crops and resizes its frames.
@@ -22,14 +31,34 @@ const UNIT_SECONDS = 1e-6;
  */
 export async function clipOf(video, clip, framing) {
   const facts = await factsOf(video);
+  // Where frames are stored in another order than they are shown, Chromium may seek to a
+  // key frame that is shown after the wanted one, leave out what its decoder cannot make
+  // without those before, or give up. Then they are played, slower if some were missed.
+  for (const rate of [null, ...RATES]) {
+    try {
+      return await decodedClip(video, clip, framing, facts, rate);
+    } catch (error) {
+      if (!(error instanceof NotPlayed) || rate === RATES.at(-1)) throw error;
+    }
+  }
+}
+
+/** Decodes by seeking, or by playing if there is a rate for it. */
+async function decodedClip(video, clip, framing, facts, rate) {
   const player = document.createElement("video");
   player.muted = true;
   player.preload = "auto";
   player.src = URL.createObjectURL(video);
   try {
     await happened(player, "loadeddata");
+    // Of a video that it cannot decode a browser may still play the sound.
+    if (!player.videoWidth) throw new NotPlayed();
     const first = await shownTime(player);
-    const times = await timesOf(player, first, facts.times);
+    const told = rate ? facts.times : null;
+    const times = told ?? (await timesOf(player, first, facts.times));
+    if (rate) await seek(player, 0);
+    const frameAt = rate ? playedFrame : soughtFrame;
+    player.playbackRate = rate ?? 1;
     const indices = chosenFrames(times, clip.num_frames);
     const frameBytes = clip.height * clip.width * 3;
     const frames = new Uint8Array(clip.num_frames * frameBytes);
@@ -100,9 +129,7 @@ function evenlySpaced(numVideoFrames, count) {
 function happened(target, name) {
   return new Promise((done, failed) => {
     target.addEventListener(name, done, { once: true });
-    target.addEventListener("error", () => failed(new Error("not a video that this browser plays")), {
-      once: true,
-    });
+    target.addEventListener("error", () => failed(new NotPlayed()), { once: true });
   });
 }
 
@@ -119,11 +146,13 @@ async function seek(player, seconds) {
  * more it may be the frame before.
  *
  * @param {(seconds: number) => boolean} isWanted By the time of the frame.
- * @returns {Promise<VideoFrame>} The frame; after some seconds whatever is shown.
+ * @returns {Promise<VideoFrame>} The frame; after `looks` looks, or where the video ends,
+ *   whatever is shown.
  */
-async function shownFrame(player, isWanted) {
+async function shownFrame(player, isWanted, looks = MOST_LOOKS) {
   for (let look = 1; ; look += 1) {
-    const isLast = look === MOST_LOOKS;
+    if (player.error) throw new NotPlayed();
+    const isLast = look >= looks || player.ended;
     try {
       const frame = new VideoFrame(player);
       if (isLast || isWanted(frame.timestamp * UNIT_SECONDS)) return frame;
@@ -144,15 +173,36 @@ async function shownTime(player, isWanted = () => true) {
   return seconds;
 }
 
-/** Returns one frame of a video. */
-async function frameAt(player, first, times, index) {
+/** Returns one frame of a video, by seeking. */
+async function soughtFrame(player, first, times, index) {
+  const { start, middle, stop } = shownWhile(times, index);
+  const isWanted = (seconds) => seconds - first >= start && seconds - first <= stop;
+  await seek(player, first + middle);
+  const frame = await shownFrame(player, isWanted);
+  if (isWanted(frame.timestamp * UNIT_SECONDS)) return frame;
+  frame.close();
+  throw new NotPlayed();
+}
+
+/** Returns one frame of a video, after those before it, by playing. */
+async function playedFrame(player, first, times, index) {
+  const { start, stop } = shownWhile(times, index);
+  await player.play();
+  const frame = await shownFrame(player, (seconds) => seconds - first >= start, Infinity);
+  player.pause();
+  const isWanted = frame.timestamp * UNIT_SECONDS - first <= stop;
+  if (isWanted || player.playbackRate === RATES.at(-1)) return frame;
+  frame.close();
+  throw new NotPlayed();
+}
+
+/** Returns between which seconds a frame's time must be, and one at which it is shown. */
+function shownWhile(times, index) {
   const step = times.length > 1 ? times.at(-1) / (times.length - 1) : USUAL_STEP_SECONDS;
   const [before, time, after] = [index - 1, index, index + 1].map((number) => times[number]);
   const following = after ?? time + step;
-  // In the middle of the time at which the frame is shown.
-  await seek(player, first + (time + following) / 2);
-  const [least, most] = [((before ?? time - step) + time) / 2, (time + following) / 2];
-  return shownFrame(player, (seconds) => seconds - first >= least && seconds - first <= most);
+  const middle = (time + following) / 2;
+  return { start: ((before ?? time - step) + time) / 2, middle, stop: middle };
 }
 
 /**

@@ -132,7 +132,7 @@ function show(answer) {
   const isShort = answer.num_distinct_frames < answer.frames.length;
   element("short").hidden = !isShort;
   element("short").textContent = isShort
-    ? `The video has only ${answer.num_distinct_frames} frames, so some were repeated.`
+    ? `The model saw only ${answer.num_distinct_frames} different frames, as some were repeated.`
     : "";
   element("frames-title").textContent =
     `The ${answer.frames.length} frames that the model saw, ` +

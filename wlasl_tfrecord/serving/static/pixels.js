@@ -8,6 +8,8 @@ const COEFFICIENTS = {
   bt709: [117489, 138438, -13975, -34925],
 };
 const MATRICES = { bt709: "bt709", smpte170m: "bt601", bt470bg: "bt601" };
+// As in video/orientation.py: encoders round sizes, and no eye sees it.
+const SQUARE_TOLERANCE = 0.01;
 const PLAIN_PRIMARIES = [null, "bt709", "smpte170m", "bt470bg"];
 const PLAIN_TRANSFERS = [null, "bt709", "smpte170m", "iec61966-2-1"];
 
@@ -29,7 +31,8 @@ export async function pixelsOf(player, frame, named) {
   const rotation = frame.rotation ?? 0;
   const shown = [frame.displayWidth, frame.displayHeight];
   if (rotation % 180) shown.reverse();
-  const isSquare = shown[0] === width && shown[1] === height;
+  const aspect = (shown[0] * height) / (shown[1] * width);
+  const isSquare = Math.abs(aspect - 1) <= SQUARE_TOLERANCE;
   const matrix = matrixOf(frame.colorSpace, named);
   if (!["I420", "I422", "NV12"].includes(frame.format) || !isSquare || !matrix) {
     return drawnPixels(player);
