@@ -169,10 +169,18 @@ def _small_network() -> Any:
     return keras.Sequential([keras.Input((4,), name="input"), layer], name="network")
 
 
+def _end_hdf5_soon() -> None:
+    """Gives HDF5 a second: on one file in a hundred it would never end."""
+    from wlasl_tfrecord.network import hdf5_content
+
+    hdf5_content._SECONDS = 1
+
+
 def weights_kind(directory: Path) -> Kind:
     """A file of weights, as `--weights` takes it."""
     from wlasl_tfrecord.network.model_file import opened_weights
 
+    _end_hdf5_soon()
     model = _small_network()
     path = directory / "a.weights.h5"
     model.save_weights(path)
@@ -197,6 +205,7 @@ def h5_kind(directory: Path) -> Kind:
 
     from wlasl_tfrecord.network.saving import load_network
 
+    _end_hdf5_soon()
     path = directory / "model.h5"
     logging.set_verbosity(logging.ERROR)
     _small_network().save(path)

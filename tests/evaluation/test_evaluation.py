@@ -129,17 +129,37 @@ def test_a_model_that_cannot_be_computed_is_one_line(shards, tmp_path):
     x = keras.layers.Flatten()(keras.layers.Rescaling(0.125)(frames))
     x = keras.layers.Dense(len(GLOSSES), activation="softmax")(x)
     keras.Model(frames, x).save(run / "model.keras")
-    with zipfile.ZipFile(run / "model.keras") as file:
-        members = {name: file.read(name) for name in file.namelist()}
-    with zipfile.ZipFile(run / "model.keras", "w") as file:
-        for name, content in members.items():
-            file.writestr(name, content.replace(b'"scale": 0.125', b'"scale": "x"'))
+    change_members(run / "model.keras", b'"scale": 0.125', b'"scale": "x"')
     for compute in (
         lambda: evaluation.evaluate(shards, run),
         lambda: trained_model.load_model(run).warm_up(),
     ):
         with pytest.raises(TrainingError, match=r"model\.keras cannot be computed \("):
             compute()
+
+
+def test_a_model_that_cannot_be_built_again_is_one_line(shards, tmp_path):
+    import keras
+
+    from wlasl_tfrecord.inference import trained_model
+
+    run = write_run(tmp_path, right)
+    frames = keras.Input(CLIP.shape, dtype="uint8")
+    # It computes in integers alone, and what is loaded is built again in float32.
+    x = keras.layers.Hashing(9)(keras.ops.cast(frames, "int32"))
+    x = keras.layers.Flatten()(keras.ops.cast(x, "float32"))
+    x = keras.layers.Dense(len(GLOSSES), activation="softmax")(x)
+    keras.Model(frames, x).save(run / "model.keras")
+    with pytest.raises(TrainingError, match=r"model\.keras cannot be computed \("):
+        trained_model.load_model(run)
+
+
+def change_members(path, found, replacement):
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in members.items():
+            file.writestr(name, content.replace(found, replacement))
 
 
 def test_a_model_of_a_newer_keras_says_what_it_wants(shards, tmp_path):

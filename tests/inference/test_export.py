@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -121,6 +122,19 @@ def test_an_export_without_numbers_is_refused(model, tmp_path, monkeypatch):
         OutputError, match=r"model\.tflite would give probabilities that"
     ):
         export.export_model(model, tmp_path, "tflite")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_that_a_format_cannot_hold_is_one_line(model, tmp_path):
+    clip = model.info.clip
+    frames = keras.Input(clip.shape, dtype="uint8", name="frames")
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(frames))
+    # TFLite has no such operation.
+    x = keras.ops.erfinv(keras.ops.clip(x, -0.9, 0.9))
+    x = keras.layers.Dense(len(GLOSSES), activation="softmax")(x)
+    other = dataclasses.replace(model, network=keras.Model(frames, x))
+    with pytest.raises(OutputError, match=r"model\.tflite cannot hold the network of "):
+        export.export_model(other, tmp_path, "tflite")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,6 +1,8 @@
 """Layers of a recipe's own: loaded again with it, and never with a stranger's."""
 
+import json
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -64,15 +66,20 @@ def received(trained, tmp_path, monkeypatch):
     return recipe, tmp_path / "run", marker
 
 
+def config_of(path):
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read("config.json"))
+
+
 def test_what_is_not_of_keras_is_listed(trained, recipe, shards, tmp_path):
-    assert custom_layers(trained[1] / "model.keras") == [
+    assert custom_layers(config_of(trained[1] / "model.keras")) == [
         "Unknown 'first'",
         "Known 'second'",
         "doubled",
     ]
     run(shards, tmp_path / "run", config(recipe, weights="none", epochs=1))
-    assert custom_layers(tmp_path / "run" / "model.keras") == []
-    assert custom_layers(tmp_path / "none.keras") == []
+    assert custom_layers(config_of(tmp_path / "run" / "model.keras")) == []
+    assert custom_layers({"class_name": "Mine", "module": None}) == []
 
 
 def test_ones_own_run_is_evaluated_with_the_copy_in_it(trained, shards):

@@ -270,6 +270,23 @@ def test_nesting_without_end_is_one_line(keras_file):
         load_network(keras_file)
 
 
+def test_an_array_of_hundreds_of_dimensions_is_one_line(keras_file):
+    def edit(layer):
+        value = 0.0
+        for _ in range(300):
+            value = [value]
+        initializer = {"class_name": "Constant", "config": {"value": value}}
+        layer["config"]["bias_initializer"] = {
+            "module": "keras.initializers",
+            **initializer,
+        }
+
+    edit_config(keras_file, edit)
+    # TensorFlow would end the process.
+    with pytest.raises(TrainingError, match="lists in lists, more than 32 deep"):
+        load_network(keras_file)
+
+
 @pytest.mark.parametrize("name", ["a\nb", "a b", 7, ["a"]])
 def test_a_name_that_cannot_be_computed_is_one_line(keras_file, name):
     edit_config(keras_file, lambda layer: layer["config"].update(name=name))

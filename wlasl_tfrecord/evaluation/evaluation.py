@@ -78,7 +78,8 @@ def evaluate(
         path = model_info.model_path(run)
         model = saving.load_network(path, recipe=recipe)
         model_info.check_network(model, info, path)
-        predict = make_predictor(strategy, logits_model(model))
+        with saving.one_line_model_errors(path):
+            predict = make_predictor(strategy, logits_model(model))
 
     def batches(
         view: int, context: tf.distribute.InputContext | None

@@ -10,10 +10,11 @@
 page without a server, which has a TFLite file in it, is made by `serving.web_export`.
 """
 
+import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import Any, Literal, get_args
 import keras
 import numpy as np
 
-from wlasl_tfrecord.errors import OutputError
+from wlasl_tfrecord.errors import OutputError, WlaslError
 from wlasl_tfrecord.inference.export_clips import (
     Runner,
     SplitComparison,
@@ -46,6 +47,7 @@ from wlasl_tfrecord.inference.trained_model import TrainedModel
 from wlasl_tfrecord.network import model_info, saving
 from wlasl_tfrecord.network.custom_layers import recipe_of_model
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
+from wlasl_tfrecord.text import reason_of
 
 __all__ = [
     "FORMATS",
@@ -139,7 +141,8 @@ def export_model(
         The path, the size and the differences.
 
     Raises:
-        OutputError: If it cannot be written, or a package that it needs is missing.
+        OutputError: If it cannot be written, the format cannot hold the network, or a
+            package that it needs is missing.
         RecipeError: If its network is not made of layers only, as h5 requires.
         ShardFolderError: If the shard folder or the split cannot be used.
         TrainingError: If the model was trained on other clips than the folder's.
@@ -164,11 +167,13 @@ def export_model(
         # Written aside and then renamed, so that no server ever loads half a model.
         with tempfile.TemporaryDirectory(dir=out_dir, prefix=".export-") as aside:
             written = Path(aside) / path.name
-            _write(model, written, export_format, quantization, folder)
-            difference, num_clips, comparison = None, 0, None
-            if export_format != "onnx" or can_run_onnx():
-                runner = load_exported(written)
-                difference, num_clips = compare_on_noise(model, runner)
+            runner, difference, num_clips, comparison = None, None, 0, None
+            with _one_line_conversion_errors(path, model):
+                _write(model, written, export_format, quantization, folder)
+                if export_format != "onnx" or can_run_onnx():
+                    runner = load_exported(written)
+                    difference, num_clips = compare_on_noise(model, runner)
+            if runner is not None and difference is not None:
                 if folder is not None and split is not None:
                     comparison = compare_on_split(model, runner, folder, split)
                 _check_numbers(path, difference, comparison)
@@ -188,6 +193,24 @@ def export_model(
         num_clips=num_clips,
         comparison=comparison,
     )
+
+
+@contextlib.contextmanager
+def _one_line_conversion_errors(path: Path, model: TrainedModel) -> Iterator[None]:
+    """Turns what a converter fails with into one line: each has errors of its own.
+
+    Raises:
+        OutputError: If the format cannot hold the network, or cannot compute it.
+    """
+    try:
+        yield
+    except (WlaslError, OSError):
+        raise
+    except Exception as error:
+        raise OutputError(
+            f"{path.name} cannot hold the network of {model.path} "
+            f"({reason_of(error)}); choose another --format"
+        ) from error
 
 
 def _check_numbers(

@@ -121,8 +121,10 @@ def load_model(
     path = model_info.model_path(run)
     network = saving.load_network(path, recipe=recipe)
     model_info.check_network(network, info, path)
+    with saving.one_line_model_errors(path):
+        network = rebuild(network)
     return TrainedModel(
-        network=rebuild(network),
+        network=network,
         info=info,
         path=path,
         recipe=None if recipe is None else Path(recipe),

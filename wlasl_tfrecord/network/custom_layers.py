@@ -6,9 +6,7 @@ it, or if it is the copy in the model's folder and the user has trained with exa
 this file before (see `own_recipes`). Its hash is compared before anything is executed.
 """
 
-import json
 import os
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,20 +20,19 @@ from wlasl_tfrecord.network.own_recipes import is_own_recipe, remember_recipe
 __all__ = ["custom_layers", "define_custom_layers", "recipe_of_model"]
 
 
-def custom_layers(path: Path) -> list[str]:
-    """Lists what is not Keras's own in a saved model, without executing anything.
+def custom_layers(config: Any) -> list[str]:
+    """Lists what is not Keras's own in a network, without executing anything.
 
     Args:
-        path: A `.keras` or `.h5` file, whose size has been checked.
+        config: The network's description in a model file.
 
     Returns:
         Class and name of each layer, and names of functions; empty if there is none,
-        or the file cannot be read.
+        or it is no such description.
     """
     try:
-        config = json.loads(_config_text(path))
         return list(dict.fromkeys(_custom(config)))
-    except (OSError, ValueError, KeyError, RecursionError, zipfile.BadZipFile):
+    except (KeyError, RecursionError):
         return []
 
 
@@ -101,16 +98,6 @@ def recipe_of_model(
     if recipe is None and not (is_own_recipe(info.recipe_sha256) and copy.is_file()):
         return None
     return recipes.load_recipe(copy if recipe is None else recipe, info.recipe_sha256)
-
-
-def _config_text(path: Path) -> str | bytes:
-    if path.suffix == ".h5":
-        import h5py
-
-        with h5py.File(path) as file:
-            return str(file.attrs["model_config"])
-    with zipfile.ZipFile(path) as file:
-        return file.read("config.json")
 
 
 def _custom(value: Any) -> Iterator[str]:

@@ -23,6 +23,11 @@ from typing import Any, BinaryIO, NamedTuple
 
 from wlasl_tfrecord.errors import TrainingError, WlaslError
 from wlasl_tfrecord.files import open_regular
+from wlasl_tfrecord.network.hdf5_content import (
+    MAX_EXPANSION,
+    SMALL_BYTES,
+    read_hdf5,
+)
 from wlasl_tfrecord.text import shown, size_text
 
 __all__ = [
@@ -45,9 +50,6 @@ _WEIGHTS = "model.weights.h5"
 # Member of a .keras file -> how large it may be, expanded. Those of a large network
 # have 200 KB of config.json.
 _MEMBER_BYTES = {"metadata.json": 2**20, "config.json": 2**26, _WEIGHTS: 2**36}
-# Weights are noise to a compressor. What expands further was made to fill a memory.
-_MAX_EXPANSION = 20
-_SMALL_BYTES = 2**20
 
 # The parts of Keras whose classes only compute.
 _MODULES = (
@@ -77,6 +79,8 @@ _UNSAFE_CLASSES = frozenset(
 )
 # What TensorFlow allows in the names of operations, which layers' names become.
 _NAME = re.compile(r"[A-Za-z0-9_.\\/>-]*")
+# TensorFlow ends the process where a value has more than 254.
+_MAX_DIMENSIONS = 32
 # Values that Keras writes as if they were objects.
 _VALUES = frozenset(
     {
@@ -92,7 +96,15 @@ _VALUES = frozenset(
 
 
 class ForeignClassError(TrainingError):
-    """A model file whose size is right names a class that Keras does not have."""
+    """A model file whose size is right names a class that Keras does not have.
+
+    Attributes:
+        config: The description of the network.
+    """
+
+    def __init__(self, message: str, config: Any) -> None:
+        super().__init__(message)
+        self.config = config
 
 
 class OpenModel(NamedTuple):
@@ -184,7 +196,7 @@ def opened_weights(path: str | os.PathLike[str]) -> Iterator[str]:
     Raises:
         TrainingError: If it cannot be opened, or holds something else than arrays, or
             far more of them than it has bytes.
-        Exception: Whatever `zipfile`, `json` and `h5py` raise for a damaged file.
+        Exception: Whatever `zipfile` and `json` raise for a damaged file, or OSError.
     """
     with opened_model(Path(path)) as model:
         # Keras would read other files by the names in a .weights.json.
@@ -210,32 +222,35 @@ def check_model_file(model: OpenModel) -> ModelContent:
     Raises:
         ForeignClassError: If all is well but a class that is not known.
         TrainingError: If it holds something else.
-        Exception: Whatever `zipfile`, `json` and `h5py` raise for a damaged file.
+        Exception: Whatever `zipfile` and `json` raise for a damaged file, or OSError.
     """
     path = model.path
     with open(model.place, "rb") as file:
-        num_weights, config = _check_file(path, file)
-    if config is None:
+        content = _check_file(path, file)
+    if content.config is None:
         raise TrainingError(f"{path} has weights, but no model; name a whole model")
-    for value in _mappings(config):
+    for value in _mappings(path, content.config):
         if "class_name" in value:
-            _check_class(path, value)
+            _check_class(path, value, content.config)
             _check_name(path, value.get("config"))
-    return ModelContent(config, num_weights)
+    return content
 
 
-def _check_file(path: Path, file: BinaryIO) -> tuple[int, Any]:
-    """Checks the sizes in a file, as `_check_weights`, which the result is of."""
-    num_bytes = os.fstat(file.fileno()).st_size
+def _check_file(path: Path, file: BinaryIO) -> ModelContent:
+    """Checks the sizes in a file, and that it holds arrays alone.
+
+    Returns:
+        What it holds; None as the configuration if it has none.
+    """
     if path.suffix != ".keras":
-        return _check_weights(path, file, num_bytes)
+        num_weights, text = read_hdf5(path, file)
+        return ModelContent(None if text is None else json.loads(text), num_weights)
     with zipfile.ZipFile(file) as archive:
         _check_members(path, archive)
         config = json.loads(archive.read("config.json"))
-        # Keras does not read it, as we do not compile.
-        config.pop("compile_config", None)
-        with archive.open(_WEIGHTS) as weights:
-            return _check_weights(path, weights, num_bytes)[0], config
+    # Keras does not read it, as we do not compile.
+    config.pop("compile_config", None)
+    return ModelContent(config, read_hdf5(path, file, _WEIGHTS).num_weights)
 
 
 def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
@@ -249,7 +264,7 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
     for member in archive.infolist():
         most = min(
             _MEMBER_BYTES[member.filename],
-            _SMALL_BYTES + _MAX_EXPANSION * member.compress_size,
+            SMALL_BYTES + MAX_EXPANSION * member.compress_size,
         )
         if member.file_size > most:
             raise TrainingError(
@@ -259,69 +274,27 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
             )
 
 
-def _check_weights(path: Path, file: Any, num_bytes: int) -> tuple[int, Any]:
-    """Checks the arrays of an HDF5 file by their descriptions, without reading them.
+def _mappings(path: Path, config: Any) -> Iterator[dict[str, Any]]:
+    """Yields all mappings in a configuration, at any depth.
 
-    Args:
-        path: The model file, for messages.
-        file: The HDF5 file, open.
-        num_bytes: The size of the model file.
-
-    Returns:
-        How many numbers the arrays have, and the configuration of the model, if the
-        file has one.
+    Raises:
+        TrainingError: If it has an array of too many dimensions.
     """
-    import h5py
-
-    with h5py.File(file, "r") as weights:
-        total = num_weights = 0
-        for name, dataset in _datasets(path, weights):
-            if dataset.external or dataset.is_virtual or dataset.dtype.hasobject:
-                raise TrainingError(f"{path}: {shown(name)} is no array of numbers")
-            total += dataset.nbytes
-            num_weights += dataset.size
-            if total > _SMALL_BYTES + _MAX_EXPANSION * num_bytes:
-                raise TrainingError(
-                    f"{path}: with {shown(name)} its arrays are at least "
-                    f"{size_text(total)}, in a file of {size_text(num_bytes)}"
-                )
-        config = weights.attrs.get("model_config")
-        return num_weights, None if config is None else json.loads(config)
-
-
-def _datasets(path: Path, weights: Any) -> Iterator[tuple[str, Any]]:
-    """Yields the arrays of an HDF5 file; refuses links that lead elsewhere."""
-    import h5py
-
-    groups = [weights]
-    # A group that is linked to twice could lead in a circle.
-    seen = {hash(weights.id)}
-    while groups:
-        group = groups.pop()
-        for name in group:
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise TrainingError(f"{path}: {shown(name)} is a link, not an array")
-            value = group[name]
-            if not isinstance(value, h5py.Group):
-                yield f"{group.name}/{name}", value
-            elif hash(value.id) not in seen:
-                seen.add(hash(value.id))
-                groups.append(value)
-
-
-def _mappings(config: Any) -> Iterator[dict[str, Any]]:
-    """Yields all mappings in a configuration, at any depth."""
-    values = [config]
+    values = [(config, 0)]
     while values:
-        value = values.pop()
+        value, num_dimensions = values.pop()
+        if num_dimensions > _MAX_DIMENSIONS:
+            raise TrainingError(
+                f"{path} has lists in lists, more than {_MAX_DIMENSIONS} deep"
+            )
         if isinstance(value, dict):
             yield value
-            values.extend(value.values())
+            values.extend((one, 0) for one in value.values())
         elif isinstance(value, list):
-            values.extend(value)
+            values.extend((one, num_dimensions + 1) for one in value)
 
 
-def _check_class(path: Path, value: dict[str, Any]) -> None:
+def _check_class(path: Path, value: dict[str, Any], config: Any) -> None:
     """Checks that a mapping of which Keras makes an object names a harmless class."""
     name, module = value["class_name"], value.get("module")
     registered = value.get("registered_name")
@@ -330,7 +303,8 @@ def _check_class(path: Path, value: dict[str, Any]) -> None:
     if not _is_harmless(name, module, registered) and not _is_registered(own):
         raise ForeignClassError(
             f"{path} holds {shown(name)} of {shown(module)}, which could run code of "
-            "the file; only models of Keras's own layers are loaded"
+            "the file; only models of Keras's own layers are loaded",
+            config,
         )
 
 

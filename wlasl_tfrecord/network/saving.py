@@ -128,8 +128,8 @@ def load_network(path: Path, *, recipe: str | os.PathLike[str] | None = None) ->
     with opened_model(path) as file:
         try:
             return _load(file)
-        except ForeignClassError:
-            layers = custom_layers(file.place)
+        except ForeignClassError as error:
+            layers = custom_layers(error.config)
             if not layers or not path.with_name(model_info.MODEL_INFO_FILE).is_file():
                 raise
         define_custom_layers(path, layers, recipe)
@@ -139,15 +139,17 @@ def load_network(path: Path, *, recipe: str | os.PathLike[str] | None = None) ->
 def _load(file: OpenModel) -> Any:
     """Loads a model whose classes are all known."""
     path = file.path
+    layers: list[str] = []
     try:
-        check_network_size(path, check_model_file(file))
+        content = check_model_file(file)
+        layers = custom_layers(content.config)
+        check_network_size(path, content)
         with one_line_out_of_memory(partial(_no_room, path)):
             return keras.models.load_model(file.place, compile=False, safe_mode=True)
     except WlaslError:
         raise
     except Exception as error:  # a zip, HDF5 or JSON error, or one of a layer
         reason = reason_of(error)
-        layers = custom_layers(file.place)
         what = f" with {', '.join(layers)}" if layers else ""
         way_out = _newer_keras(file.place) or "train again"
         raise TrainingError(
