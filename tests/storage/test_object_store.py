@@ -201,6 +201,33 @@ def test_keys_come_from_a_profile(server, tmp_path, monkeypatch):
         ObjectStore(f"s3://{BUCKET}/folder")
 
 
+def test_a_server_in_place_of_googles_is_asked_without_a_password(monkeypatch):
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append((self.path, "Authorization" in self.headers))
+            self.send_response(200)
+            self.send_header("ETag", '"1"')
+            self.send_header("Last-Modified", "Sun, 29 Nov 2026 11:00:00 GMT")
+            self.send_header("Content-Length", str(len(CONTENT)))
+            self.end_headers()
+            self.wfile.write(CONTENT)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, args=(0.01,)).start()
+        address = f"127.0.0.1:{server.server_address[1]}"
+        for host in (address, f"http://{address}"):
+            monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
+            found = ObjectStore("gs://bucket/folder").read("key")
+            assert bytes(found.data) == CONTENT
+        server.shutdown()
+    assert asked == [("/bucket/folder%2Fkey", False)] * 2
+
+
 def test_nothing_that_is_secret_is_in_an_error(server, store):
     server.fail(403, "/key")
     with pytest.raises(PermissionError) as caught:

@@ -1,6 +1,7 @@
 """The store of a URL by obstore: credentials, time limits, errors in one line."""
 
 import importlib
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -51,15 +52,32 @@ def make_store(url: str, retry: Mapping[str, Any], headers: Mapping[str, str]) -
         for name, value in os.environ.items()
         if re.search("ENDPOINT|EMULATOR", name)
     ]
-    client["allow_http"] = any(value.startswith("http://") for value in endpoints)
+    emulator = _emulator_url()
+    client["allow_http"] = any(
+        value.startswith("http://") for value in (*endpoints, emulator)
+    )
     if os.environ.get("AZURE_STORAGE_USE_EMULATOR", "").lower() == "true":
         client["allow_http"] = True
     options = {"client_options": client, "retry_config": retry}
     if parts.scheme == "gs":
-        return store.GCSStore(parts.netloc, prefix=prefix, **options)
+        key = _emulator_key(emulator) if emulator else {}
+        return store.GCSStore(parts.netloc, prefix=prefix, **options, **key)
     if parts.scheme == "az":
         return store.AzureStore(parts.netloc, prefix=prefix, **options)
     return store.S3Store(parts.netloc, prefix=prefix, **options, **_aws_profile())
+
+
+def _emulator_url() -> str:
+    """Returns the server that stands for Google's, as its own libraries find it."""
+    url = os.environ.get("STORAGE_EMULATOR_HOST", "")
+    return f"http://{url}" if url and "://" not in url else url
+
+
+def _emulator_key(url: str) -> dict[str, Any]:
+    """Returns a key by which obstore asks another server, and asks it for no token."""
+    key = {"gcs_base_url": url, "disable_oauth": True}
+    unused = dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
+    return {"service_account_key": json.dumps({**key, **unused})}
 
 
 def _aws_profile() -> dict[str, Any]:
