@@ -1,4 +1,5 @@
 import dataclasses
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -96,6 +97,27 @@ def test_a_run_that_was_ended_resumes(remote, manifest, expected, tmp_path):
     report = write_shards(manifest, URL, options=MANY, workers=2)
     assert 0 < report.num_shards_written < len(shards)
     assert not remote.count(f"{shards[0]}", "PUT")
+    assert remote_bytes(tmp_path) == expected
+
+
+def test_forged_notes_are_left_alone(remote, manifest, expected, tmp_path):
+    shards = sorted(name for name in expected if ".tfrecord-" in name)
+    remote.fail(403, shards[-1], times=9, method="PUT")
+    with pytest.raises(OutputError, match=r"cannot write .* \(403"):
+        write_shards(manifest, URL, options=MANY, workers=2)
+    remote.reset()
+    work = ObjectStore(f"{URL}/.shard-work")
+    notes = {n: json.loads(bytes(work.read(n).data)) for n in work.sizes()}
+    forged = [note for note in notes.values() if note.get("clips")][:4]
+    forged[0]["clips"][0]["crc"] = 2**40
+    forged[1]["name"] = "../../elsewhere"
+    forged[2]["clips"][0]["offset"] = 2**61
+    forged[3]["clips"] = []
+    for name, note in notes.items():
+        remote.put(f"out/.shard-work/{name}", json.dumps(note).encode())
+    remote.put(f"out/.shard-work/{'n' * 300}.json", b"[")
+    report = write_shards(manifest, URL, options=MANY, workers=2)
+    assert 4 < report.num_shards_written < len(shards)
     assert remote_bytes(tmp_path) == expected
 
 

@@ -28,7 +28,7 @@ SHARD: dict[str, Any] = {"name": "s", "fingerprint": "0", "num_bytes": 25}
     [
         ({"offset": "0"}, r"no place of a record: \('0', 9, 1\)"),
         ({"num_bytes": -1}, r"no place of a record: \(0, -1, 1\)"),
-        ({"crc": 2**62}, r"no place of a record: \(0, 9, 4611686018427387904\)"),
+        ({"crc": 2**32}, r"no place of a record: \(0, 9, 4294967296\)"),
         ({"video_id": 7}, "video_id must be text, got 7"),
     ],
 )
@@ -72,6 +72,7 @@ FAILED = {"3": Undecoded(kind="timeout", reason="timeout: late")}
     ("changes", "is_possible"),
     [
         ({}, True),
+        ({"name": "../x"}, False),
         ({"fingerprint": "1"}, False),
         ({"failures": {}}, False),
         ({"failures": {**FAILED, "4": FAILED["3"]}}, False),

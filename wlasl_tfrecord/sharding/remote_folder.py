@@ -142,8 +142,9 @@ class RemoteFolder:
         if notes:
             work_dir = os.path.join(self.stage, WORK_DIR)
             os.mkdir(work_dir)
-            wanted = [name for name in notes if name.endswith(".json")]
-            self._fetch_files(self._work, wanted, work_dir)
+            # Others may have put there what is no note, or has no name of a file.
+            wanted = {OPTIONS_FILE, *map(state_name, self._sizes)}
+            self._fetch_files(self._work, wanted & notes.keys(), work_dir)
         with ThreadPoolExecutor(_MAX_REQUESTS) as pool:
             known = self._known_records()
             list(pool.map(self._stand_in, known.keys(), known.values()))
@@ -163,7 +164,7 @@ class RemoteFolder:
         """Returns what notes and index say of shards, by name."""
         known: dict[str, list[_Records]] = defaultdict(list)
         for name in self._sizes:
-            noted = load_state(os.path.join(self.stage, WORK_DIR, state_name(name)))
+            noted = _load_note(os.path.join(self.stage, WORK_DIR), name)
             if noted is not None:
                 known[name].append(_places(noted))
         # A damaged folder is an error of the run, which reads it too.
@@ -205,7 +206,7 @@ class RemoteFolder:
             with contextlib.suppress(FileNotFoundError):
                 content = bytes(self._work.read(note).data)
                 Path(work_dir, note).write_bytes(content)
-                state = load_state(os.path.join(work_dir, note))
+                state = _load_note(work_dir, name)
                 if state is None or not state.clips:
                     return
                 self._sizes[name] = self._store.facts(name).num_bytes
@@ -333,6 +334,14 @@ class RemoteFolder:
         if self._has_index:
             self._store.delete([INDEX_FILE])
             self._has_index = False
+
+
+def _load_note(work_dir: str, name: str) -> WrittenShard | None:
+    """Reads the note of a shard; None if it is missing, or cannot be one of it."""
+    noted = load_state(os.path.join(work_dir, state_name(name)))
+    if noted is None or noted.name != name or not noted.is_filled:
+        return None
+    return noted
 
 
 def _places(shard: WrittenShard) -> _Records:

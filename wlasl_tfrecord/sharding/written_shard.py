@@ -56,7 +56,8 @@ class WrittenClip:
     def __post_init__(self) -> None:
         """Reject what no run writes; notes lie in a folder that anybody can edit."""
         numbers = (self.offset, self.num_bytes, self.crc)
-        if not all(type(one) is int and 0 <= one < 2**62 for one in numbers):
+        are_whole = all(type(one) is int and 0 <= one < 2**62 for one in numbers)
+        if not are_whole or self.crc >= 2**32:
             raise ValueError(f"no place of a record: {shown(numbers)}")
         if not isinstance(self.video_id, str):
             raise ValueError(f"video_id must be text, got {shown(self.video_id)}")
@@ -89,6 +90,19 @@ class WrittenShard:
             raise ValueError("name and fingerprint of a shard must be text")
         if type(self.num_bytes) is not int:
             raise ValueError(f"num_bytes must be a number, got {shown(self.num_bytes)}")
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether its records follow each other from the start of the file to its end.
+
+        Not so in a note that was forged.
+        """
+        end = 0
+        for clip in self.clips:
+            if clip.offset != end:
+                return False
+            end += clip.num_bytes + FRAME_BYTES
+        return end == self.num_bytes
 
     @property
     def shard(self) -> Shard:
@@ -134,19 +148,15 @@ def load_state(path: str) -> WrittenShard | None:
 def describes(shard: WrittenShard, planned: PlannedShard) -> bool:
     """Whether what is known of a shard can be what comes of a planned one.
 
-    A note may be forged, or of another folder: its records follow each other to the end
-    of the file, and each planned instance has a record or a failure.
+    A note may be forged, or of another folder: its records fill the file, and each
+    planned instance has a record or a failure.
     """
-    end = 0
-    for clip in shard.clips:
-        if clip.offset != end:
-            return False
-        end += clip.num_bytes + FRAME_BYTES
     ids = [*(clip.video_id for clip in shard.clips), *shard.failures]
     wanted = [task.instance.video_id for task in planned.tasks]
     return (
-        shard.fingerprint == planned.fingerprint
-        and shard.num_bytes == end
+        shard.name == planned.name
+        and shard.fingerprint == planned.fingerprint
+        and shard.is_filled
         and sorted(ids) == sorted(wanted)
     )
 
