@@ -1,5 +1,7 @@
 """The meeting of workers: all come and agree, or each ends with the same line."""
 
+import contextlib
+import json
 import os
 import signal
 import socket
@@ -12,6 +14,7 @@ import pytest
 from checkout import CHECKOUT
 
 from wlasl_tfrecord.errors import TrainingError
+from wlasl_tfrecord.training import rendezvous
 from wlasl_tfrecord.training.rendezvous import Worker, meet
 
 
@@ -134,7 +137,8 @@ def test_another_program_at_the_address_is_no_worker(addresses):
             meet(Worker(addresses=addresses, index=1, facts={}), 5.0, print)
 
 
-def test_somebody_who_scans_ports_disturbs_nobody(addresses):
+def test_somebody_who_scans_ports_disturbs_nobody(addresses, monkeypatch):
+    monkeypatch.setattr(rendezvous, "_MESSAGE_SECONDS", 0.3)
     workers = [Worker(addresses=addresses[:2], index=i, facts={}) for i in range(2)]
     host, port = addresses[0].split(":")
     with ThreadPoolExecutor(1) as pool:
@@ -148,8 +152,60 @@ def test_somebody_who_scans_ports_disturbs_nobody(addresses):
                     time.sleep(0.01)
             scan.sendall(content)
             scan.close()
+        # Somebody who says nothing, and stays.
+        idle = socket.create_connection((host, int(port)))
         assert meet_all(workers[1:]) == [None]
         assert first.result() == [None]
+        idle.close()
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"addresses": 7},
+        {"addresses": [[[]]]},
+        {"facts": 7},
+        {"facts": {"--seed": ["x" * 9999]}},
+        {"facts": {"x" * 9999: "\n"}},
+        {"index": True},
+    ],
+)
+def test_forged_facts_end_in_one_line(addresses, forged):
+    first = Worker(addresses=addresses[:2], index=0, facts={"--seed": "3"})
+    host, port = addresses[0].split(":")
+    message = {"protocol": "wlasl_tfrecord 1", "index": 1, "facts": {}}
+    message |= {"addresses": addresses[:2], **forged}
+    with ThreadPoolExecutor(1) as pool:
+        met = pool.submit(meet_all, [first])
+        while True:
+            with contextlib.suppress(ConnectionRefusedError):
+                forger = socket.create_connection((host, int(port)))
+                break
+            time.sleep(0.01)
+        with forger:
+            forger.sendall(json.dumps(message).encode() + b"\n")
+            (line,) = met.result()
+    assert "another worker; give" in line or "; start all with the same" in line
+    assert len(line) < 500
+    assert "\n" not in line
+
+
+def test_a_forged_answer_is_one_line(addresses):
+    host, port = addresses[0].split(":")
+    answer = {"protocol": "wlasl_tfrecord 1", "failure": ["a\nb " + "x" * 99_999]}
+    with (
+        socket.create_server((host, int(port))) as server,
+        ThreadPoolExecutor(1) as pool,
+    ):
+
+        def reply():
+            with server.accept()[0] as connection:
+                connection.recv(1000)
+                connection.sendall(json.dumps(answer).encode() + b"\n")
+
+        pool.submit(reply)
+        with pytest.raises(TrainingError, match=r"^[^\n]{1,2000}$"):
+            meet(Worker(addresses=addresses, index=1, facts={}), 5.0, print)
 
 
 WAIT = """

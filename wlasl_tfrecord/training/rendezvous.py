@@ -27,6 +27,8 @@ __all__ = ["Worker", "meet"]
 _RETRY_SECONDS = 0.2
 # After a worker that differs has come, for the others to hear of it.
 _LAST_SECONDS = 5.0
+# A worker tells what it has as soon as it is connected; others wait for their turn.
+_MESSAGE_SECONDS = 5.0
 # All workers' facts are some kilobytes.
 _MAX_MESSAGE_BYTES = 1 << 20
 _PROTOCOL = "wlasl_tfrecord 1"
@@ -112,7 +114,9 @@ def _gather(
                 failure = failure or _missing(worker, met, timeout_seconds)
                 break
             held.enter_context(connection)
-            told = _receive(connection, deadline)
+            told = _receive(
+                connection, min(deadline, time.monotonic() + _MESSAGE_SECONDS)
+            )
             if told is None or told.get("protocol") != _PROTOCOL:
                 continue  # somebody else, who scans ports
             failure = failure or _difference(worker, told)
@@ -177,7 +181,8 @@ def _report(worker: Worker, deadline: float, timeout_seconds: float) -> None:
                 "answers there; check the address"
             )
         if answer.get("failure"):
-            raise TrainingError(str(answer["failure"]))
+            # A line of ours, unless somebody else answers there.
+            raise TrainingError(" ".join(str(answer["failure"])[:2000].split()))
         return
     raise TrainingError(
         f"no sign of the first worker at {chief} ({reason}) within --connect-timeout "
@@ -192,8 +197,8 @@ def _difference(worker: Worker, told: Mapping[str, Any]) -> str | None:
         return (
             "the workers are of different clusters: "
             f"{', '.join(worker.addresses)} here, and "
-            f"{shown(', '.join(map(str, addresses or ())))} on another worker; give "
-            "the same --workers, or TF_CONFIG, to all"
+            f"{shown(addresses)} on another worker; give the "
+            "same --workers, or TF_CONFIG, to all"
         )
     facts = told.get("facts")
     facts = facts if isinstance(facts, dict) else {}
@@ -202,8 +207,8 @@ def _difference(worker: Worker, told: Mapping[str, Any]) -> str | None:
         if here != there:
             return (
                 f"the workers differ in {shown(name)[1:-1]}: {here} on the first one, "
-                f"{shown(there)[1:-1] if isinstance(there, str) else there} on worker "
-                f"{shown(index)}; start all with the same"
+                f"{shown(there)[1:-1] if isinstance(there, str) else shown(there)} on "
+                f"worker {shown(index)}; start all with the same"
             )
     return None
 
