@@ -72,6 +72,17 @@ def test_the_picture_shows_the_mistaken_clip_and_one_of_the_other_gloss(shards):
     assert 0 <= int(np.median(strip[10:100, ..., 0])) <= 60
 
 
+@pytest.mark.parametrize(("width", "height"), [(100_000, 1), (1, 5000)])
+def test_frames_of_any_shape_make_a_picture_of_a_usual_size(tmp_path, width, height):
+    splits = {"train": 3, "val": 7}
+    write_folder(tmp_path / "s", splits, width=width, height=height, num_frames=2)
+    png = confused_frames_png(
+        load_folder(tmp_path / "s"), report_of(tmp_path / "s", [1, *TRUTH[1:]])
+    )
+    image = cv2.imdecode(np.frombuffer(png or b"", np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape[1] <= 240 + 8 * 448
+
+
 def test_nothing_confused_is_no_picture(shards):
     assert confused_frames_png(load_folder(shards), report_of(shards, TRUTH)) is None
 

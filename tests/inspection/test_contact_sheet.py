@@ -25,6 +25,19 @@ def test_the_frames_of_a_sheet_are_those_of_the_records(tmp_path, write_folder):
     assert np.abs(last - frames[-1]).mean() < 3
 
 
+@pytest.mark.parametrize(("width", "height"), [(5000, 1), (1, 5000)])
+def test_frames_of_any_shape_make_a_sheet_of_a_usual_size(
+    tmp_path, write_folder, width, height
+):
+    directory = write_folder(tmp_path / "shards", width=width, height=height)
+    folder = shard_folder.load_folder(directory)
+    figure = draw_contact_sheet(folder, choose_rows(folder, 1))
+    strip = np.asarray(figure.axes[0].images[0].get_array())
+    # Of five frames.
+    assert strip.shape[0] == 112
+    assert 5 <= strip.shape[1] <= 5 * 448
+
+
 def test_rows_are_spread_over_splits_and_glosses(tmp_path, write_folder):
     folder = shard_folder.load_folder(
         write_folder(tmp_path / "shards", {"train": 9, "val": 2, "test": 3})

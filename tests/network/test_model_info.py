@@ -63,6 +63,7 @@ def test_the_newest_run_is_found(tmp_path):
         ("glosses", ["a\nb"], "a gloss must be one line of text, got 'a"),
         ("glosses", [1], "a gloss must be one line of text, got 1"),
         ("glosses", ["\ud800"], "a gloss must be valid Unicode, got "),
+        ("glosses", ["a"] * 20_001, "at most 20,000 glosses are possible, got 20,001"),
         ("clip", {"num_frames": 10**9, "height": 1, "width": 1}, "num_frames must be"),
         ("framing", "x" * 10**6, "framing must be one of center, squash, pad, got 'x"),
         ("recipe", ["x"], "recipe must be an object, got "),

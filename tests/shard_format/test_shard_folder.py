@@ -287,6 +287,12 @@ def first_shard(content):
     return content["splits"]["train"]["shards"][0]
 
 
+def test_the_number_of_shards_has_a_limit(shards, monkeypatch):
+    monkeypatch.setattr(shard_folder, "MAX_SHARDS", 1)
+    with pytest.raises(ShardFolderError, match="at most 1 train shards are possible"):
+        shard_folder.load_folder(shards)
+
+
 @pytest.mark.parametrize(
     ("forge", "message"),
     [
@@ -307,6 +313,11 @@ def first_shard(content):
             r"must be valid Unicode, got",
         ),
         (lambda c: c["glosses"].append("book"), "a gloss occurs twice"),
+        (lambda c: c["glosses"].append("a" * 1001), "at most 1,000 characters, got 1"),
+        (
+            lambda c: c["glosses"].extend(map(str, range(20_000))),
+            "at most 20,000 glosses are possible, got 20,003",
+        ),
         (
             lambda c: first_shard(c).update(num_bytes=-1),
             "num_bytes must be from 0 ",

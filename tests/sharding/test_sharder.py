@@ -114,6 +114,13 @@ def test_a_split_of_which_nothing_can_be_decoded_is_no_split(tmp_path, manifest)
     assert write_shards(more, out, options=OPTIONS).num_shards_written == 0
 
 
+def test_more_glosses_than_a_folder_can_have_are_refused(tmp_path, manifest):
+    glosses = tuple(map(str, range(20_001)))
+    many = dataclasses.replace(manifest, glosses=glosses)
+    with pytest.raises(ManifestError, match=r"20,001 glosses, and .*20,000; .*--subse"):
+        write_shards(many, tmp_path / "s")
+
+
 def test_workers_must_be_one_at_least(tmp_path, manifest):
     with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
         write_shards(manifest, tmp_path / "s", options=OPTIONS, workers=0)

@@ -7,6 +7,7 @@ from typing import Any
 
 from wlasl_tfrecord.annotations.manifest import Instance
 from wlasl_tfrecord.errors import ManifestError
+from wlasl_tfrecord.shard_format.glosses import MAX_GLOSS_CHARACTERS
 from wlasl_tfrecord.shard_format.layout import SPLITS
 from wlasl_tfrecord.text import is_control, is_unicode, shown
 
@@ -69,7 +70,7 @@ def checked_id(video_id: object, place: str) -> str:
 # Not the joiners, which change words of Persian and of Indian languages.
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200e\u200f\u2060\ufeff"))
 # A decoder gets both through a pipe, and has room for both beside the frames.
-_MAX_CHARACTERS = 1000
+_MAX_CHARACTERS = MAX_GLOSS_CHARACTERS
 
 
 def _check_length(text: str, what: str) -> None:

@@ -15,6 +15,8 @@ __all__ = ["confused_frames_png"]
 _MAX_PAIRS = 6
 _FRAMES_PER_ROW = 8
 _FRAME_PIXELS = 112
+# Wider ones are squeezed: a clip of others may be a million times as wide as high.
+_MAX_STRIP_PIXELS = _FRAMES_PER_ROW * 4 * _FRAME_PIXELS
 _ROW_PIXELS = 122
 _TEXT_PIXELS = 240
 
@@ -96,7 +98,7 @@ def _example(
 def _draw(rows: Sequence[tuple[str, NDArray[np.uint8]]]) -> bytes:
     """Draws a text and a strip of frames in each row."""
     strips = [_strip(clip) for _, clip in rows]
-    width = _TEXT_PIXELS + max(strip.shape[1] * _scale(strip) for strip in strips)
+    width = _TEXT_PIXELS + max(map(_drawn_width, strips))
     height = len(rows) * _ROW_PIXELS
     figure = new_figure(width / 100, height / 100)
     figure.set_layout_engine("none")
@@ -105,7 +107,7 @@ def _draw(rows: Sequence[tuple[str, NDArray[np.uint8]]]) -> bytes:
         box = (
             _TEXT_PIXELS / width,
             bottom,
-            strip.shape[1] * _scale(strip) / width,
+            _drawn_width(strip) / width,
             _FRAME_PIXELS / height,
         )
         plot = figure.add_axes(box)
@@ -129,5 +131,7 @@ def _strip(clip: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.concatenate(list(framed), axis=1)
 
 
-def _scale(strip: NDArray[np.uint8]) -> float:
-    return _FRAME_PIXELS / strip.shape[0]
+def _drawn_width(strip: NDArray[np.uint8]) -> float:
+    """Returns how many pixels wide a strip is drawn."""
+    width = strip.shape[1] * _FRAME_PIXELS / strip.shape[0]
+    return min(max(width, 1.0), _MAX_STRIP_PIXELS)

@@ -17,6 +17,9 @@ __all__ = [
 
 # More names than that overlap on the axes of the small picture.
 _MAX_NAMED_GLOSSES = 40
+# More cells than that a side are drawn as blocks of several: a copy of all that 20,000
+# glosses have would take 3 GB.
+_MAX_CELLS = 2000
 # More rows than that make a picture that no viewer shows; see `_most_confused`.
 _MAX_ROWS = 200
 # Room for a name of 7 points and a count of 6; with few glosses for larger ones.
@@ -43,8 +46,17 @@ def confusion_png(confusion: NDArray[np.int64], glosses: Sequence[str]) -> bytes
     """
     figure = new_figure(8, 7)
     plot = figure.add_subplot()
+    starts = np.arange(0, len(confusion), -(-len(confusion) // _MAX_CELLS))
+    confusion = np.add.reduceat(np.add.reduceat(confusion, starts, 0), starts, 1)
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    image = plot.imshow(shares, vmin=0, vmax=1, cmap="Blues", interpolation="nearest")
+    image = plot.imshow(
+        shares,
+        vmin=0,
+        vmax=1,
+        cmap="Blues",
+        interpolation="nearest",
+        extent=(-0.5, len(glosses) - 0.5, len(glosses) - 0.5, -0.5),
+    )
     if len(glosses) > _MAX_NAMED_GLOSSES:
         plot.set(xlabel="recognised, by label", ylabel="signed, by label")
     else:
@@ -158,8 +170,8 @@ def neighbour_order(confusion: NDArray[np.int64]) -> NDArray[np.intp]:
 
 def _most_confused(confusion: NDArray[np.int64]) -> NDArray[np.intp]:
     """Returns the labels that have clips or are named in error, the worst 200."""
-    wrong = confusion - np.diag(np.diag(confusion))
-    mistakes = wrong.sum(axis=0) + wrong.sum(axis=1)
-    there = np.flatnonzero(confusion.sum(axis=0) + confusion.sum(axis=1))
+    named = confusion.sum(axis=0) + confusion.sum(axis=1)
+    mistakes = named - 2 * np.diag(confusion)
+    there = np.flatnonzero(named)
     worst = there[np.argsort(-mistakes[there], kind="stable")[:_MAX_ROWS]]
     return np.sort(worst)

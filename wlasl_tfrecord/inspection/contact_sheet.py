@@ -21,6 +21,8 @@ __all__ = ["SheetRow", "choose_rows", "draw_contact_sheet", "write_contact_sheet
 
 _DPI = 100
 _FRAME_HEIGHT = 112
+# Wider ones are squeezed: a clip of others may be a million times as wide as high.
+_MAX_FRAME_WIDTH = 4 * _FRAME_HEIGHT
 # Beside the frames, for the gloss and what else is known of the clip.
 _TEXT_WIDTH = 250
 _GAP = 6
@@ -166,6 +168,7 @@ def _strip(folder: ShardFolder, row: SheetRow) -> NDArray[np.uint8]:
     framed = np.pad(chosen, ((0, 0), (0, 0), (0, 2), (0, 0)), constant_values=255)
     strip = np.concatenate(list(framed), axis=1)
     width = round(strip.shape[1] * _FRAME_HEIGHT / strip.shape[0])
+    width = min(max(width, count), count * _MAX_FRAME_WIDTH)
     resized = tf.image.resize(strip, (_FRAME_HEIGHT, width), "area")
     return tf.cast(tf.round(resized), tf.uint8).numpy()
 

@@ -17,6 +17,7 @@ from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.files import write_json
 from wlasl_tfrecord.network.inputs import FRAMES, LANDMARKS
 from wlasl_tfrecord.shard_format.clips import FRAMINGS, ClipSpec, Framing
+from wlasl_tfrecord.shard_format.glosses import check_glosses
 from wlasl_tfrecord.shard_format.landmarks import (
     LANDMARK_GROUPS,
     LANDMARK_NETWORKS,
@@ -24,7 +25,7 @@ from wlasl_tfrecord.shard_format.landmarks import (
     NUM_LANDMARKS,
 )
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
-from wlasl_tfrecord.text import is_unicode, reason_of, shown
+from wlasl_tfrecord.text import reason_of, shown
 
 __all__ = [
     "MODEL_FILE",
@@ -75,13 +76,7 @@ class ModelInfo:
 
     def __post_init__(self) -> None:
         """Reject what no model has; `model.json` is a file that anybody can edit."""
-        for gloss in self.glosses:
-            if not isinstance(gloss, str) or len(gloss.splitlines()) != 1:
-                raise ValueError(
-                    f"a gloss must be one line of text, got {shown(gloss)}"
-                )
-            if not is_unicode(gloss):
-                raise ValueError(f"a gloss must be valid Unicode, got {shown(gloss)}")
+        check_glosses(self.glosses)
         if self.framing not in FRAMINGS:
             raise ValueError(
                 f"framing must be one of {', '.join(FRAMINGS)}, got "

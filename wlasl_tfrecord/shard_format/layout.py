@@ -10,6 +10,7 @@ __all__ = [
     "INFO_FILE",
     "LABELS_FILE",
     "LANDMARKS_VERSION",
+    "MAX_SHARDS",
     "REPORT_FILE",
     "SPLITS",
     "record_table_file",
@@ -24,6 +25,8 @@ DATASET_NAME = "wlasl"
 FORMAT_VERSION = "1.0.0"
 # That of a folder whose records have landmarks, which older readers ignore.
 LANDMARKS_VERSION = "1.1.0"
+# Of a split.
+MAX_SHARDS = 2**20
 # What the folder says of itself, beside TFDS's dataset_info.json and features.json,
 # whose schemas take no further fields.
 INDEX_FILE = "index.json"

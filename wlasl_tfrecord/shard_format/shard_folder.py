@@ -16,11 +16,13 @@ from typing import Any
 from wlasl_tfrecord.errors import ShardFolderError
 from wlasl_tfrecord.shard_format.clips import FRAMINGS, ClipSpec, Framing
 from wlasl_tfrecord.shard_format.codecs import CODECS, Codec
+from wlasl_tfrecord.shard_format.glosses import check_glosses
 from wlasl_tfrecord.shard_format.landmarks import LANDMARK_GROUPS
 from wlasl_tfrecord.shard_format.layout import (
     FORMAT_VERSION,
     INDEX_FILE,
     INFO_FILE,
+    MAX_SHARDS,
     SPLITS,
     record_table_file,
     shard_name,
@@ -34,7 +36,7 @@ from wlasl_tfrecord.shard_format.tfrecord import FRAME_BYTES
 from wlasl_tfrecord.storage.contents import file_sizes, read_bytes, read_json
 from wlasl_tfrecord.storage.object_cache import CacheConfig
 from wlasl_tfrecord.storage.urls import check_url, is_object_url, is_url, join_path
-from wlasl_tfrecord.text import is_unicode, reason_of, shown
+from wlasl_tfrecord.text import reason_of, shown
 
 __all__ = [
     "Shard",
@@ -118,14 +120,15 @@ class ShardFolder:
         ):
             if value not in known:
                 raise ValueError(f"no {name} {value!r}; known: {', '.join(known)}")
-        for gloss in self.glosses:
-            if not isinstance(gloss, str) or len(gloss.splitlines()) != 1:
-                raise ValueError(f"a gloss must be one line of text, got {gloss!r}")
-            if not is_unicode(gloss):
-                raise ValueError(f"a gloss must be valid Unicode, got {gloss!a}")
+        check_glosses(self.glosses)
         if len(set(self.glosses)) < len(self.glosses):
             raise ValueError("a gloss occurs twice")
         for split, shards in self.shards.items():
+            if len(shards) > MAX_SHARDS:
+                raise ValueError(
+                    f"at most {MAX_SHARDS:,} {split} shards are possible, got "
+                    f"{len(shards):,}"
+                )
             for k, shard in enumerate(shards):
                 expected = shard_name(split, k, len(shards))
                 if shard.name != expected:

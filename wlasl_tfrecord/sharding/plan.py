@@ -8,7 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wlasl_tfrecord.decoder_pool.jobs import Task
-from wlasl_tfrecord.shard_format.layout import FORMAT_VERSION, SPLITS, shard_name
+from wlasl_tfrecord.shard_format.layout import (
+    FORMAT_VERSION,
+    MAX_SHARDS,
+    SPLITS,
+    shard_name,
+)
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions, record_bytes
 
 __all__ = [
@@ -106,7 +111,7 @@ def _num_shards(num_clips: int, options: ShardOptions) -> int:
     wanted = num_clips * record_bytes(options) / (options.shard_mib * 2**20)
     # To the nearest power: shards have between 0.7 and 1.4 times the wanted size.
     power = round(math.log2(max(wanted, 1)))
-    return max(MIN_SHARDS, min(2**power, 2 ** int(math.log2(num_clips))))
+    return max(MIN_SHARDS, min(2**power, 2 ** int(math.log2(num_clips)), MAX_SHARDS))
 
 
 def _fingerprint(tasks: Sequence[Task], options: ShardOptions) -> str:

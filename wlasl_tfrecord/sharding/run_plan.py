@@ -16,9 +16,10 @@ from wlasl_tfrecord.decoder_pool.jobs import (
     VideoLimits,
     check_memory,
 )
-from wlasl_tfrecord.errors import OutputError, VideoError
+from wlasl_tfrecord.errors import ManifestError, OutputError, VideoError
 from wlasl_tfrecord.shard_format import layout
 from wlasl_tfrecord.shard_format.codecs import SMALLEST_CODEC
+from wlasl_tfrecord.shard_format.glosses import MAX_GLOSSES
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions, record_bytes
 from wlasl_tfrecord.sharding.coverage import coverage_lines, lost_clips_lines
 from wlasl_tfrecord.sharding.outcomes import (
@@ -154,6 +155,7 @@ def plan_folder(
         show_progress: Show a bar on stderr.
 
     Raises:
+        ManifestError: If there are more glosses than a folder can have.
         OutputError: If the folder, or what an interrupted run has finished of it, was
             written with other options, and `overwrite` is not set; or if it is no
             folder, or one with somebody else's files.
@@ -161,6 +163,11 @@ def plan_folder(
             to find landmarks.
     """
     check_memory(options, limits or VideoLimits())
+    if len(manifest.glosses) > MAX_GLOSSES:
+        raise ManifestError(
+            f"{manifest.annotations} has {len(manifest.glosses):,} glosses, and a "
+            f"folder has at most {MAX_GLOSSES:,}; choose the first ones with --subset"
+        )
     root = local_folder(out)
     check_output_folder(root)
     # First: reading thousands of videos takes minutes.
