@@ -13,7 +13,9 @@ from sharding import command, folder_bytes, run, wait_for
 
 from wlasl_tfrecord.storage.object_store import ObjectStore
 
-URL = f"s3://{BUCKET}/shards"
+pytestmark = pytest.mark.slow
+
+URL = f"s3://{BUCKET}/joined/shards"
 
 # What a patched process does before the command runs.
 DIES_BEFORE_IT_NOTES = """
@@ -95,15 +97,15 @@ def remote_bytes(tmp_path):
 
 
 def test_processes_that_join_write_what_one_writes(server, tmp_path, src, undisturbed):
-    upload_folder(src, f"s3://{BUCKET}/videos")
-    videos = f"s3://{BUCKET}/videos"
+    upload_folder(src, f"s3://{BUCKET}/joined/videos")
+    videos = f"s3://{BUCKET}/joined/videos"
     server.reset()
     outputs = [end(one) for one in [start(videos, lasts=120.0) for _ in range(3)]]
     assert remote_bytes(tmp_path) == undisturbed
     shares = [re.findall(r"(\d+) of 24 shards written", text) for text in outputs]
     assert sum(int(num) for share in shares for num in share) == 24
     # Each video once to be hashed, by one of them, and once to be decoded.
-    assert server.count("/videos/") == 2 * 40
+    assert server.count("/joined/videos/") == 2 * 40
     assert "shards written" not in end(start(videos))
 
 
@@ -132,7 +134,7 @@ def test_one_that_stood_still_leaves_the_finished_folder_alone(
     server.reset()
     still.send_signal(signal.SIGCONT)
     assert "40 clips in" in end(still)
-    assert not server.count("/shards/wlasl-", "PUT")
+    assert not server.count("/joined/shards/wlasl-", "PUT")
     assert remote_bytes(tmp_path) == undisturbed
 
 

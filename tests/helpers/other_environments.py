@@ -24,7 +24,10 @@ ENVIRONMENTS = {
     "grain": ("grain", *READER),
     "jax": ("jax", *READER),
     **{f"runtime-{name}": packages for name, (packages, *_) in RUNTIMES.items()},
-    "beam": ("apache-beam[dask]", "distributed", "absl-py", "av", "tqdm", *READER),
+    "beam": (
+        *("apache-beam[dask]", "distributed", "obstore"),
+        *("absl-py", "av", "tqdm", *READER),
+    ),
 }
 
 

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 from checkout import CHECKOUT
+from object_stores import BUCKET, running_store, upload_folder
 from other_environments import STATE, python_of
 from sharding import folder_bytes, wait_for
+
+from wlasl_tfrecord.storage.object_store import ObjectStore
 
 pytestmark = [
     pytest.mark.skipif(STATE is None, reason="bin/test --interop runs it"),
@@ -70,6 +73,19 @@ def test_direct_runner_resumes_after_a_worker_was_killed(tmp_path, src, undistur
     assert second.returncode == 0, output
     assert "of 24 shards written, the others were there" in output
     assert folder_bytes(out) == undisturbed
+
+
+def test_direct_runner_reads_and_writes_an_object_store(tmp_path, src, undisturbed):
+    out, videos = f"s3://{BUCKET}/beam/out", f"s3://{BUCKET}/beam/videos"
+    with running_store():
+        upload_folder(src, videos)
+        job = start(videos, out, "DirectRunner", DIRECT)
+        output = job.communicate(timeout=240)[0]
+        assert job.returncode == 0, output
+        store = ObjectStore(out)
+        for name in store.walk():
+            (tmp_path / name).write_bytes(store.read(name).data)
+    assert folder_bytes(tmp_path) == undisturbed
 
 
 @pytest.fixture

@@ -9,15 +9,17 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
+from object_stores import BUCKET, running_store, upload_folder
 from sharding import OPTIONS, folder_bytes, manifest_of, shard_here
 
 from wlasl_tfrecord.decoder_pool.jobs import VideoLimits
 from wlasl_tfrecord.errors import OutputError, WlaslError
-from wlasl_tfrecord.sharding import beam_run
+from wlasl_tfrecord.sharding import beam_run, sharder
 from wlasl_tfrecord.sharding.beam_run import BeamRunner, write_on_runner, write_planned
 from wlasl_tfrecord.sharding.output_folder import open_work_folder
 from wlasl_tfrecord.sharding.run_plan import plan_folder
 from wlasl_tfrecord.sharding.sharder import write_shards
+from wlasl_tfrecord.storage.object_store import ObjectStore
 
 RUNNER = BeamRunner(name="DirectRunner")
 
@@ -80,7 +82,7 @@ def test_a_worker_without_the_tasks_fails(tmp_path):
     with pytest.raises(FileNotFoundError):
         write_planned(
             "wlasl-train.tfrecord-00000-of-00001",
-            work_dir=str(tmp_path),
+            out=str(tmp_path),
             options=OPTIONS,
             limits=VideoLimits(),
             num_workers=1,
@@ -115,11 +117,32 @@ def test_a_run_on_a_runner_has_the_bytes_of_one_process(
     src, tmp_path, undisturbed, monkeypatch
 ):
     in_this_process(monkeypatch)
-    from wlasl_tfrecord.sharding import sharder
-
     monkeypatch.setattr(sharder, "import_beam", lambda: None)
     assert shard_here(src, tmp_path / "s", "--runner", "DirectRunner") == 0
     assert folder_bytes(tmp_path / "s") == undisturbed
+
+
+def test_workers_need_no_disk_in_common(
+    src, tmp_path, undisturbed, monkeypatch, capsys
+):
+    in_this_process(monkeypatch, lambda names: [*names[:20], names[0]])
+    monkeypatch.setattr(sharder, "import_beam", lambda: None)
+    out, videos = f"s3://{BUCKET}/beam/out", f"s3://{BUCKET}/beam/videos"
+    more = ("--runner", "DirectRunner")
+    with running_store() as server:
+        upload_folder(src, videos)
+        assert shard_here(videos, out, *more) == 1
+        assert "20 of 24 shards are written; run the same" in capsys.readouterr().err
+        in_this_process(monkeypatch)
+        server.reset()
+        assert shard_here(videos, out, *more) == 0
+        # By the workers: what was finished is not written again.
+        assert server.count("/beam/out/wlasl-train.tfrecord-00015", "PUT") == 0
+        assert server.count("/beam/out/wlasl-val.tfrecord-", "PUT") == 4
+        for name in ObjectStore(out).walk():
+            content = ObjectStore(out).read(name).data
+            (tmp_path / name).write_bytes(content)
+    assert folder_bytes(tmp_path) == undisturbed
 
 
 def test_workers_of_this_machine_import_nothing_beside_the_videos(

@@ -11,8 +11,6 @@ from sharding import folder_bytes
 from wlasl_tfrecord.errors import ManifestError, OutputError, StoreError
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
-from wlasl_tfrecord.sharding import sharder
-from wlasl_tfrecord.sharding.beam_run import BeamRunner
 from wlasl_tfrecord.sharding.sharder import write_shards
 from wlasl_tfrecord.storage import object_store
 from wlasl_tfrecord.storage.object_store import ObjectStore
@@ -133,17 +131,11 @@ def test_a_changed_shard_alone_is_written_again(remote, manifest, expected, tmp_
     assert remote_bytes(tmp_path) == expected
 
 
-def test_other_options_and_engines_are_refused(remote, manifest, monkeypatch):
-    monkeypatch.setattr(sharder, "import_beam", lambda: None)
+def test_other_options_are_refused(remote, manifest):
     write_shards(manifest, URL, options=MANY, workers=2)
     other = dataclasses.replace(MANY, codec="jpeg")
     with pytest.raises(OutputError, match=rf"^{URL} was written with other options"):
         write_shards(manifest, URL, options=other)
-    runner = BeamRunner(name="DirectRunner")
-    with pytest.raises(
-        ValueError, match=rf"--join, or choose another --out than {URL}"
-    ):
-        write_shards(manifest, URL, options=MANY, runner=runner)
     with pytest.raises(StoreError, match="shards cannot be written to https://host/a"):
         write_shards(manifest, "https://host/a", options=MANY)
 

@@ -135,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
         "--runner",
         choices=RUNNERS,
         help="write the shards on the workers of an Apache Beam runner, which see "
-        "--src and --out under the same paths",
+        "--src and --out under the same paths or URLs",
     )
     add(
         "--runner-args",

@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,6 +33,8 @@ from wlasl_tfrecord.files import read_bytes, written_whole
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 from wlasl_tfrecord.sharding.output_folder import WORK_DIR, output_errors
 from wlasl_tfrecord.sharding.plan import PlannedShard
+from wlasl_tfrecord.sharding.remote_folder import RemoteFolder, remote_work_folder
+from wlasl_tfrecord.sharding.remote_videos import RemoteVideos
 from wlasl_tfrecord.sharding.run_plan import FolderPlan
 from wlasl_tfrecord.sharding.shard_writer import settle_shard, write_shard
 from wlasl_tfrecord.sharding.written_shard import (
@@ -41,6 +44,7 @@ from wlasl_tfrecord.sharding.written_shard import (
     load_state,
     state_name,
 )
+from wlasl_tfrecord.storage.urls import is_object_url
 
 __all__ = ["RUNNERS", "BeamRunner", "RunnerName", "import_beam", "write_on_runner"]
 
@@ -90,18 +94,25 @@ def import_beam() -> Any:
 
 
 def write_on_runner(
-    plan: FolderPlan, limits: VideoLimits, num_workers: int, runner: BeamRunner
+    plan: FolderPlan,
+    limits: VideoLimits,
+    num_workers: int,
+    runner: BeamRunner,
+    remote: RemoteFolder | None = None,
+    videos: RemoteVideos | None = None,
 ) -> dict[str, WrittenShard]:
     """Writes what is missing of a folder on the workers of a runner.
 
     The working folder is open already. All workers see it, and the videos, under the
-    same paths.
+    same paths, or at the same URLs.
 
     Args:
         plan: The plan.
         limits: What one video may cost.
         num_workers: Processes that decode, for each shard that is being written.
         runner: What runs it.
+        remote: The folder at a URL, if `plan.out` stands for one.
+        videos: Where the videos are, if they come from a URL.
 
     Returns:
         Name -> shard.
@@ -111,12 +122,16 @@ def write_on_runner(
         OutputError: If the job fails, or leaves a shard out.
     """
     beam = import_beam()
+    if remote is not None:
+        remote.open_work_folder(plan.work_files, is_unfinished=True)
     with output_errors(plan.out):
         for shard in plan.unwritten:
-            _save_tasks(shard, os.path.join(plan.out, WORK_DIR))
+            _save_tasks(shard, os.path.join(plan.out, WORK_DIR), videos)
+            if remote is not None:
+                remote.send_work_file(_tasks_name(shard.name))
     write = partial(
         write_planned,
-        work_dir=os.path.abspath(os.path.join(plan.out, WORK_DIR)),
+        out=os.path.abspath(plan.out) if remote is None else remote.url,
         options=plan.options,
         limits=limits,
         num_workers=num_workers,
@@ -124,10 +139,10 @@ def write_on_runner(
     try:
         _run(beam, runner, [shard.name for shard in plan.unwritten], write)
     except Exception as error:  # each runner has errors of its own
-        raise _failed(plan, runner, error) from error
-    written = _written(plan)
+        raise _failed(plan, runner, error, remote) from error
+    written = _written(plan, remote)
     if len(written) < len(plan.unwritten):
-        raise _failed(plan, runner, "it ended too early")
+        raise _failed(plan, runner, "it ended too early", remote)
     return written
 
 
@@ -175,7 +190,7 @@ def _safe_path() -> Iterator[None]:
 def write_planned(
     name: str,
     *,
-    work_dir: str,
+    out: str,
     options: ShardOptions,
     limits: VideoLimits,
     num_workers: int,
@@ -184,7 +199,7 @@ def write_planned(
 
     Args:
         name: Its file name.
-        work_dir: The working folder, where its tasks are.
+        out: The folder, or its URL; its tasks are in the working folder.
         options: What decides the bytes.
         limits: What one video may cost.
         num_workers: Processes that decode.
@@ -194,30 +209,66 @@ def write_planned(
 
     Raises:
         OSError: If the tasks cannot be read, or the shard cannot be written.
+        OutputError: The same at a URL.
+        StoreError: If the store of the videos fails.
     """
-    shard, path = _load_tasks(name, work_dir), os.path.join(work_dir, name)
-    state = load_state(os.path.join(work_dir, state_name(name)))
-    if state is None or not _is_written(shard, state, path):
-        decoded = decode_in_order(
-            shard.tasks,
-            options=options,
-            limits=limits,
-            num_workers=max(1, min(num_workers, len(shard.tasks))),
-        )
-        # So that the decoders end when writing fails.
-        with contextlib.closing(decoded), tqdm(disable=True) as progress:
-            state = write_shard(shard, decoded, path, progress)
-        settle_shard(state, path)
-    return len(state.clips)
+    with contextlib.ExitStack() as held:
+        remote = None
+        if is_object_url(out):
+            remote = held.enter_context(remote_work_folder(out))
+            remote.fetch_work_file(_tasks_name(name))
+            remote.fetch_notes([name])
+        work_dir = os.path.join(out if remote is None else remote.stage, WORK_DIR)
+        shard, at_url = _load_tasks(name, work_dir)
+        path = os.path.join(work_dir, name)
+        state = load_state(os.path.join(work_dir, state_name(name)))
+        if state is None or not _is_written(shard, state, path):
+            videos = None
+            if at_url is not None:
+                url, sizes = at_url
+                folder = tempfile.TemporaryDirectory(prefix="wlasl-videos-")
+                videos = RemoteVideos(url, held.enter_context(folder))
+                videos.expect(sizes)
+                shard = _moved(shard, videos.path_of)
+            state = _write(shard, path, options, limits, num_workers, videos)
+            if remote is not None:
+                remote.send_shard(state, path)
+        return len(state.clips)
+
+
+def _write(
+    shard: PlannedShard,
+    path: str,
+    options: ShardOptions,
+    limits: VideoLimits,
+    num_workers: int,
+    videos: RemoteVideos | None,
+) -> WrittenShard:
+    """Writes a shard on this machine, and notes it."""
+    tasks = iter(shard.tasks)
+    decoded = decode_in_order(
+        tasks if videos is None else videos.fetched(tasks),
+        options=options,
+        limits=limits,
+        num_workers=max(1, min(num_workers, len(shard.tasks))),
+    )
+    results = decoded if videos is None else videos.released(decoded)
+    # So that the decoders end when writing fails.
+    with contextlib.closing(decoded), tqdm(disable=True) as progress:
+        state = write_shard(shard, results, path, progress)
+    settle_shard(state, path)
+    return state
 
 
 def _is_written(shard: PlannedShard, state: WrittenShard, path: str) -> bool:
     return describes(state, shard) and is_intact(path, state)
 
 
-def _written(plan: FolderPlan) -> dict[str, WrittenShard]:
+def _written(plan: FolderPlan, remote: RemoteFolder | None) -> dict[str, WrittenShard]:
     """Returns those of the shards that are finished in the working folder."""
     work_dir = os.path.join(plan.out, WORK_DIR)
+    if remote is not None:
+        remote.fetch_notes([shard.name for shard in plan.unwritten])
     written: dict[str, WrittenShard] = {}
     for shard in plan.unwritten:
         state = load_state(os.path.join(work_dir, state_name(shard.name)))
@@ -227,39 +278,80 @@ def _written(plan: FolderPlan) -> dict[str, WrittenShard]:
     return written
 
 
-def _failed(plan: FolderPlan, runner: BeamRunner, why: Exception | str) -> OutputError:
+def _failed(
+    plan: FolderPlan,
+    runner: BeamRunner,
+    why: Exception | str,
+    remote: RemoteFolder | None,
+) -> OutputError:
     reason = str(why).strip().splitlines() or [type(why).__name__]
     return OutputError(
-        f"{runner.name} did not finish ({reason[-1]}): {len(_written(plan))} of "
-        f"{len(plan.unwritten)} shards are written; run the same command again: it "
+        f"{runner.name} did not finish ({reason[-1]}): {len(_written(plan, remote))} "
+        f"of {len(plan.unwritten)} shards are written; run the same command again: it "
         "resumes"
     )
 
 
-def _tasks_path(name: str, work_dir: str) -> str:
-    return os.path.join(work_dir, f"{name}.tasks")
+def _tasks_name(shard_name: str) -> str:
+    return f"{shard_name}.tasks"
 
 
-def _save_tasks(shard: PlannedShard, work_dir: str) -> None:
-    """Writes a planned shard as `_load_tasks` reads it: a line a task."""
-    head = {
+def _save_tasks(
+    shard: PlannedShard, work_dir: str, videos: RemoteVideos | None
+) -> None:
+    """Writes a planned shard as `_load_tasks` reads it: a line a task.
+
+    Raises:
+        OutputError: If one is of a folder of images at a URL.
+    """
+    head: dict[str, Any] = {
         "split": shard.split,
         "shard_index": shard.shard_index,
         "fingerprint": shard.fingerprint,
     }
-    lines = [job_line(Job(number=0, task=_whole_path(task))) for task in shard.tasks]
-    path = _tasks_path(shard.name, work_dir)
+    if videos is None:
+        # The same in every current folder.
+        shard = _moved(shard, os.path.abspath)
+    else:
+        names = {
+            path: _name_at(videos, path)
+            for path in (task.instance.path or "" for task in shard.tasks)
+        }
+        head["videos"] = [videos.url, dict(names.values())]
+        shard = _moved(shard, lambda path: names[path][0])
+    lines = [job_line(Job(number=0, task=task)) for task in shard.tasks]
+    path = os.path.join(work_dir, _tasks_name(shard.name))
     with written_whole(path, sync=False) as aside:
         aside.write_bytes(json.dumps(head).encode() + b"\n" + b"".join(lines))
 
 
-def _whole_path(task: Task) -> Task:
-    """Returns a task whose path is the same in every current folder."""
-    path = os.path.abspath(task.instance.path or "")
-    return replace(task, instance=replace(task.instance, path=path))
+def _name_at(videos: RemoteVideos, path: str) -> tuple[str, int]:
+    found = videos.name_of(path)
+    if found is None:
+        raise OutputError(
+            f"{videos.shown(path)} is no single file, as the workers of a runner need "
+            "them; use --join, or copy --src to a disk that all see"
+        )
+    return found
 
 
-def _load_tasks(name: str, work_dir: str) -> PlannedShard:
-    head, *lines = read_bytes(_tasks_path(name, work_dir)).split(b"\n")
+def _moved(shard: PlannedShard, path_of: Callable[[str], str]) -> PlannedShard:
+    """Returns a shard whose videos have other paths."""
+    tasks = [
+        replace(t, instance=replace(t.instance, path=path_of(t.instance.path or "")))
+        for t in shard.tasks
+    ]
+    return replace(shard, tasks=tuple(tasks))
+
+
+def _load_tasks(
+    name: str, work_dir: str
+) -> tuple[PlannedShard, tuple[str, dict[str, int]] | None]:
+    """Returns a planned shard; and if its videos are at a URL, that and their sizes."""
+    content = read_bytes(os.path.join(work_dir, _tasks_name(name)))
+    first, *lines = content.split(b"\n")
+    head = json.loads(first)
+    at_url = head.pop("videos", None)
     tasks: Sequence[Task] = [read_job(line)[0] for line in lines if line]
-    return PlannedShard(name=name, tasks=tuple(tasks), **json.loads(head))
+    shard = PlannedShard(name=name, tasks=tuple(tasks), **head)
+    return shard, None if at_url is None else (at_url[0], at_url[1])

@@ -44,7 +44,9 @@ class PlanWriter:
         plan = self.plan
         if self.runner is None:
             return self.write(plan.unwritten)
-        return write_on_runner(plan, self.limits, self.num_workers, self.runner)
+        return write_on_runner(
+            plan, self.limits, self.num_workers, self.runner, self.remote, self.videos
+        )
 
     def write(
         self,

@@ -43,7 +43,7 @@ from wlasl_tfrecord.sharding.written_shard import WrittenShard, load_state, stat
 from wlasl_tfrecord.storage.object_store import ObjectStore
 from wlasl_tfrecord.storage.urls import join_path
 
-__all__ = ["RemoteFolder", "remote_folder"]
+__all__ = ["RemoteFolder", "remote_folder", "remote_work_folder"]
 
 _SHARD = re.compile(rf"{DATASET_NAME}-({'|'.join(SPLITS)})\.tfrecord-\d+-of-\d+")
 # Reads of small objects at once.
@@ -57,7 +57,7 @@ class RemoteFolder:
     """A shard folder at a URL, and the folder that stands for it."""
 
     def __init__(self, url: str, stage: str) -> None:
-        """Fetches what is there.
+        """Fetches nothing yet.
 
         Args:
             url: The folder of shards.
@@ -65,7 +65,6 @@ class RemoteFolder:
 
         Raises:
             StoreError: If the store cannot be used.
-            OutputError: If it cannot be read.
         """
         self.stage = stage
         self.work_url = join_path(url, WORK_DIR)
@@ -76,8 +75,8 @@ class RemoteFolder:
         self._has_index = False
         self._has_options = False
         self._files: dict[str, bytes] = {}
+        self._sizes: dict[str, int] = {}
         self._is_over: Callable[[], bool] = lambda: False
-        self.fetch()
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
@@ -243,6 +242,25 @@ class RemoteFolder:
             self._work.delete(names.keys() - {*useful, OPTIONS_FILE})
             self._send_options()
 
+    def send_work_file(self, name: str) -> None:
+        """Sends a file of the working folder here to the one there.
+
+        Raises:
+            OutputError: If it cannot be sent.
+        """
+        with self._errors():
+            self._work.write(name, Path(self.stage, WORK_DIR, name))
+
+    def fetch_work_file(self, name: str) -> None:
+        """Fetches a file of the working folder.
+
+        Raises:
+            OutputError: If it cannot be read.
+        """
+        with self._errors():
+            content = bytes(self._work.read(name).data)
+            Path(self.stage, WORK_DIR, name).write_bytes(content)
+
     def _send_options(self) -> None:
         path = Path(self.stage, WORK_DIR, OPTIONS_FILE)
         self._work.write(OPTIONS_FILE, path)
@@ -368,5 +386,24 @@ def remote_folder(url: str) -> Iterator[RemoteFolder]:
     """
     with tempfile.TemporaryDirectory(prefix="wlasl-shards-") as stage:
         remote = RemoteFolder(url, stage)
+        remote.fetch()
+        with remote._errors():
+            yield remote
+
+
+@contextlib.contextmanager
+def remote_work_folder(url: str) -> Iterator[RemoteFolder]:
+    """Yields a folder at a URL to a process that writes some of its shards.
+
+    Nothing is fetched: another process has planned them, and will finish the folder.
+
+    Raises:
+        StoreError: If the store cannot be used.
+        OutputError: If the folder cannot be read or written.
+    """
+    with tempfile.TemporaryDirectory(prefix="wlasl-shards-") as stage:
+        remote = RemoteFolder(url, stage)
+        remote.share(lambda: False)
+        os.mkdir(os.path.join(stage, WORK_DIR))
         with remote._errors():
             yield remote

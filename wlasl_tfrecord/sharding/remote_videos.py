@@ -11,7 +11,7 @@ import os
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -41,7 +41,7 @@ class RemoteVideos:
     """The videos at a URL, and the folder that stands for them."""
 
     def __init__(self, url: str, folder: str) -> None:
-        """Lists what is there, and fetches the label files.
+        """Lists nothing yet.
 
         Args:
             url: The folder of videos.
@@ -49,7 +49,6 @@ class RemoteVideos:
 
         Raises:
             StoreError: If the store cannot be used.
-            ManifestError: If it cannot be listed, or has no videos.
         """
         self.folder = folder
         self._store = ObjectStore(url, is_patient=True)
@@ -61,11 +60,19 @@ class RemoteVideos:
         # By path: name, size and time of change, the same on all machines.
         self._facts: dict[str, list[object]] = {}
         self._here: dict[str, tuple[threading.Event, int]] = {}
+
+    def list_all(self) -> None:
+        """Lists what is there, and fetches the label files.
+
+        Raises:
+            StoreError: If the store cannot be used.
+            ManifestError: If it cannot be listed, or has no videos.
+        """
         try:
             self._list()
         except OSError as error:
             # Of an object, or of its file here, whose name may be impossible.
-            where = self.shown(str(error.filename or url))
+            where = self.shown(str(error.filename or self.url))
             raise ManifestError(
                 f"cannot read {where} ({error.strerror}); check the URL, the names, "
                 "the network and the credentials"
@@ -144,6 +151,22 @@ class RemoteVideos:
             yield from zip(paths, pool.map(hash_one, paths))
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def expect(self, names: Mapping[str, int]) -> None:
+        """Notes videos that another process has listed: their names and sizes."""
+        for name, num_bytes in names.items():
+            path = self.path_of(name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            self._videos[path] = name, num_bytes
+            _without_content(path, num_bytes)
+
+    def path_of(self, name: str) -> str:
+        """Returns the path here of a video that was listed."""
+        return os.path.join(self.folder, name)
+
+    def name_of(self, path: str) -> tuple[str, int] | None:
+        """Returns the name and the size of a video; None for what is no video."""
+        return self._videos.get(path)
 
     def facts_of(self, path: str) -> Sequence[object] | None:
         """Returns what of a video changes with its content; None for other files."""
@@ -241,6 +264,7 @@ def remote_videos(url: str) -> Iterator[RemoteVideos]:
     with tempfile.TemporaryDirectory(prefix="wlasl-videos-") as folder:
         videos = RemoteVideos(url, folder)
         try:
+            videos.list_all()
             yield videos
         except VideoError:
             raise

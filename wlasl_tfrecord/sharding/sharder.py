@@ -86,8 +86,8 @@ def write_shards(
             and write to the same folder or URL, on any number of machines. The bytes
             are those of one process. One that dies is replaced after two minutes.
         runner: Apache Beam's runner, on whose workers the shards are written; they see
-            the videos and the folder under the same paths. `workers` is then the number
-            of decoders for each shard that is being written.
+            the videos and the folder under the same paths or URLs. `workers` is then
+            the number of decoders for each shard that is being written.
         src: The folder to which the paths in the report are relative.
         videos: Where the videos are, if they come from a URL.
         show_progress: Show a bar with clips/s on stderr.
@@ -105,7 +105,7 @@ def write_shards(
             finished folder is left alone.
         StoreError: If the object store of a URL cannot be used.
         ValueError: If `workers` is below 1, `out` is no folder, or `join` is set with
-            `overwrite`, `retry` or `runner`, or `runner` with a URL.
+            `overwrite`, `retry` or `runner`.
         WlaslError: If there is a runner, and Apache Beam is not installed.
     """
     options = options or ShardOptions()
@@ -138,8 +138,6 @@ def write_shards(
         on_plan=on_plan,
         on_wait=on_wait,
     )
-    if runner is not None:
-        _refuse_urls(os.fspath(out), videos)
     if not is_object_url(os.fspath(out)):
         return write(local_folder(out))
     with remote_folder(os.fspath(out)) as remote:
@@ -147,24 +145,6 @@ def write_shards(
             refuse_to_disturb(remote)
         report = write(remote.stage, remote=remote)
     return dataclasses.replace(report, out=remote.url)
-
-
-def _refuse_urls(out: str, videos: RemoteVideos | None) -> None:
-    """Refuses what the workers of a runner do not see.
-
-    Raises:
-        ValueError: If videos or shards are at a URL.
-    """
-    if videos is not None:
-        raise ValueError(
-            "--runner needs videos that all machines see as files; use --join, or "
-            f"choose another --src than {videos.url}"
-        )
-    if is_object_url(out):
-        raise ValueError(
-            "--runner needs a folder that all machines see; use --join, or choose "
-            f"another --out than {out}"
-        )
 
 
 def _write(
