@@ -10,7 +10,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
+import jsonschema
 import numpy as np
+import openapi_spec_validator
 import pytest
 from encoded_videos import draw_corners, encode_video
 from limits import largest_file
@@ -149,22 +151,54 @@ def test_it_tells_that_it_is_up(port):
     assert (answer.status, answer.json) == (200, {"ok": True, "num_at_work": 0})
 
 
-def test_every_address_and_every_answer_is_in_the_description(port, video):
-    described = ask(port, "/openapi.json").json
-    assert described["openapi"] == "3.1.0"
-    assert set(described["paths"]) == {"/predict", "/model", "/healthz"}
+@pytest.fixture(scope="module")
+def described(port):
+    document = ask(port, "/openapi.json").json
+    openapi_spec_validator.validate(document)
+    return document
+
+
+def responses_of(described, path, method):
+    return described["paths"][path][method]["responses"]
+
+
+def schema_of(described, response):
+    """The schema of a response's JSON, which may have nothing else."""
+    reference = response["content"]["application/json"]["schema"]["$ref"]
     schemas = described["components"]["schemas"]
-    for name, path, body in (
-        ("Recognition", "/predict?frames=true", video),
-        ("Model", "/model", None),
-        ("Health", "/healthz", None),
-    ):
-        answer = ask(port, path, body).json
-        assert set(schemas[name]["properties"]) == set(answer)
-    assert set(schemas["Recognition"]["properties"]) - set(
-        schemas["Recognition"]["required"]
-    ) == {"frames"}
-    assert "429" in described["paths"]["/predict"]["post"]["responses"]
+    return {**schemas[reference.rpartition("/")[2]], "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "content", "status"),
+    [
+        ("/predict?frames=true", "post", None, 200),
+        ("/predict", "post", b"", 400),
+        ("/predict", "post", b"no video", 422),
+        ("/model", "get", None, 200),
+        ("/healthz", "get", None, 200),
+    ],
+)
+def test_every_answer_is_as_the_description_says(
+    port, described, video, path, method, content, status
+):
+    body = (video if content is None else content) if method == "post" else None
+    answer = ask(port, path, body, method=method.upper())
+    assert answer.status == status
+    response = responses_of(described, path.partition("?")[0], method)[str(status)]
+    jsonschema.validate(answer.json, schema_of(described, response))
+
+
+def test_every_example_in_the_description_is_as_it_says(described):
+    assert set(described["paths"]) == {"/predict", "/model", "/healthz"}
+    for methods in described["paths"].values():
+        for method in methods.values():
+            for status, response in method["responses"].items():
+                example = response["content"]["application/json"].get("example")
+                if example is not None:
+                    jsonschema.validate(example, schema_of(described, response))
+                # All but the model, which is long, have one.
+                assert example or (method["operationId"], status) == ("model", "200")
 
 
 @pytest.mark.parametrize("path", ["/", "/page.js", "/live.js", "/page.css"])
@@ -207,6 +241,7 @@ def test_a_file_that_is_cut_off_is_refused(port, video):
         ("/predict?top=x", "top must be a number from 1 to 999999, got 'x'"),
         ("/predict?top=-3", "top must be a number from 1 to 999999, got '-3'"),
         ("/predict?frames=yes", "frames must be true or false, got 'yes'"),
+        ("/predict?topp=3", "no parameter 'topp'; there are 'top' and 'frames'"),
     ],
 )
 def test_a_wrong_parameter_is_named(port, video, path, error):
@@ -215,13 +250,19 @@ def test_a_wrong_parameter_is_named(port, video, path, error):
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [("GET", "/predict", 405), ("POST", "/model", 405), ("GET", "/etc/passwd", 404)],
+    ("method", "path", "status", "error"),
+    [
+        ("GET", "/predict", 405, "/predict takes POST, not GET"),
+        ("POST", "/model", 405, "/model takes GET, not POST"),
+        ("GET", "/etc/passwd", 404, "nothing is at '/etc/passwd'"),
+        ("GET", "/../page.js", 404, "nothing is at '/../page.js'"),
+        ("POST", "/predict/", 404, "nothing is at '/predict/'"),
+    ],
 )
-def test_other_addresses_are_answered_as_json(port, method, path, status):
+def test_other_addresses_are_answered_as_json(port, method, path, status, error):
     answer = ask(port, path, method=method)
-    assert answer.status == status
-    assert list(answer.json) == ["error"]
+    assert (answer.status, list(answer.json)) == (status, ["error"])
+    assert answer.json["error"].partition(";")[0] == error
 
 
 def test_two_gigabytes_are_refused_when_they_are_announced(port):
@@ -461,9 +502,10 @@ def test_a_page_of_another_site_is_refused(port, video):
         ("127.0.0.1.evil.example", 421),
     ],
 )
-def test_a_name_that_somebody_made_point_here_is_refused(port, host, status):
-    answer = ask(port, "/model", headers={"Host": host})
-    assert answer.status == status
+def test_a_name_that_somebody_made_point_here_is_refused(port, described, host, status):
+    for path in ("/model", "/healthz"):
+        assert ask(port, path, headers={"Host": host}).status == status
+        assert str(status) in responses_of(described, path, "get")
 
 
 def test_with_a_token_only_its_holders_are_answered(model, video):

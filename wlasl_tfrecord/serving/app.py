@@ -61,7 +61,7 @@ def running_app(model: TrainedModel, options: ServeOptions) -> Iterator[Starlett
     try:
         with tempfile.TemporaryDirectory(prefix="wlasl-serve-") as directory:
             service = _Service(model, options, recogniser, Path(directory))
-            yield Starlette(
+            app = Starlette(
                 routes=[
                     *(Route(path, _page(*page)) for path, page in _PAGES.items()),
                     Route("/healthz", service.healthz),
@@ -77,6 +77,9 @@ def running_app(model: TrainedModel, options: ServeOptions) -> Iterator[Starlett
                     Exception: _server_error,
                 },
             )
+            # One address each; another one is no page of ours.
+            app.router.redirect_slashes = False
+            yield app
     finally:
         recogniser.close()
 
@@ -125,6 +128,11 @@ class _Service:
     async def predict(self, request: Request) -> Response:
         """Answers which sign a video shows."""
         started = time.perf_counter()
+        if unknown := request.query_params.keys() - {"top", "frames"}:
+            name = min(unknown)[:40]
+            raise HTTPException(
+                400, f"no parameter {name!r}; there are 'top' and 'frames'"
+            )
         top = _count(request, "top", self._options.top)
         with_frames = _flag(request, "frames")
         if self._num_at_work >= self._options.max_at_once:
@@ -216,9 +224,15 @@ def _jpeg(frame: NDArray[np.uint8]) -> str:
     return base64.b64encode(jpeg.tobytes()).decode()
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+    reason, path = error.detail, request.scope["path"][:80]
+    if error.status_code == 404:
+        reason = f"nothing is at {path!r}; GET /openapi.json names every address"
+    elif error.status_code == 405:
+        allowed = set((error.headers or {}).get("Allow", "").split(", ")) - {"HEAD"}
+        reason = f"{path} takes {' or '.join(sorted(allowed))}, not {request.method}"
+    return JSONResponse({"error": reason}, error.status_code, error.headers)
 
 
 async def _upload_error(_: Request, error: Exception) -> Response:

@@ -7,21 +7,17 @@ from wlasl_tfrecord import __version__
 from wlasl_tfrecord.network.model_info import ModelInfo
 from wlasl_tfrecord.serving.options import ServeOptions
 from wlasl_tfrecord.serving.upload import FIELD
+from wlasl_tfrecord.video.sampling import evenly_spaced
 
 __all__ = ["description"]
 
 Json = dict[str, Any]
 
-_REFUSALS = {
-    "400": "The request is malformed: no video, a damaged form, an unknown parameter.",
-    "403": "The request comes from a page of another site.",
-    "408": "The upload took too long.",
-    "413": "The video is too large.",
-    "415": "The body is a form of another kind.",
-    "422": "The video does not become a clip; `error` names the reason.",
-    "429": "Too many videos at once. Send it again after `Retry-After` seconds.",
-    "500": "The server failed.",
-    "507": "The server's disk has no room for the video.",
+_RETRY_AFTER = {
+    "retry-after": {
+        "description": "Seconds to wait.",
+        "schema": {"type": "integer"},
+    }
 }
 
 
@@ -43,12 +39,11 @@ def description(info: ModelInfo, options: ServeOptions) -> Json:
             "description": f"Names the sign in a video: one of {len(info.glosses)} "
             "glosses.",
         },
+        "servers": [{"url": "/"}],
         "paths": {
-            "/predict": {"post": _predict(options)},
-            "/model": {
-                "get": _get("What the model takes and knows.", "Model", options)
-            },
-            "/healthz": {"get": _get("Whether the server is up.", "Health", None)},
+            "/predict": {"post": _predict(info, options)},
+            "/model": {"get": _model(options)},
+            "/healthz": {"get": _healthz(options)},
         },
         "components": {"schemas": _schemas()},
     }
@@ -59,28 +54,23 @@ def description(info: ModelInfo, options: ServeOptions) -> Json:
     return described
 
 
-def _get(summary: str, schema: str, options: ServeOptions | None) -> Json:
-    responses = {"200": _response("The answer.", schema)}
+def _predict(info: ModelInfo, options: ServeOptions) -> Json:
+    form = {"type": "object", "required": [FIELD], "properties": {FIELD: {}}}
     return {
-        "summary": summary,
-        "responses": {**responses, **_unauthorized(options)},
-        **_security(options),
-    }
-
-
-def _predict(options: ServeOptions) -> Json:
-    refusals = {status: _response(text, "Error") for status, text in _REFUSALS.items()}
-    binary = {"type": "string", "format": "binary"}
-    form = {"type": "object", "required": [FIELD], "properties": {FIELD: binary}}
-    return {
+        "operationId": "predict",
         "summary": "Ranks the glosses for one video, which shows one sign.",
         "description": f"A video of at most {options.max_mib} MiB and "
         f"{options.max_frames:,} frames, in any format that FFmpeg reads.",
         "parameters": [
             _parameter(
                 "top",
-                "How many glosses to list.",
-                {"type": "integer", "minimum": 1, "default": options.top},
+                "How many glosses to list; all where the model has fewer.",
+                {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": 999_999,
+                    "default": options.top,
+                },
             ),
             _parameter(
                 "frames",
@@ -89,19 +79,111 @@ def _predict(options: ServeOptions) -> Json:
             ),
         ],
         "requestBody": {
+            "description": f"The video itself, or a form with it in the field {FIELD}. "
+            "What it is called is not looked at.",
             "required": True,
+            # OpenAPI 3.1 describes bytes by their media type alone.
             "content": {
-                "application/octet-stream": {"schema": binary},
-                "video/*": {"schema": binary},
-                "multipart/form-data": {"schema": form},
+                "video/*": {},
+                "application/octet-stream": {},
+                "multipart/form-data": {
+                    "schema": form,
+                    "encoding": {
+                        FIELD: {"contentType": "video/*, application/octet-stream"}
+                    },
+                },
             },
         },
         "responses": {
-            "200": _response("The ranked glosses.", "Recognition"),
-            **refusals,
+            "200": _response("The ranked glosses.", "Recognition", _recognition(info)),
+            **_refusals(options),
+            **_guarded(options),
             **_unauthorized(options),
         },
         **_security(options),
+    }
+
+
+def _refusals(options: ServeOptions) -> Json:
+    """What becomes of a video that is not recognised."""
+    too_many = _refusal(
+        "Too many videos at once. Send it again after `Retry-After` seconds.",
+        f"{options.max_at_once} videos are being recognised already, which is the "
+        "limit; send it again in a second",
+    )
+    return {
+        "400": _refusal(
+            "The request is malformed: no video, a damaged form, an unknown parameter. "
+            "What is no HTTP is answered in plain text.",
+            "top must be a number from 1 to 999999, got '0'",
+        ),
+        "408": _refusal(
+            "The head or the body of the request took too long; the connection is "
+            "closed.",
+            f"the upload took longer than {options.upload_seconds:g} seconds",
+        ),
+        "413": _refusal(
+            "The video is too large.",
+            f"the video is larger than {options.max_mib} MiB",
+        ),
+        "415": _refusal(
+            "The body is a form of another kind.",
+            f"send the video itself, or a multipart/form-data form with {FIELD!r}",
+        ),
+        "422": _refusal(
+            "The video does not become a clip; `error` names the reason.",
+            "unreadable: not a video, or one that is cut off or damaged",
+        ),
+        "429": {**too_many, "headers": _RETRY_AFTER},
+        "500": _refusal(
+            "The server failed.", "the server failed; its own output has more"
+        ),
+        "507": _refusal(
+            "The server's disk has no room for the video.",
+            "the server has no room for this video: No space left on device",
+        ),
+    }
+
+
+def _model(options: ServeOptions) -> Json:
+    return {
+        "operationId": "model",
+        "summary": "What the model takes and knows, and the limits of this server.",
+        "responses": {
+            "200": _response("The model.", "Model"),
+            **_guarded(options),
+            **_unauthorized(options),
+        },
+        **_security(options),
+    }
+
+
+def _healthz(options: ServeOptions) -> Json:
+    example = {"ok": True, "num_at_work": 0}
+    return {
+        "operationId": "healthz",
+        "summary": "Whether the server is up; needs no token.",
+        "responses": {
+            "200": _response("It is up.", "Health", example),
+            **_guarded(options),
+        },
+    }
+
+
+def _recognition(info: ModelInfo) -> Json:
+    """An answer as the model of this server could give it."""
+    num_video_frames = 41
+    indices = evenly_spaced(num_video_frames, info.clip.num_frames).tolist()
+    return {
+        "predictions": [
+            {"gloss": gloss, "probability": probability}
+            for gloss, probability in zip(info.glosses, (0.923, 0.03))
+        ],
+        "num_video_frames": num_video_frames,
+        "num_distinct_frames": len(set(indices)),
+        "frame_indices": indices,
+        "batch_size": 1,
+        "seconds": {"upload": 0.002, "decode": 0.021, "network": 0.034, "total": 0.059},
     }
 
 
@@ -109,77 +191,144 @@ def _parameter(name: str, text: str, schema: Json) -> Json:
     return {"name": name, "in": "query", "description": text, "schema": schema}
 
 
-def _response(text: str, schema: str) -> Json:
-    reference = {"$ref": f"#/components/schemas/{schema}"}
-    return {
-        "description": text,
-        "content": {"application/json": {"schema": reference}},
+def _response(text: str, schema: str, example: Json | None = None) -> Json:
+    content: Json = {"schema": {"$ref": f"#/components/schemas/{schema}"}}
+    if example is not None:
+        content["example"] = example
+    return {"description": text, "content": {"application/json": content}}
+
+
+def _refusal(text: str, reason: str) -> Json:
+    return _response(text, "Error", {"error": reason})
+
+
+def _guarded(options: ServeOptions) -> Json:
+    """What every address may answer to a request that no user of it meant."""
+    refusals = {
+        "403": _refusal(
+            "The request comes from a page of another site.",
+            "pages of 'https://other.example' may not use this server",
+        )
     }
+    if options.token is None:
+        refusals["421"] = _refusal(
+            "The request names another host than this machine.",
+            "this server is not 'other.example'; use 127.0.0.1",
+        )
+    return refusals
 
 
-def _unauthorized(options: ServeOptions | None) -> Json:
-    if options is None or options.token is None:
+def _unauthorized(options: ServeOptions) -> Json:
+    if options.token is None:
         return {}
-    return {"401": _response("The token is missing or wrong.", "Error")}
+    reason = "send the token: Authorization: Bearer …"
+    return {"401": _refusal("The token is missing or wrong.", reason)}
 
 
-def _security(options: ServeOptions | None) -> Json:
-    if options is None or options.token is None:
-        return {}
-    return {"security": [{"token": []}]}
+def _security(options: ServeOptions) -> Json:
+    return {} if options.token is None else {"security": [{"token": []}]}
 
 
 def _schemas() -> Json:
-    number, count = {"type": "number"}, {"type": "integer"}
-    text, flag = {"type": "string"}, {"type": "boolean"}
-    prediction = _object({"gloss": text, "probability": number})
-    seconds = _object(dict.fromkeys(("upload", "decode", "network", "total"), number))
+    prediction = _object(
+        {
+            "gloss": _text("The word that the sign stands for."),
+            "probability": _number("From 0 to 1; all glosses together have 1."),
+        }
+    )
+    seconds = _object(
+        {
+            "upload": _number("To receive the video."),
+            "decode": _number("In a decoder process."),
+            "network": _number("In the network, with the rest of its batch."),
+            "total": _number("From the request to the answer, waiting included."),
+        }
+    )
+    jpeg = {
+        "type": "string",
+        "contentEncoding": "base64",
+        "contentMediaType": "image/jpeg",
+    }
     recognition = _object(
         {
-            "predictions": _list(prediction),
-            "num_video_frames": count,
-            "num_distinct_frames": count,
-            "frame_indices": _list(count),
+            "predictions": _list(prediction, "The most probable gloss first."),
+            "num_video_frames": _count("Frames of the video."),
+            "num_distinct_frames": _count(
+                "Frames of the clip that differ; fewer than it has if some are "
+                "repeated."
+            ),
+            "frame_indices": _list(
+                {"type": "integer"}, "Which frame of the video each frame is, from 0."
+            ),
             "seconds": seconds,
-            "batch_size": count,
-            "frames": _list({**text, "contentEncoding": "base64"}),
+            "batch_size": _count("Videos that went through the network together."),
+            "frames": _list(jpeg, "With frames=true: what the model saw."),
         },
         optional=("frames",),
     )
-    clip = _object(dict.fromkeys(("num_frames", "height", "width"), count))
+    clip = _object(
+        {
+            "num_frames": _count("Frames of a clip."),
+            "height": _count("Pixels."),
+            "width": _count("Pixels."),
+        }
+    )
     limits = _object(
         {
-            **dict.fromkeys(("max_mib", "max_frames", "max_at_once"), count),
-            "upload_seconds": number,
-            "decode_seconds": number,
+            "max_mib": _count("Size of a video in MiB."),
+            "max_frames": _count("Frames of a video."),
+            "max_at_once": _count("Videos in the server at once."),
+            "upload_seconds": _number("For the upload of a video."),
+            "decode_seconds": _number("For decoding it."),
         }
     )
     windows = _object(
-        dict.fromkeys(
-            ("window_seconds", "step_seconds", "threshold", "min_motion"), number
-        )
+        {
+            "window_seconds": _number("Length of a window of continuous signing."),
+            "step_seconds": _number("From one window to the next."),
+            "threshold": _number("Probability from which a window shows a sign."),
+            "min_motion": _number("Motion from which it does, in 255ths of white."),
+        }
     )
     model = _object(
         {
-            "name": text,
-            "glosses": _list(text),
+            "name": _text("The run folder's name."),
+            "glosses": _list({"type": "string"}, "By label."),
             "clip": clip,
-            "framing": text,
+            "framing": _text("How frames are made to fit: center, pad or squash."),
             "windows": windows,
             "limits": limits,
-            "version": text,
+            "version": _text("Of wlasl_tfrecord."),
+        }
+    )
+    health = _object(
+        {
+            "ok": {"type": "boolean"},
+            "num_at_work": _count("Videos that are uploaded, waiting or recognised."),
         }
     )
     return {
         "Recognition": recognition,
         "Model": model,
-        "Health": _object({"ok": flag, "num_at_work": count}),
-        "Error": _object({"error": text}),
+        "Health": health,
+        "Error": _object({"error": _text("The reason, for people.")}),
     }
 
 
-def _list(items: Mapping[str, Any]) -> Json:
-    return {"type": "array", "items": items}
+def _text(text: str) -> Json:
+    return {"type": "string", "description": text}
+
+
+def _number(text: str) -> Json:
+    return {"type": "number", "description": text}
+
+
+def _count(text: str) -> Json:
+    return {"type": "integer", "description": text}
+
+
+def _list(items: Mapping[str, Any], text: str) -> Json:
+    return {"type": "array", "items": items, "description": text}
 
 
 def _object(properties: Mapping[str, Any], optional: tuple[str, ...] = ()) -> Json:
