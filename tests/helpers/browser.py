@@ -1,11 +1,15 @@
 """A real headless Chromium, driven over the WebDriver protocol, for tests."""
 
 import base64
+import functools
 import http.client
+import http.server
 import json
+import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +18,10 @@ from typing import Any
 
 import cv2
 import pytest
+
+from wlasl_tfrecord.errors import OutputError
+from wlasl_tfrecord.inference.trained_model import TrainedModel
+from wlasl_tfrecord.serving.web_export import export_web
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 CHROMEDRIVER = shutil.which("chromedriver")
@@ -60,7 +68,7 @@ class Browser:
             value = json.loads(connection.getresponse().read())["value"]
         finally:
             connection.close()
-        if isinstance(value, dict) and "error" in value:
+        if isinstance(value, dict) and {"error", "message"} <= value.keys():
             raise RuntimeError(f"{value['error']}: {value['message']}")
         return value
 
@@ -177,6 +185,36 @@ def _wait_for_driver(port: int) -> None:
                 return
         assert time.monotonic() < deadline, "chromedriver does not start"
         time.sleep(0.05)
+
+
+def web_folder(model: TrainedModel, out: Path) -> Path:
+    """Exports the page without a server; skips where LiteRT.js cannot be had.
+
+    It comes from npm, or from the folder that WLASL_LITERT_DIR names.
+    """
+    try:
+        return export_web(model, out, litert=os.environ.get("WLASL_LITERT_DIR")).path
+    except OutputError as error:
+        pytest.skip(str(error))
+
+
+@contextmanager
+def static_files(folder: Path) -> Iterator[int]:
+    """Serves a folder on a free port of 127.0.0.1, and yields the port."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    handler = functools.partial(Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def write_camera_film(path: Path, video: Path, size: tuple[int, int]) -> Path:

@@ -12,6 +12,7 @@ const MOST_LOOKS = 400;
 // At the first, each frame of a played video is shown long enough to be seen on a machine
 // that has nothing else to do.
 const RATES = [0.5, 0.25, 0.0625];
+const MOST_PLAY_SECONDS = 120;
 const UNIT_SECONDS = 1e-6;
 
 class NotPlayed extends Error {
@@ -56,6 +57,9 @@ async function decodedClip(video, clip, framing, facts, rate) {
     const first = await shownTime(player);
     const told = rate ? facts.times : null;
     const times = told ?? (await timesOf(player, first, facts.times));
+    if (rate && times.at(-1) / rate > MOST_PLAY_SECONDS) {
+      throw new Error("this browser does not find every frame of the video; cut it to the sign");
+    }
     if (rate) await seek(player, 0);
     const frameAt = rate ? playedFrame : soughtFrame;
     player.playbackRate = rate ?? 1;
@@ -146,13 +150,12 @@ async function seek(player, seconds) {
  * more it may be the frame before.
  *
  * @param {(seconds: number) => boolean} isWanted By the time of the frame.
- * @returns {Promise<VideoFrame>} The frame; after `looks` looks, or where the video ends,
- *   whatever is shown.
+ * @returns {Promise<VideoFrame>} The frame; after `looks` looks whatever is shown.
  */
 async function shownFrame(player, isWanted, looks = MOST_LOOKS) {
   for (let look = 1; ; look += 1) {
     if (player.error) throw new NotPlayed();
-    const isLast = look >= looks || player.ended;
+    const isLast = look >= looks;
     try {
       const frame = new VideoFrame(player);
       if (isLast || isWanted(frame.timestamp * UNIT_SECONDS)) return frame;
@@ -187,8 +190,9 @@ async function soughtFrame(player, first, times, index) {
 /** Returns one frame of a video, after those before it, by playing. */
 async function playedFrame(player, first, times, index) {
   const { start, stop } = shownWhile(times, index);
+  const isThere = (seconds) => seconds - first >= start || player.ended;
   await player.play();
-  const frame = await shownFrame(player, (seconds) => seconds - first >= start, Infinity);
+  const frame = await shownFrame(player, isThere, Infinity);
   player.pause();
   const isWanted = frame.timestamp * UNIT_SECONDS - first <= stop;
   if (isWanted || player.playbackRate === RATES.at(-1)) return frame;

@@ -31,7 +31,7 @@ const loading = load();
  * @param {Uint8Array} frames RGB, [T, H, W, 3].
  * @returns {Promise<Float32Array>} By output.
  */
-export async function probabilities(frames) {
+async function probabilities(frames) {
   const { info, network } = await loading;
   const { num_frames: count, height, width } = info.clip;
   const clip = new Tensor(frames, [1, count, height, width, 3]);
@@ -102,5 +102,3 @@ window.askLocally = async (path, options) => {
     return Response.json({ error: error.message }, { status: 422 });
   }
 };
-// For programs in the page, and for tests.
-window.probabilities = probabilities;
