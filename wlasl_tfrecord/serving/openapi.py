@@ -230,6 +230,21 @@ def _security(options: ServeOptions) -> Json:
 
 
 def _schemas() -> Json:
+    health = _object(
+        {
+            "ok": {"type": "boolean"},
+            "num_at_work": _count("Videos that are uploaded, waiting or recognised."),
+        }
+    )
+    return {
+        "Recognition": _recognition_schema(),
+        "Model": _model_schema(),
+        "Health": health,
+        "Error": _object({"error": _text("The reason, for people.")}),
+    }
+
+
+def _recognition_schema() -> Json:
     prediction = _object(
         {
             "gloss": _text("The word that the sign stands for."),
@@ -249,7 +264,7 @@ def _schemas() -> Json:
         "contentEncoding": "base64",
         "contentMediaType": "image/jpeg",
     }
-    recognition = _object(
+    return _object(
         {
             "predictions": _list(prediction, "The most probable gloss first."),
             "num_video_frames": _count("Frames of the video."),
@@ -266,6 +281,9 @@ def _schemas() -> Json:
         },
         optional=("frames",),
     )
+
+
+def _model_schema() -> Json:
     clip = _object(
         {
             "num_frames": _count("Frames of a clip."),
@@ -290,7 +308,7 @@ def _schemas() -> Json:
             "min_motion": _number("Motion from which it does, in 255ths of white."),
         }
     )
-    model = _object(
+    return _object(
         {
             "name": _text("The run folder's name."),
             "glosses": _list({"type": "string"}, "By label."),
@@ -301,18 +319,6 @@ def _schemas() -> Json:
             "version": _text("Of wlasl_tfrecord."),
         }
     )
-    health = _object(
-        {
-            "ok": {"type": "boolean"},
-            "num_at_work": _count("Videos that are uploaded, waiting or recognised."),
-        }
-    )
-    return {
-        "Recognition": recognition,
-        "Model": model,
-        "Health": health,
-        "Error": _object({"error": _text("The reason, for people.")}),
-    }
 
 
 def _text(text: str) -> Json:
