@@ -100,3 +100,18 @@ def test_a_larger_frame_is_cropped_in_the_middle(model, loaded):
         answers.append(answer(result))
     assert answers[0][0] == answers[1][0]
     np.testing.assert_allclose(answers[0][1], answers[1][1], atol=1e-5)
+
+
+def test_a_frame_that_takes_minutes_is_refused(loaded):
+    huge = np.zeros((5800, 5800, 3), np.uint8)
+    image = cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    # A scan that changes nothing.
+    scan = b"\xff\xda\0\x08\1\1\0\1\5\2"
+    for forged in (
+        cv2.imencode(".jpg", huge)[1].tobytes(),
+        image[:-2] + scan * 501 + image[-2:],
+    ):
+        with pytest.raises(
+            tf.errors.InvalidArgumentError, match="more than 33,554,432 pixels, or 500"
+        ):
+            loaded.signatures["jpegs"](images=tf.constant([forged]))

@@ -59,6 +59,14 @@ def test_a_model_of_another_training_is_refused(trained_run, tmp_path):
         trained_model.load_model(tmp_path)
 
 
+def test_a_model_that_gives_no_numbers_is_refused(trained_run):
+    model = trained_model.load_model(trained_run)
+    bias = model.network.get_layer("logits").bias
+    bias.assign(np.full(bias.shape, np.nan, np.float32))
+    with pytest.raises(TrainingError, match="gives probabilities that are no numbers"):
+        model.warm_up()
+
+
 def test_clips_are_computed_a_few_at_a_time_with_the_same_answers(trained_run):
     model = trained_model.load_model(trained_run)
     clips = np.stack([drawn_frames(n, model.info.clip.shape) for n in range(5)])

@@ -24,6 +24,7 @@ from wlasl_tfrecord.inference.export_clips import Runner
 from wlasl_tfrecord.inference.trained_model import Clips, TrainedModel
 from wlasl_tfrecord.network.inputs import pick_inputs
 from wlasl_tfrecord.network.model_info import ModelInfo, input_facts
+from wlasl_tfrecord.shard_format.codecs import SMALLEST_CODEC, codec_facts
 
 __all__ = [
     "input_specs",
@@ -31,6 +32,9 @@ __all__ = [
     "write_one_clip_model",
     "write_saved_model",
 ]
+
+# Of a frame that a client sends: 8K video has as many.
+_MAX_PIXELS = 2**25
 
 
 def write_saved_model(model: TrainedModel, path: Path) -> None:
@@ -144,7 +148,13 @@ def _clips_of_jpegs(images: tf.Tensor, info: ModelInfo) -> tf.Tensor:
 
 
 def _frame_of_jpeg(jpeg: tf.Tensor, info: ModelInfo) -> tf.Tensor:
-    """Decodes and frames one image, string [] -> uint8 [H, W, 3]."""
+    """Decodes and frames one image, string [] -> uint8 [H, W, 3].
+
+    Raises:
+        tf.errors.InvalidArgumentError: If it is no JPEG, or would take long to decode.
+    """
+    with tf.control_dependencies([_small_jpeg(jpeg)]):
+        jpeg = tf.identity(jpeg)
     # The exact transform, as every other decoder of this library has it.
     image = tf.io.decode_jpeg(jpeg, channels=3, dct_method="INTEGER_ACCURATE")
     height, width = info.clip.height, info.clip.width
@@ -164,3 +174,17 @@ def _frame_of_jpeg(jpeg: tf.Tensor, info: ModelInfo) -> tf.Tensor:
         resized = tf.image.resize(image, (height, width), antialias=True)
     frame = tf.saturate_cast(tf.round(resized), tf.uint8)
     return tf.ensure_shape(frame, (height, width, 3))
+
+
+def _small_jpeg(jpeg: tf.Tensor) -> tf.Operation:
+    """Refuses a JPEG of a stranger that takes gigabytes or minutes to decode."""
+    facts = codec_facts(SMALLEST_CODEC)
+    size = tf.cast(tf.image.extract_jpeg_shape(jpeg), tf.int64)
+    parts = [tf.size(tf.strings.split(jpeg, one)) - 1 for one in facts.costly_marks]
+    is_small = (size[0] * size[1] <= _MAX_PIXELS) & (
+        tf.add_n(parts) <= facts.most_costly
+    )
+    message = (
+        f"a frame has more than {_MAX_PIXELS:,} pixels, or {facts.most_costly} scans"
+    )
+    return tf.debugging.Assert(is_small, [message])

@@ -20,6 +20,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from wlasl_tfrecord.decoder_pool.decoded_frames import DecodedFrames
+from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.inference.split_network import SplitNetwork, split_network
 from wlasl_tfrecord.landmarks.network_files import find_networks
 from wlasl_tfrecord.network import model_info, saving
@@ -92,11 +93,16 @@ class TrainedModel:
         """Runs the network once, so that no video waits until it is compiled.
 
         Raises:
-            TrainingError: If it cannot be computed.
+            TrainingError: If it cannot be computed, or gives no numbers.
             OutOfMemoryError: If a clip does not fit in memory.
         """
         with saving.one_line_model_errors(self.path):
-            probabilities(self, noise(self, 1))
+            found = probabilities(self, noise(self, 1))
+        # JSON, for one, has nothing to say them by.
+        if not np.isfinite(found).all():
+            raise TrainingError(
+                f"{self.path} gives probabilities that are no numbers; train again"
+            )
 
 
 def load_model(
