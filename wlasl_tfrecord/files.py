@@ -3,12 +3,14 @@
 import contextlib
 import errno
 import fcntl
+import glob
 import json
 import os
 import shutil
 import socket
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ __all__ = [
     "read_bytes",
     "read_json",
     "real_folder",
+    "temporary_folder",
     "too_large",
     "write_all",
     "write_json",
@@ -195,6 +198,52 @@ def real_folder(path: str | os.PathLike[str]) -> None:
         if not stat.S_ISDIR(os.lstat(path).st_mode):
             reason = "a link or a file has the name of a folder; remove it"
             raise OSError(errno.ENOTDIR, reason, os.fspath(path)) from None
+
+
+@contextlib.contextmanager
+def temporary_folder(prefix: str) -> Iterator[str]:
+    """Yields an empty folder below TMPDIR, which is gone afterwards.
+
+    What a process of this machine left there when it was killed, which may be
+    gigabytes, is removed by the next one.
+
+    Raises:
+        OSError: If it cannot be made.
+    """
+    # TMPDIR may be on a disk of several machines, whose locks need not see each other.
+    prefix = f"{prefix}{socket.gethostname()}-"
+    for left in Path(tempfile.gettempdir()).glob(f"{glob.escape(prefix)}*"):
+        with contextlib.suppress(OSError):
+            _remove_unlocked(left)
+    with tempfile.TemporaryDirectory(prefix=prefix) as outer:
+        descriptor = os.open(outer, os.O_RDONLY)
+        try:
+            with contextlib.suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
+            # Inside, so that it can be locked, too.
+            inner = os.path.join(outer, "folder")
+            os.mkdir(inner)
+            yield inner
+        finally:
+            os.close(descriptor)
+
+
+def _remove_unlocked(folder: Path) -> None:
+    """Removes a folder of this user that no process has locked.
+
+    Raises:
+        OSError: If one has, or it cannot be opened.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(folder, flags)
+    try:
+        facts = os.fstat(descriptor)
+        # One that is new may not be locked yet.
+        if facts.st_uid == os.getuid() and time.time() - facts.st_mtime > 60:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

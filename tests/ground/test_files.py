@@ -1,8 +1,10 @@
 import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
+from checkout import CHECKOUT
 from limits import largest_file
 
 from wlasl_tfrecord import files
@@ -174,3 +176,29 @@ def test_past_the_end_of_a_file_there_is_nothing(tmp_path):
     path.write_bytes(b"0123")
     assert files.read_bytes(str(path), 2) == b"23"
     assert files.read_bytes(str(path), 9) == b""
+
+
+def test_what_killed_processes_left_in_tmpdir_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    program = (
+        "import os, tempfile\n"
+        "from wlasl_tfrecord.files import temporary_folder\n"
+        f"tempfile.tempdir = {str(tmp_path)!r}\n"
+        "with temporary_folder('mine-') as folder:\n"
+        "    open(os.path.join(folder, 'large'), 'w').close()\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT)
+    (left,) = tmp_path.iterdir()
+    (tmp_path / "mine-elsewhere-1").mkdir()
+    with files.temporary_folder("mine-") as folder:
+        # It may belong to a process that has just started.
+        assert left.exists()
+        assert os.listdir(folder) == []
+        for path in tmp_path.iterdir():
+            os.utime(path, (0, 0))
+        with files.temporary_folder("mine-") as other:
+            assert not left.exists()
+            assert os.path.isdir(folder)
+            assert os.path.isdir(other)
+    assert os.listdir(tmp_path) == ["mine-elsewhere-1"]

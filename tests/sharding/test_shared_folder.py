@@ -1,6 +1,7 @@
 """Both kinds of folder that processes share: on a disk, and in a store."""
 
 import contextlib
+import time
 from datetime import timedelta
 
 import pytest
@@ -25,6 +26,7 @@ def store(server, monkeypatch):
     backoff = {"init_backoff": timedelta(milliseconds=1)}
     monkeypatch.setattr(object_store, "_BACKOFF", backoff)
     monkeypatch.setattr(shared_folder, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(shared_folder, "_LOOK_SHARE", float("inf"))
     StoreFolder(URL).clear()
     server.reset()
     return server
@@ -105,6 +107,17 @@ def test_an_answer_that_is_lost_loses_no_claim(store, fault):
     assert folder.touch("a", b"2")
     assert folder.touch("a", b"3")
     assert folder.read("a") == b"3"
+
+
+def test_an_old_list_makes_no_claim_old(store, monkeypatch):
+    monkeypatch.setattr(shared_folder, "_LOOK_SECONDS", 1e6)
+    folder = StoreFolder(URL)
+    assert folder.make("a", b"1")
+    folder.names()
+    now = time.monotonic()
+    assert abs(folder.age_seconds("a")) < 60
+    monkeypatch.setattr(time, "monotonic", lambda: now + 1e5)
+    assert abs(folder.age_seconds("a")) < 60
 
 
 def test_what_the_last_list_has_costs_no_request(store, monkeypatch):

@@ -11,7 +11,6 @@ import contextlib
 import importlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,11 +28,11 @@ from wlasl_tfrecord.decoder_pool.jobs import (
 )
 from wlasl_tfrecord.decoder_pool.pool import decode_in_order
 from wlasl_tfrecord.errors import OutputError, WlaslError
-from wlasl_tfrecord.files import read_bytes, written_whole
+from wlasl_tfrecord.files import read_bytes, temporary_folder, written_whole
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 from wlasl_tfrecord.sharding.output_folder import WORK_DIR, output_errors
 from wlasl_tfrecord.sharding.plan import PlannedShard
-from wlasl_tfrecord.sharding.remote_folder import RemoteFolder, remote_work_folder
+from wlasl_tfrecord.sharding.remote_folder import RemoteFolder, remote_folder
 from wlasl_tfrecord.sharding.remote_videos import RemoteVideos
 from wlasl_tfrecord.sharding.run_plan import FolderPlan
 from wlasl_tfrecord.sharding.shard_writer import settle_shard, write_shard
@@ -215,7 +214,7 @@ def write_planned(
     with contextlib.ExitStack() as held:
         remote = None
         if is_object_url(out):
-            remote = held.enter_context(remote_work_folder(out))
+            remote = held.enter_context(remote_folder(out, is_planned=True))
             remote.fetch_work_file(_tasks_name(name))
             remote.fetch_notes([name])
         work_dir = os.path.join(out if remote is None else remote.stage, WORK_DIR)
@@ -226,8 +225,8 @@ def write_planned(
             videos = None
             if at_url is not None:
                 url, sizes = at_url
-                folder = tempfile.TemporaryDirectory(prefix="wlasl-videos-")
-                videos = RemoteVideos(url, held.enter_context(folder))
+                folder = held.enter_context(temporary_folder("wlasl-videos-"))
+                videos = RemoteVideos(url, folder)
                 videos.expect(sizes)
                 shard = _moved(shard, videos.path_of)
             state = _write(shard, path, options, limits, num_workers, videos)

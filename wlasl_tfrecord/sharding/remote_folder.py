@@ -11,7 +11,6 @@ import contextlib
 import os
 import re
 import shutil
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from wlasl_tfrecord.errors import OutputError, ShardFolderError, StoreError, WlaslError
+from wlasl_tfrecord.files import temporary_folder
 from wlasl_tfrecord.shard_format.layout import (
     DATASET_NAME,
     INDEX_FILE,
@@ -43,7 +43,7 @@ from wlasl_tfrecord.sharding.written_shard import WrittenShard, load_state, stat
 from wlasl_tfrecord.storage.object_store import ObjectStore
 from wlasl_tfrecord.storage.urls import join_path
 
-__all__ = ["RemoteFolder", "remote_folder", "remote_work_folder"]
+__all__ = ["RemoteFolder", "remote_folder"]
 
 _SHARD = re.compile(rf"{DATASET_NAME}-({'|'.join(SPLITS)})\.tfrecord-\d+-of-\d+")
 # Reads of small objects at once.
@@ -377,33 +377,24 @@ def _write_stand_in(path: str, num_bytes: int, records: _Records) -> None:
 
 
 @contextlib.contextmanager
-def remote_folder(url: str) -> Iterator[RemoteFolder]:
+def remote_folder(url: str, *, is_planned: bool = False) -> Iterator[RemoteFolder]:
     """Yields a folder at a URL; what stands for it here is gone afterwards.
 
-    Raises:
-        StoreError: If the store cannot be used.
-        OutputError: If the folder cannot be read or written.
-    """
-    with tempfile.TemporaryDirectory(prefix="wlasl-shards-") as stage:
-        remote = RemoteFolder(url, stage)
-        remote.fetch()
-        with remote._errors():
-            yield remote
-
-
-@contextlib.contextmanager
-def remote_work_folder(url: str) -> Iterator[RemoteFolder]:
-    """Yields a folder at a URL to a process that writes some of its shards.
-
-    Nothing is fetched: another process has planned them, and will finish the folder.
+    Args:
+        url: The folder of shards.
+        is_planned: Whether another process has made the plan, and will finish the
+            folder: then nothing is fetched.
 
     Raises:
         StoreError: If the store cannot be used.
         OutputError: If the folder cannot be read or written.
     """
-    with tempfile.TemporaryDirectory(prefix="wlasl-shards-") as stage:
+    with temporary_folder("wlasl-shards-") as stage:
         remote = RemoteFolder(url, stage)
-        remote.share(lambda: False)
-        os.mkdir(os.path.join(stage, WORK_DIR))
+        if is_planned:
+            remote.share(lambda: False)
+            os.mkdir(os.path.join(stage, WORK_DIR))
+        else:
+            remote.fetch()
         with remote._errors():
             yield remote

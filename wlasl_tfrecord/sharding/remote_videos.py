@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from wlasl_tfrecord.decoder_pool.jobs import Task
 from wlasl_tfrecord.errors import ManifestError, StoreError, VideoError, WlaslError
-from wlasl_tfrecord.files import MAX_READ_BYTES, free_bytes
+from wlasl_tfrecord.files import MAX_READ_BYTES, free_bytes, temporary_folder
 from wlasl_tfrecord.storage.object_store import ObjectChanged, ObjectStore
 from wlasl_tfrecord.text import shown, size_text
 from wlasl_tfrecord.video.content_hash import sha256_of
@@ -261,7 +261,7 @@ def remote_videos(url: str) -> Iterator[RemoteVideos]:
         StoreError: If the store cannot be used.
         ManifestError: If it has no videos.
     """
-    with tempfile.TemporaryDirectory(prefix="wlasl-videos-") as folder:
+    with temporary_folder("wlasl-videos-") as folder:
         videos = RemoteVideos(url, folder)
         try:
             videos.list_all()
