@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import json
+import struct
 from fractions import Fraction
 
 import av
@@ -186,15 +187,37 @@ def test_damaged_tables_leave_the_video_to_the_player(page, kinds):
     assert len(tables) == 3
     for name in tables:
         damaged = content.replace(name, b"xxxx")
-        facts = page.run(
-            """
-            const bytes = Uint8Array.from(atob(arguments[0]), (c) => c.charCodeAt(0));
-            return import("./video_file.js")
-              .then((module) => module.factsOf(new Blob([bytes])));
-            """,
-            base64.b64encode(damaged).decode(),
-        )
-        assert facts == {"times": None, "matrix": None}, name
+        assert facts_of(page, damaged) == {"times": None, "matrix": None}, name
+
+
+def box(name, *content):
+    joined = b"".join(content)
+    return struct.pack(">I", len(joined) + 8) + name + joined
+
+
+def test_more_edits_than_a_browser_goes_through_are_none(page):
+    edits = struct.pack(">II", 0, 100_000) + struct.pack(">Iii", 1, 2**30, 1) * 100_000
+    tables = box(b"stts", struct.pack(">IIII", 0, 1, 1_000_000, 1))
+    clock = struct.pack(">IIIII", 0, 0, 0, 1000, 1)
+    media = (
+        box(b"mdhd", clock),
+        box(b"hdlr", bytes(8), b"vide"),
+        box(b"minf", box(b"stbl", tables)),
+    )
+    track = box(b"trak", box(b"edts", box(b"elst", edits)), box(b"mdia", *media))
+    forged = box(b"moov", box(b"mvhd", clock), track)
+    assert facts_of(page, forged) == {"times": None, "matrix": None}
+
+
+def facts_of(page, content):
+    return page.run(
+        """
+        const bytes = Uint8Array.from(atob(arguments[0]), (c) => c.charCodeAt(0));
+        return import("./video_file.js")
+          .then((module) => module.factsOf(new Blob([bytes])));
+        """,
+        base64.b64encode(content).decode(),
+    )
 
 
 def test_a_sign_before_the_camera_is_recognised(page):

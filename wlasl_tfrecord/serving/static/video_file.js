@@ -6,6 +6,7 @@ const MOST_TABLE_BYTES = 2 ** 26;
 const MOST_FILE_BYTES = 2 ** 29;
 const MOST_FRAMES = 3e6;
 const MOST_BOXES = 1e5;
+const MOST_EDITS = 1000;
 
 /**
  * Reads what a file says of its first video.
@@ -129,6 +130,7 @@ function editsOf(track) {
   } catch {
     return null;
   }
+  if (list.getUint32(4) > MOST_EDITS) throw new RangeError("no edit list");
   const isLong = list.getUint8(0) > 0;
   const edits = [];
   for (let number = 0; number < list.getUint32(4); number += 1) {
