@@ -129,28 +129,18 @@ def test_one_that_stood_still_leaves_the_finished_folder_alone(
 ):
     still = start(src, patch=STANDS_STILL_ONCE)
     wait_for(lambda: any(n.startswith("wlasl-") for n in names(".shard-work")))
+    # As long as it counts as alive, another plan and a run alone are refused.
+    other = start(src, "--seed", "7", lasts=120.0)
+    _, errors = other.communicate(timeout=120)
+    assert other.returncode == 1
+    assert f"write to {URL} with another plan: they see other videos" in errors
+    alone = run(src, URL)
+    assert alone.returncode == 1
+    assert f"processes on other machines write to {URL} with --join" in alone.stderr
     end(start(src))
     assert remote_bytes(tmp_path) == undisturbed
     server.reset()
     still.send_signal(signal.SIGCONT)
     assert "40 clips in" in end(still)
     assert not server.count("/joined/shards/wlasl-", "PUT")
-    assert remote_bytes(tmp_path) == undisturbed
-
-
-def test_another_plan_and_a_run_alone_are_refused(tmp_path, src, undisturbed):
-    still = start(src, patch=STANDS_STILL_ONCE)
-    try:
-        wait_for(lambda: any(n.startswith("wlasl-") for n in names(".shard-work")))
-        other = start(src, "--seed", "7", lasts=120.0)
-        _, errors = other.communicate(timeout=120)
-        assert other.returncode == 1
-        assert f"write to {URL} with another plan: they see other videos" in errors
-        alone = run(src, URL)
-        assert alone.returncode == 1
-        assert f"processes on other machines write to {URL} with --join" in alone.stderr
-    finally:
-        still.kill()
-        still.communicate()
-    end(start(src))
     assert remote_bytes(tmp_path) == undisturbed

@@ -1,6 +1,7 @@
 """Both kinds of folder that processes share: on a disk, and in a store."""
 
 import contextlib
+import dataclasses
 import time
 from datetime import timedelta
 
@@ -82,6 +83,21 @@ def test_of_several_that_take_over_one_succeeds(store):
         False,
         False,
     ]
+
+
+def test_lists_of_other_stores_name_the_same_content(store, monkeypatch):
+    # Google's have fractions of seconds, Azure's ETags without quotes; as observed.
+    folder = StoreFolder(URL)
+    monkeypatch.setattr(shared_folder, "_LOOK_SECONDS", 60.0)
+    assert folder.make("a", b"dead")
+    folder.names()
+    seen = folder._seen["a"]
+    folder._seen["a"] = dataclasses.replace(
+        seen,
+        written_seconds=seen.written_seconds + 0.4,
+        version={"e_tag": seen.version["e_tag"].strip('"')},
+    )
+    assert folder.take_over("a", b"alive")
 
 
 def test_what_is_gone_or_of_another_is_not_touched(store):

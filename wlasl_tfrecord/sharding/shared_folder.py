@@ -236,8 +236,7 @@ class StoreFolder:
             return False
         # The ETag alone: no two contents of claims are the same, and Google's lists
         # have fractions of seconds, where other answers have whole ones.
-        tag = found.version.get("e_tag")
-        if seen is None or tag != seen.version.get("e_tag"):
+        if seen is None or _tag(found) != _tag(seen):
             return False
         return self._keep(name, self._store.write_if(name, content, found.version))
 
@@ -283,3 +282,8 @@ class StoreFolder:
             self._clock_offset = written - time.monotonic()
             self.remove(name)
         return self._clock_offset
+
+
+def _tag(facts: ObjectFacts) -> str:
+    """Returns the ETag, which Azure's lists have without its quotes."""
+    return facts.version.get("e_tag", "").strip('"')
