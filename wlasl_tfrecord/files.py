@@ -211,7 +211,8 @@ def temporary_folder(prefix: str) -> Iterator[str]:
         OSError: If it cannot be made.
     """
     # TMPDIR may be on a disk of several machines, whose locks need not see each other.
-    prefix = f"{prefix}{socket.gethostname()}-"
+    # No name of a machine has an @: `node` is not the beginning of `node-1`.
+    prefix = f"{prefix}{socket.gethostname()}@"
     for left in Path(tempfile.gettempdir()).glob(f"{glob.escape(prefix)}*"):
         with contextlib.suppress(OSError):
             _remove_unlocked(left)

@@ -1,6 +1,7 @@
 """What a Beam worker does, and what is refused; tests/interop runs real runners."""
 
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -81,12 +82,28 @@ def test_a_job_that_fails_says_how_far_it_came(plan, monkeypatch):
 def test_a_worker_without_the_tasks_fails(tmp_path):
     with pytest.raises(FileNotFoundError):
         write_planned(
-            "wlasl-train.tfrecord-00000-of-00001",
+            (name := "wlasl-train.tfrecord-00000-of-00001"),
             out=str(tmp_path),
+            digests={name: "0" * 64},
             options=OPTIONS,
             limits=VideoLimits(),
             num_workers=1,
         )
+
+
+def test_tasks_of_somebody_else_are_not_done(plan, monkeypatch, tmp_path):
+    # Whoever writes to the folder could name files to make, and what to put there.
+    def names_of(names):
+        path = tmp_path / "s" / ".shard-work" / f"{names[0]}.tasks"
+        head, *tasks = path.read_bytes().split(b"\n")
+        videos = ["s3://theirs/videos", {"../../elsewhere": 1}]
+        head = json.dumps({**json.loads(head), "videos": videos}).encode()
+        path.write_bytes(b"\n".join([head, *tasks]))
+        return names
+
+    in_this_process(monkeypatch, names_of)
+    with pytest.raises(OutputError, match=r"finish .*is not what was planned.* 0 of"):
+        write_on_runner(plan, VideoLimits(), 1, RUNNER)
 
 
 def test_without_beam_it_says_how_to_get_it(few_videos, tmp_path, monkeypatch):

@@ -8,10 +8,11 @@ does the next run if the job fails.
 """
 
 import contextlib
+import hashlib
 import importlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, get_args
@@ -123,14 +124,17 @@ def write_on_runner(
     beam = import_beam()
     if remote is not None:
         remote.open_work_folder(plan.work_files, is_unfinished=True)
+    digests: dict[str, str] = {}
     with output_errors(plan.out):
         for shard in plan.unwritten:
-            _save_tasks(shard, os.path.join(plan.out, WORK_DIR), videos)
+            work_dir = os.path.join(plan.out, WORK_DIR)
+            digests[shard.name] = _save_tasks(shard, work_dir, videos)
             if remote is not None:
                 remote.send_work_file(_tasks_name(shard.name))
     write = partial(
         write_planned,
         out=os.path.abspath(plan.out) if remote is None else remote.url,
+        digests=digests,
         options=plan.options,
         limits=limits,
         num_workers=num_workers,
@@ -190,6 +194,7 @@ def write_planned(
     name: str,
     *,
     out: str,
+    digests: Mapping[str, str],
     options: ShardOptions,
     limits: VideoLimits,
     num_workers: int,
@@ -199,6 +204,8 @@ def write_planned(
     Args:
         name: Its file name.
         out: The folder, or its URL; its tasks are in the working folder.
+        digests: Name of a shard -> the hex SHA-256 of its tasks, by the runner: they
+            name files to make and URLs to read, and others may write to the folder.
         options: What decides the bytes.
         limits: What one video may cost.
         num_workers: Processes that decode.
@@ -208,7 +215,7 @@ def write_planned(
 
     Raises:
         OSError: If the tasks cannot be read, or the shard cannot be written.
-        OutputError: The same at a URL.
+        OutputError: The same at a URL, or if the tasks are not those of the plan.
         StoreError: If the store of the videos fails.
     """
     with contextlib.ExitStack() as held:
@@ -218,7 +225,7 @@ def write_planned(
             remote.fetch_work_file(_tasks_name(name))
             remote.fetch_notes([name])
         work_dir = os.path.join(out if remote is None else remote.stage, WORK_DIR)
-        shard, at_url = _load_tasks(name, work_dir)
+        shard, at_url = _load_tasks(name, work_dir, digests[name])
         path = os.path.join(work_dir, name)
         state = load_state(os.path.join(work_dir, state_name(name)))
         if state is None or not _is_written(shard, state, path):
@@ -295,10 +302,11 @@ def _tasks_name(shard_name: str) -> str:
     return f"{shard_name}.tasks"
 
 
-def _save_tasks(
-    shard: PlannedShard, work_dir: str, videos: RemoteVideos | None
-) -> None:
+def _save_tasks(shard: PlannedShard, work_dir: str, videos: RemoteVideos | None) -> str:
     """Writes a planned shard as `_load_tasks` reads it: a line a task.
+
+    Returns:
+        The hex SHA-256 of what it has written.
 
     Raises:
         OutputError: If one is of a folder of images at a URL.
@@ -319,9 +327,11 @@ def _save_tasks(
         head["videos"] = [videos.url, dict(names.values())]
         shard = _moved(shard, lambda path: names[path][0])
     lines = [job_line(Job(number=0, task=task)) for task in shard.tasks]
+    content = json.dumps(head).encode() + b"\n" + b"".join(lines)
     path = os.path.join(work_dir, _tasks_name(shard.name))
     with written_whole(path, sync=False) as aside:
-        aside.write_bytes(json.dumps(head).encode() + b"\n" + b"".join(lines))
+        aside.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def _name_at(videos: RemoteVideos, path: str) -> tuple[str, int]:
@@ -344,10 +354,19 @@ def _moved(shard: PlannedShard, path_of: Callable[[str], str]) -> PlannedShard:
 
 
 def _load_tasks(
-    name: str, work_dir: str
+    name: str, work_dir: str, sha256: str
 ) -> tuple[PlannedShard, tuple[str, dict[str, int]] | None]:
-    """Returns a planned shard; and if its videos are at a URL, that and their sizes."""
+    """Returns a planned shard; and if its videos are at a URL, that and their sizes.
+
+    Raises:
+        OutputError: If the file has another hash.
+    """
     content = read_bytes(os.path.join(work_dir, _tasks_name(name)))
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise OutputError(
+            f"{_tasks_name(name)} in {work_dir} is not what was planned; run the same "
+            "command again"
+        )
     first, *lines = content.split(b"\n")
     head = json.loads(first)
     at_url = head.pop("videos", None)
