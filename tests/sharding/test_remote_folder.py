@@ -150,6 +150,23 @@ def test_the_report_of_a_run_without_clips_is_sent(remote, manifest, tmp_path):
     assert set(ObjectStore(URL).sizes()) == {"failures.csv", "report.json"}
 
 
+def test_what_a_run_left_that_was_killed_at_its_end_goes(
+    remote, manifest, expected, tmp_path
+):
+    write_shards(manifest, URL, options=MANY, workers=2, join=True)
+    work = ObjectStore(f"{URL}/.shard-work")
+    assert not work.sizes()
+    for others in (["member.x.claim"], []):
+        remote.put("out/.shard-work/left.json", b"{}")
+        for name in others:
+            remote.put(f"out/.shard-work/{name}", b"alive")
+        write_shards(manifest, URL, options=MANY, join=True)
+        # Not while somebody is at work.
+        assert sorted(work.sizes()) == (["left.json", *others] if others else [])
+        work.delete(others)
+    assert remote_bytes(tmp_path) == expected
+
+
 def test_what_is_not_ours_stays(remote, manifest):
     theirs = "theirs.tfrecord-00000-of-00001"
     remote.put(f"out/{theirs}", b"theirs")

@@ -41,7 +41,7 @@ from wlasl_tfrecord.sharding.written_shard import (
     state_name,
 )
 
-__all__ = ["JoinedRun", "joined_run", "refuse_to_disturb"]
+__all__ = ["JoinedRun", "joined_run", "refuse_to_disturb", "remove_left_work"]
 
 _SET_UP, _FINISH, _MEMBER = "set-up", "finish", "member"
 
@@ -168,10 +168,9 @@ def joined_run(plan: FolderPlan, remote: RemoteFolder | None) -> Iterator[Joined
         OutputError: If the processes that write to the folder have another plan, or it
             cannot be written.
     """
-    work_dir = os.path.join(plan.out, WORK_DIR)
-    folder = DiskFolder(work_dir) if remote is None else StoreFolder(remote.work_url)
+    folder = _shared_folder(plan, remote)
     with output_errors(plan.out):
-        real_folder(work_dir)
+        real_folder(os.path.join(plan.out, WORK_DIR))
     with Claims(folder) as claims:
         work = _Work(plan=plan, folder=folder, claims=claims, remote=remote)
         with output_errors(plan.out):
@@ -183,6 +182,25 @@ def joined_run(plan: FolderPlan, remote: RemoteFolder | None) -> Iterator[Joined
         if remote is not None:
             remote.share(run.is_over)
         yield run
+
+
+def _shared_folder(plan: FolderPlan, remote: RemoteFolder | None) -> SharedFolder:
+    if remote is not None:
+        return StoreFolder(remote.work_url)
+    return DiskFolder(os.path.join(plan.out, WORK_DIR))
+
+
+def remove_left_work(plan: FolderPlan, remote: RemoteFolder | None) -> None:
+    """Removes the working folder of a run that has finished, if nobody uses it.
+
+    Whoever finished it may have been killed before.
+    """
+    folder = _shared_folder(plan, remote)
+    with contextlib.suppress(OSError):
+        if folder.names():
+            with Claims(folder) as claims:
+                if claims.take(_SET_UP) and not _has_members(folder, claims):
+                    folder.clear()
 
 
 def refuse_to_disturb(remote: RemoteFolder) -> None:

@@ -17,7 +17,11 @@ from wlasl_tfrecord.sharding.folder_content import (
     is_complete,
     splits_with_clips,
 )
-from wlasl_tfrecord.sharding.joined_run import joined_run, refuse_to_disturb
+from wlasl_tfrecord.sharding.joined_run import (
+    joined_run,
+    refuse_to_disturb,
+    remove_left_work,
+)
 from wlasl_tfrecord.sharding.outcomes import unless_kept
 from wlasl_tfrecord.sharding.output_folder import (
     WORK_DIR,
@@ -238,6 +242,7 @@ def _write_joined(
         report = _report(plan, plan.finished, 0, src)
         if is_complete(plan, plan.finished, report):
             hashes.clear()
+            remove_left_work(plan, writer.remote)
             return report
     num_shards, num_waiting = 0, 0
     with joined_run(plan, writer.remote) as run:
@@ -261,6 +266,8 @@ def _write_joined(
             _refuse_to_empty(plan, report)
             _finish(writer, run.written, report)
             hashes.clear()
+    if not is_last:
+        remove_left_work(plan, writer.remote)
     return report
 
 
