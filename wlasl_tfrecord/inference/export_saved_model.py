@@ -180,7 +180,10 @@ def _small_jpeg(jpeg: tf.Tensor) -> tf.Operation:
     """Refuses a JPEG of a stranger that takes gigabytes or minutes to decode."""
     facts = codec_facts(SMALLEST_CODEC)
     size = tf.cast(tf.image.extract_jpeg_shape(jpeg), tf.int64)
-    parts = [tf.size(tf.strings.split(jpeg, one)) - 1 for one in facts.costly_marks]
+    parts = [
+        tf.size(tf.strings.split(jpeg, one, maxsplit=facts.most_costly + 1)) - 1
+        for one in facts.costly_marks
+    ]
     is_small = (size[0] * size[1] <= _MAX_PIXELS) & (
         tf.add_n(parts) <= facts.most_costly
     )
