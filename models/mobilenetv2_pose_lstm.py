@@ -1,13 +1,15 @@
 """MobileNetV2 that has learned to find hands, an LSTM over time, softmax over glosses.
 
 It sees frames alone. MobileNetV2 finds the points of hands and upper body in each of
-them (`bin/pretrain` has taught it to, with shards of `bin/shard --landmarks`), and
+them (`pretrain` has taught it to, with shards of `bin/shard --landmarks`), and
 convolutions and an LSTM read how they move: with some clips a gloss to learn from,
 that is far more than an ImageNet backbone has to say (docs/accuracy.md). Only Keras's
 own layers and `keras.ops` are used: a saved model loads in plain Keras.
 """
 
 import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -22,8 +24,9 @@ from wlasl_tfrecord.network.pose_finder import found_landmarks
 from wlasl_tfrecord.network.pretrained_finder import load_finder
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.shard_format.landmarks import NUM_LANDMARKS
+from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 
-__all__ = ["TRAINING", "augment_features", "build_model"]
+__all__ = ["TRAINING", "augment_features", "build_model", "pretrain"]
 
 # The options that docs/accuracy.md was measured with.
 TRAINING = {
@@ -59,7 +62,8 @@ def build_model(
     Args:
         clip: The shape of one clip.
         num_classes: How many glosses there are.
-        weights: File of `bin/pretrain`, made with the same `alpha`; or "none".
+        weights: What `pretrain` or `bin/pretrain` wrote, with the same `alpha`; or
+            "none", for random ones.
         alpha: Width of the backbone.
         frame_size: Side in pixels that frames are scaled to; a multiple of 32.
         width: Values that a block returns for each frame.
@@ -101,6 +105,40 @@ def build_model(
         block_dropout=block_dropout,
     )
     return keras.Model(frames, x, name="mobilenetv2_pose_lstm")
+
+
+def pretrain(
+    folder: ShardFolder,
+    path: Path,
+    *,
+    alpha: float = 0.35,
+    frame_size: int = 128,
+    say: Callable[[str], None],
+    **options: Any,
+) -> None:
+    """Teaches the backbone to find hands.
+
+    Args:
+        folder: Shards of `bin/shard --landmarks`.
+        path: The weights file to write.
+        alpha: Width of the backbone.
+        frame_size: Side in pixels that frames are scaled to; a multiple of 32.
+        say: Takes lines of progress.
+        options: Further ones of `training.pose_training.train_finder`.
+    """
+    # Only here: a model that is used needs nothing of training.
+    from wlasl_tfrecord.training.pose_training import progress_lines, train_finder
+
+    report = train_finder(
+        folder,
+        path,
+        alpha=alpha,
+        frame_size=frame_size,
+        say=say,
+        on_step=progress_lines(say),
+        **options,
+    )
+    say(str(report))
 
 
 def augment_features(features: Any, seeds: Any) -> Any:

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import signal
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import tensorflow as tf
 from small_training import run
 
 from wlasl_tfrecord.cli import pretrain
-from wlasl_tfrecord.errors import RecipeError, ShardFolderError
+from wlasl_tfrecord.errors import RecipeError, ShardFolderError, TrainingError
 from wlasl_tfrecord.evaluation.evaluation import evaluate
 from wlasl_tfrecord.inference import export, trained_model
 from wlasl_tfrecord.network.pose_finder import found_landmarks
@@ -18,8 +19,10 @@ from wlasl_tfrecord.network.pretrained_finder import load_finder
 from wlasl_tfrecord.network.recipes import load_recipe
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.shard_format.landmarks import MIRROR_ORDER, NUM_LANDMARKS
+from wlasl_tfrecord.shard_format.shard_folder import load_folder
 from wlasl_tfrecord.training.config import TrainConfig
-from wlasl_tfrecord.training.pose_training import change_frames, train_finder
+from wlasl_tfrecord.training.pose_frames import change_frames
+from wlasl_tfrecord.training.pose_training import train_finder
 
 SIDE = 64
 
@@ -77,6 +80,50 @@ def finder(data, tmp_path_factory):
     with contextlib.redirect_stdout(shown):
         assert pretrain.main([*options, "--frame-size", "32", "--steps", "4"]) == 0
     return path, shown.getvalue()
+
+
+@pytest.mark.slow
+def test_a_finder_that_was_stopped_goes_on_bit_by_bit(finder, data, tmp_path):
+    options = {"weights": "none", "frame_size": 32, "num_steps": 4}
+    path, lines, stopped = tmp_path / "pose.weights.h5", [], []
+
+    def stop(done, num_steps, loss):
+        assert num_steps == 4
+        assert loss > 0
+        if done == 2:
+            stopped.append(signal.SIGTERM)
+
+    with pytest.raises(
+        TrainingError, match="SIGTERM at step 2; the same command goes on from there"
+    ):
+        train_finder(data, path, **options, stopped=stopped, on_step=stop)
+    assert not path.exists()
+    report = train_finder(data, path, **options, say=lines.append)
+    assert lines == ["finding hands: resuming from step 2"]
+    assert str(report) in finder[1]
+    assert list(tmp_path.iterdir()) == [path]
+    again, before = (
+        load_finder(one, alpha=0.35, frame_size=32).get_weights()
+        for one in (path, finder[0])
+    )
+    for one, other in zip(again, before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.slow
+def test_the_recipe_teaches_its_own_finder(data, tmp_path):
+    lines = []
+    load_recipe("mobilenetv2_pose_lstm").pretrain(
+        load_folder(data),
+        tmp_path / "pose.weights.h5",
+        weights="none",
+        frame_size=32,
+        num_steps=1,
+        say=lines.append,
+    )
+    assert re.match(r"finding hands: step 1/1 \| loss \d", lines[0])
+    assert lines[1].startswith("val: left hand: points are off by ")
+    load_finder(tmp_path / "pose.weights.h5", alpha=0.35, frame_size=32)
 
 
 def test_a_finder_is_written_and_judged_by_val(finder, data):

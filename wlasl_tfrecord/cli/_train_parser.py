@@ -5,6 +5,7 @@ from typing import Any
 
 from wlasl_tfrecord.cli.cache_options import add_cache
 from wlasl_tfrecord.cli.command import make_parser
+from wlasl_tfrecord.network.recipes import LANDMARKS_RECIPE
 from wlasl_tfrecord.training.config import CROPS, PRECISIONS, TrainConfig
 from wlasl_tfrecord.training.early_stopping import CHOICES
 from wlasl_tfrecord.training.schedules import SCHEDULES
@@ -56,13 +57,15 @@ def train_parser() -> argparse.ArgumentParser:
     network = parser.add_argument_group("network")
     network.add_argument(
         "--model",
-        default=default.recipe,
-        help="a recipe's name, or a .py file; it may have defaults of its own",
+        help="a recipe's name, or a .py file; it may have defaults of its own "
+        f"(default: {LANDMARKS_RECIPE} if the shards have landmarks, else "
+        f"{default.recipe})",
     )
     network.add_argument(
         "--weights",
         default=default.weights,
-        help="weights of the backbone: imagenet (downloaded once), none, or a file",
+        help="weights of the backbone: imagenet (downloaded once), none, or a file; "
+        "….weights.h5 of bin/pretrain spares the pretraining of a recipe that has one",
     )
     for name, kind, explanation in (
         ("--alpha", float, "width of the backbone"),

@@ -9,8 +9,6 @@ from wlasl_tfrecord.cli.process import import_tensorflow
 
 __all__ = ["main"]
 
-_EVERY = 100
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `bin/pretrain`; see `--help`."""
@@ -22,8 +20,9 @@ def _parser() -> argparse.ArgumentParser:
         "pretrain",
         "Teaches MobileNetV2 to find the hands and the upper body in a frame, from "
         "shards of bin/shard --landmarks, and writes its weights for bin/train --model "
-        "mobilenetv2_pose_lstm --weights FILE. Glosses are not used. It writes at its "
-        "end: stopped before, it has to begin again.",
+        "mobilenetv2_pose_lstm --weights FILE. Glosses are not used. bin/train "
+        "does the same where it is given no such file. Stopped, the same command goes "
+        "on.",
     )
     parser.add_argument(
         "--data", default="shards", help="the shard folder of bin/shard --landmarks"
@@ -63,17 +62,25 @@ def _pretrain(arguments: argparse.Namespace) -> int:
     import_tensorflow()
     from tqdm import tqdm
 
-    from wlasl_tfrecord.training.pose_training import train_finder
+    from wlasl_tfrecord.training.pose_training import progress_lines, train_finder
+    from wlasl_tfrecord.training.stop_signals import stop_signals
 
-    with tqdm(total=arguments.steps, unit="step", disable=None) as bar:
+    with (
+        stop_signals() as stopped,
+        tqdm(total=arguments.steps, unit="step", disable=None) as bar,
+    ):
 
-        def on_step(step: int, loss: float) -> None:
+        def say(line: str) -> None:
+            tqdm.write(line, file=sys.stderr)
+
+        show_line = progress_lines(say)
+
+        def on_step(done: int, num_steps: int, loss: float) -> None:
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-            bar.update()
+            bar.update(done - bar.n)
             # In a log, where no bar is drawn, a line now and then.
-            if bar.disable and (step + 1) % _EVERY == 0:
-                line = f"step {step + 1}/{arguments.steps} | loss {loss:.3f}"
-                print(line, file=sys.stderr, flush=True)
+            if bar.disable:
+                show_line(done, num_steps, loss)
 
         report = train_finder(
             arguments.data,
@@ -84,6 +91,8 @@ def _pretrain(arguments: argparse.Namespace) -> int:
             num_steps=arguments.steps,
             learning_rate=arguments.learning_rate,
             seed=arguments.seed,
+            stopped=stopped,
+            say=say,
             on_step=on_step,
         )
     print(report)

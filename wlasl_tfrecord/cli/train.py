@@ -43,13 +43,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
     typed = _typed(arguments, argv)
+    data, out, config = arguments.data, arguments.out, None
     if arguments.resume is not None:
         data, out, config = _resumed(arguments.resume, typed)
-    else:
-        data, out, config = arguments.data, arguments.out, _config(arguments, typed)
-    _refuse_what_does_not_fit(arguments, out, config.max_bad_records)
-    folder = load_cached(data, arguments, check_shards=config.max_bad_records == 0)
-    recipes.find_recipe(config.recipe)
+    max_bad_records = (config or arguments).max_bad_records
+    _refuse_what_does_not_fit(arguments, out, max_bad_records)
+    if arguments.model is not None:
+        recipes.find_recipe(arguments.model)
+    folder = load_cached(data, arguments, check_shards=max_bad_records == 0)
+    if config is None:
+        config = _config(arguments, typed, folder)
     if config.weights not in _NO_FILE and not os.path.exists(config.weights):
         raise RecipeError(
             f"no weights file {config.weights}; give --weights imagenet, none or the "
@@ -156,19 +159,26 @@ def _fit_memory(
 def _check(folder: ShardFolder, config: TrainConfig, save_h5: bool) -> int:
     """Checks the recipe with one clip, and trains nothing."""
     from wlasl_tfrecord.network import saving
-    from wlasl_tfrecord.training.config import build_options
+    from wlasl_tfrecord.training.pretraining import build_options
     from wlasl_tfrecord.training.recipe_check import check_recipe
 
     recipe = recipes.load_recipe(config.recipe)
     check_recipe(recipe, folder, config)
     if save_h5:
-        saving.check_h5(recipe, folder, build_options(config))
+        saving.check_h5(recipe, folder, build_options(recipe, config))
     print(f"{recipe.path}: built, run, saved and loaded again: it can be trained")
     return 0
 
 
-def _config(arguments: argparse.Namespace, typed: argparse.Namespace) -> TrainConfig:
+def _config(
+    arguments: argparse.Namespace, typed: argparse.Namespace, folder: ShardFolder
+) -> TrainConfig:
     """Gathers the choices that decide the weights: typed, the recipe's, or usual."""
+    if arguments.model is None:
+        has_landmarks = folder.has_landmarks
+        arguments.model = (
+            recipes.LANDMARKS_RECIPE if has_landmarks else recipes.DEFAULT_RECIPE
+        )
     names = set(TrainConfig.__dataclass_fields__) - {"recipe", "recipe_options"}
     values: dict[str, Any] = {name: getattr(arguments, name) for name in names}
     defaults = recipes.training_defaults(_recipe(arguments.model))

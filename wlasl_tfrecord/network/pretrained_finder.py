@@ -48,9 +48,15 @@ def load_finder(
         RecipeError: If the file cannot be read or does not fit.
     """
     finder = build_finder("none", alpha=alpha, frame_size=frame_size)
-    if weights == "none":
-        return finder
-    path = os.fspath(weights)
+    if weights != "none":
+        _load(finder, os.fspath(weights), alpha)
+    for layer in finder.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    return finder
+
+
+def _load(finder: keras.Model, path: str, alpha: float) -> None:
     if not os.path.isfile(path):
         raise RecipeError(f"no weights file {path}; bin/pretrain makes one")
     try:
@@ -64,7 +70,3 @@ def load_finder(
             f"({reason_of(error)}); give the --alpha that bin/pretrain had, and a file "
             "that it wrote"
         ) from error
-    for layer in finder.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False
-    return finder

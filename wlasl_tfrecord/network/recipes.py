@@ -10,9 +10,10 @@ with the inputs `frames` and `landmarks`.
 Optional: a layer `features` [B, T, D] where the pretrained part ends, a layer `logits`
 [B, num_classes], and a function `backbone_blocks(model)`, which groups the layers of
 the pretrained part, first to last; a function `augment_features(features, seeds)`,
-which changes [B, T, D] at random while the head is trained; and `TRAINING`, a dict of
-plain values: options of `TrainConfig` that bin/train takes from it unless the user
-gives others.
+which changes [B, T, D] at random while the head is trained; a function `pretrain`,
+which makes the weights of the pretrained part from the shards (`training.pretraining`);
+and `TRAINING`, a dict of plain values: options of `TrainConfig` that bin/train takes
+from it unless the user gives others.
 """
 
 import ast
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_RECIPE",
+    "LANDMARKS_RECIPE",
     "Recipe",
     "find_recipe",
     "load_recipe",
@@ -44,6 +46,8 @@ __all__ = [
 ]
 
 DEFAULT_RECIPE = "mobilenetv2_lstm"
+# Of shards with landmarks: from them it learns what hands are.
+LANDMARKS_RECIPE = "mobilenetv2_pose_lstm"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +62,7 @@ class Recipe:
         build_model: Function of that name in it.
         backbone_blocks: Function of that name in it, if there is one.
         augment_features: The same.
+        pretrain: The same.
     """
 
     name: str
@@ -67,6 +72,7 @@ class Recipe:
     build_model: Callable[..., Any]
     backbone_blocks: Callable[[Any], list[list[Any]]] | None
     augment_features: Callable[[Any, Any], Any] | None
+    pretrain: Callable[..., object] | None
 
     @property
     def sha256(self) -> str:
@@ -253,6 +259,7 @@ def load_recipe(
         build_model=build_model,
         backbone_blocks=getattr(module, "backbone_blocks", None),
         augment_features=getattr(module, "augment_features", None),
+        pretrain=getattr(module, "pretrain", None),
     )
 
 

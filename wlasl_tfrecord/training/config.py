@@ -21,7 +21,6 @@ __all__ = [
     "Crop",
     "Precision",
     "TrainConfig",
-    "build_options",
     "changed_options",
 ]
 
@@ -229,11 +228,6 @@ def changed_options(old: TrainConfig, new: TrainConfig) -> list[str]:
         for name, value in dataclasses.asdict(new).items()
         if stored[name] != value and name not in _MAY_CHANGE
     ]
-
-
-def build_options(config: TrainConfig) -> dict[str, Any]:
-    """Returns the options that the recipe's `build_model` is called with."""
-    return {"weights": config.weights, **config.recipe_options}
 
 
 def _whole(value: Any) -> int:

@@ -78,7 +78,9 @@ def phase_names(model: keras.Model, recipe: Recipe, config: TrainConfig) -> list
             does not say what they are.
     """
     has_features = any(layer.name == "features" for layer in model.layers)
-    if not (config.pretrained and has_features and config.freeze_backbone):
+    # Whatever a recipe pretrains from, it is worth keeping.
+    pretrained = config.pretrained or recipe.pretrain is not None
+    if not (pretrained and has_features and config.freeze_backbone):
         names = ["all"]
     else:
         names = ["head", "fine-tune"] if config.fine_tune_epochs else ["head"]

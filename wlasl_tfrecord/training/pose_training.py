@@ -4,8 +4,11 @@ No gloss is used, so clips without one would do as well. The train split is lear
 from; the val split tells how well points are found.
 """
 
+import hashlib
 import os
-from collections.abc import Callable
+import shutil
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,21 +23,23 @@ from wlasl_tfrecord.input_pipeline import dataset
 from wlasl_tfrecord.input_pipeline.damaged_records import damaged_records_by_name
 from wlasl_tfrecord.network.pose_finder import GROUP_OF_POINT
 from wlasl_tfrecord.network.pretrained_finder import build_finder
-from wlasl_tfrecord.shard_format.landmarks import (
-    LANDMARK_GROUPS,
-    MIRROR_ORDER,
-    group_slice,
-)
+from wlasl_tfrecord.shard_format.landmarks import LANDMARK_GROUPS, group_slice
 from wlasl_tfrecord.shard_format.shard_folder import (
     ShardFolder,
     check_landmarks,
     load_folder,
 )
+from wlasl_tfrecord.training.checkpoints import (
+    Checkpoint,
+    load_newest,
+    save_checkpoint,
+)
+from wlasl_tfrecord.training.pose_frames import targets, training_batches
+from wlasl_tfrecord.training.progress import Progress
+from wlasl_tfrecord.training.stop_signals import stop
 
-__all__ = ["FinderReport", "change_frames", "train_finder"]
+__all__ = ["FinderReport", "progress_lines", "train_finder"]
 
-# Frames of a clip in a batch: neighbours are alike, and reading a clip reads them all.
-_FRAMES_A_CLIP = 4
 # Of BatchNorm: a training has some thousand steps.
 _MOMENTUM = 0.95
 _EMA_MOMENTUM = 0.995
@@ -43,6 +48,8 @@ _PLACE_WEIGHT, _SEEN_WEIGHT = 10.0, 0.2
 # Hands are what signs are told apart by.
 _HAND_WEIGHT = 1.5
 _MAX_FRAMES_SCORED = 4096
+_SECONDS_BETWEEN_CHECKPOINTS = 120.0
+_STEPS_BETWEEN_LINES = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +78,18 @@ class FinderReport:
         )
 
 
+def progress_lines(say: Callable[[str], None]) -> Callable[[int, int, float], None]:
+    """Returns an `on_step` that says something now and then."""
+
+    def on_step(done: int, num_steps: int, loss: float) -> None:
+        if done % _STEPS_BETWEEN_LINES == 0 or done == num_steps:
+            say(f"finding hands: step {done}/{num_steps} | loss {loss:.3f}")
+
+    return on_step
+
+
 def train_finder(
-    data: str | os.PathLike[str],
+    data: str | os.PathLike[str] | ShardFolder,
     out_path: str | os.PathLike[str],
     *,
     weights: str | os.PathLike[str] = "imagenet",
@@ -82,14 +99,19 @@ def train_finder(
     batch_size: int = 16,
     learning_rate: float = 1.5e-3,
     seed: int = 0,
-    on_step: Callable[[int, float], object] | None = None,
+    max_bad_records: int = 0,
+    stopped: Sequence[int] = (),
+    say: Callable[[str], None] = lambda _: None,
+    on_step: Callable[[int, int, float], object] | None = None,
 ) -> FinderReport:
     """Trains the finder of `mobilenetv2_pose_lstm` on the frames of a train split.
 
+    A training that was stopped, or killed, goes on where it was: beside the file there
+    is a hidden folder of checkpoints meanwhile.
+
     Args:
         data: Shards of `bin/shard --landmarks`.
-        out_path: The weights file to write, `….weights.h5`; nothing is written before
-            the end.
+        out_path: The weights file to write, `….weights.h5`, at the end.
         weights: Of the backbone, to begin with; see `mobilenetv2_lstm`.
         alpha: Width of the backbone.
         frame_size: Side in pixels that frames are scaled to; a multiple of 32.
@@ -98,28 +120,27 @@ def train_finder(
         learning_rate: The peak of AdamW's rate, which warms up and then falls as a
             cosine.
         seed: The seed of the order of clips, of frames and of their changes.
-        on_step: Called after each step with its number, from 0, and its mean loss.
+        max_bad_records: Damaged records to skip.
+        stopped: Signals received; see `stop_signals`.
+        say: Takes a line when it goes on from a checkpoint.
+        on_step: Called after each step with the number of finished steps, that of all
+            steps, and the mean loss since it began, or went on.
 
     Raises:
         OutputError: If the file cannot be written.
         RecipeError: If weights or sizes do not fit.
         ShardFolderError: If the shards cannot be read, or have no landmarks.
-        TrainingError: If the loss is not a number.
+        TrainingError: If the loss is not a number, or the process is asked to stop.
         ValueError: If the name is not one of a weights file, or a number is below 1.
     """
     path = Path(out_path)
-    if not path.name.endswith(".weights.h5"):
-        raise ValueError(f"--out must end with .weights.h5, got {path}")
-    if num_steps < 1:
-        raise ValueError(f"--steps must be at least 1, got {num_steps}")
-    if not 0 < learning_rate < 1:
-        raise ValueError(
-            f"--learning-rate must be between 0 and 1, got {learning_rate}"
-        )
+    _check(path, num_steps, learning_rate)
     way_out = "free some space, or choose another place with --out"
     with output_errors(path, way_out):
         path.parent.mkdir(parents=True, exist_ok=True)
-    folder = load_folder(data)
+    folder = data
+    if not isinstance(folder, ShardFolder):
+        folder = load_folder(folder, check_shards=max_bad_records == 0)
     check_landmarks(folder)
     # Made before the training: a folder that cannot be written to is an error at once.
     with (
@@ -130,25 +151,121 @@ def train_finder(
         finder = build_finder(weights, alpha=alpha, frame_size=frame_size)
         _thaw(finder)
         _compile(finder, num_steps, learning_rate)
-        batches = _training_batches(folder, batch_size, frame_size, num_steps, seed)
-
-        def report(step: int, logs: Any) -> None:
-            if not np.isfinite(logs["loss"]):
-                raise TrainingError(
-                    f"the loss is not a number in step {step}; lower --learning-rate"
-                )
-            if on_step is not None:
-                on_step(step, logs["loss"])
-
-        finder.fit(
-            batches,
-            steps_per_epoch=num_steps,
-            shuffle=False,
-            verbose=0,  # pyright: ignore[reportArgumentType]
-            callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=report)],
+        facts = (weights, alpha, frame_size, num_steps, batch_size, learning_rate, seed)
+        unfinished = _Unfinished(path, finder, (*facts, folder.table_sha256["train"]))
+        start_step = unfinished.restore(say)
+        batches = training_batches(
+            folder,
+            batch_size,
+            frame_size,
+            seed=seed,
+            start_step=start_step,
+            max_bad_records=max_bad_records,
         )
+        _fit(finder, batches, start_step, num_steps, unfinished, stopped, on_step)
         finder.save_weights(aside)
+    unfinished.remove()
     return _score(finder, folder, batch_size, frame_size)
+
+
+def _check(path: Path, num_steps: int, learning_rate: float) -> None:
+    if not path.name.endswith(".weights.h5"):
+        raise ValueError(f"--out must end with .weights.h5, got {path}")
+    if num_steps < 1:
+        raise ValueError(f"--steps must be at least 1, got {num_steps}")
+    if not 0 < learning_rate < 1:
+        raise ValueError(
+            f"--learning-rate must be between 0 and 1, got {learning_rate}"
+        )
+
+
+def _fit(
+    finder: keras.Model,
+    batches: tf.data.Dataset,
+    start_step: int,
+    num_steps: int,
+    unfinished: "_Unfinished",
+    stopped: Sequence[int],
+    on_step: Callable[[int, int, float], object] | None,
+) -> None:
+    """Takes the steps that are left, with a checkpoint now and then."""
+
+    def report(step: int, logs: Any) -> None:
+        done = start_step + step + 1
+        if not np.isfinite(logs["loss"]):
+            raise TrainingError(
+                f"the loss is not a number in step {done}; lower --learning-rate"
+            )
+        if on_step is not None:
+            on_step(done, num_steps, logs["loss"])
+        if done == num_steps:
+            return  # Keras has yet to put the average of the weights in their place
+        if stopped or unfinished.is_due:
+            unfinished.save(done)
+        if stopped:
+            where = f" at step {done}; the same command goes on from there"
+            stop(stopped[0], where)
+
+    num_left = num_steps - start_step
+    finder.fit(
+        batches.take(num_left),
+        steps_per_epoch=num_left,
+        shuffle=False,
+        verbose=0,  # pyright: ignore[reportArgumentType]
+        callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=report)],
+    )
+
+
+class _Unfinished:
+    """The checkpoints of a training of a finder, in a hidden folder beside its file.
+
+    Attributes:
+        is_due: Whether it is time to save one.
+    """
+
+    def __init__(self, path: Path, finder: keras.Model, facts: Sequence[Any]) -> None:
+        """Does not touch the disk; `facts` are what the weights depend on."""
+        digest = hashlib.sha256(repr(tuple(map(str, facts))).encode()).hexdigest()
+        self._directory = path.with_name(f".{path.name}-{digest[:16]}.unfinished")
+        optimizer: Any = finder.optimizer
+        optimizer.build(finder.trainable_variables)
+        self._variables = [*finder.variables, *optimizer.variables]
+        self._saved_at = time.monotonic()
+
+    @property
+    def is_due(self) -> bool:
+        return time.monotonic() - self._saved_at > _SECONDS_BETWEEN_CHECKPOINTS
+
+    def restore(self, say: Callable[[str], None]) -> int:
+        """Returns how many steps are done, and assigns what they gave."""
+        checkpoint = load_newest(self._directory, say)
+        if checkpoint is None:
+            return 0
+        arrays = [array for _, array in sorted(checkpoint.arrays.items())]
+        shapes = [tuple(variable.shape) for variable in self._variables]
+        if [array.shape for array in arrays] != shapes:
+            raise TrainingError(
+                f"{self._directory} holds checkpoints of another network; remove it"
+            )
+        for variable, array in zip(self._variables, arrays):
+            variable.assign(array)
+        say(f"finding hands: resuming from step {checkpoint.step}")
+        return checkpoint.step
+
+    def save(self, step: int) -> None:
+        way_out = "free some space"
+        with output_errors(self._directory, way_out):
+            self._directory.mkdir(exist_ok=True)
+        arrays = {
+            f"{index:05d}": np.asarray(keras.ops.convert_to_numpy(variable))
+            for index, variable in enumerate(self._variables)
+        }
+        progress = Progress(total_steps=step)
+        save_checkpoint(self._directory, Checkpoint(step, progress, arrays))
+        self._saved_at = time.monotonic()
+
+    def remove(self) -> None:
+        shutil.rmtree(self._directory, ignore_errors=True)
 
 
 def _thaw(finder: keras.Model) -> None:
@@ -192,117 +309,6 @@ def _place_loss(landmarks: Any, places: Any) -> tf.Tensor:
     return tf.reduce_sum(away * weights) / (tf.reduce_sum(weights) + 1e-6)
 
 
-def _training_batches(
-    folder: ShardFolder, batch_size: int, frame_size: int, num_steps: int, seed: int
-) -> tf.data.Dataset:
-    """Makes frames and what is to be found in them."""
-    batch_size = min(batch_size, folder.num_clips("train"))
-    clips = dataset.input_fn(
-        folder,
-        "train",
-        batch_size,
-        training=True,
-        augment=False,
-        seed=seed,
-        num_epochs=None,
-        element="dict",
-    )
-
-    def prepare(clip: Any) -> Any:
-        frames, landmarks = clip["frames"], clip["landmarks"]
-        batch_seed = clip["seed"][0]
-        num_clips, num_frames = frames.shape[:2]
-        count = min(_FRAMES_A_CLIP, num_frames)
-        draws = tf.random.stateless_uniform([num_clips, num_frames], batch_seed)
-        chosen = tf.math.top_k(draws, count).indices  # different ones
-        frames, landmarks = (
-            tf.reshape(tf.gather(one, chosen, batch_dims=1), [-1, *one.shape[2:]])
-            for one in (frames, landmarks)
-        )
-        frames = tf.image.resize(frames, [frame_size, frame_size])
-        return _targets(*change_frames(frames, landmarks, batch_seed + 1))
-
-    return clips.map(prepare, num_parallel_calls=2).take(num_steps).prefetch(2)
-
-
-def _targets(frames: Any, landmarks: Any) -> Any:
-    """Returns frames as the finder takes them, and what it is compared with."""
-    is_there = landmarks[..., 2] > 0
-    seen = tf.stack(
-        [
-            tf.reduce_any(is_there[:, group_slice(group)], axis=1)
-            for group in LANDMARK_GROUPS
-        ],
-        axis=1,
-    )
-    return frames / 127.5 - 1, (landmarks, tf.cast(seen, tf.float32))
-
-
-def change_frames(
-    frames: Any, landmarks: Any, seed: Any
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Moves, scales, rotates, mirrors and recolours frames, and their points as much.
-
-    Args:
-        frames: float32 [N, S, S, 3], 0 to 255.
-        landmarks: float32 [N, K, 3]; see `shard_format.landmarks`.
-        seed: int64 [2].
-
-    Returns:
-        Both, changed. What comes into the frame from outside repeats its edge.
-    """
-    num_frames: Any = tf.shape(frames)[0]
-    side = frames.shape[1]
-    draws = tf.random.stateless_uniform([7, num_frames], seed, -1.0, 1.0)
-    scale = tf.exp(draws[0] * 0.2 - 0.05)
-    stretch, angle = tf.exp(draws[1] * 0.1), draws[2] * 0.2
-    # From a place in the new frame to that in the old one, both from the middle.
-    cosine, sine = scale * tf.cos(angle), scale * tf.sin(angle)
-    matrix = tf.stack(
-        [
-            tf.stack([cosine * stretch, -sine], axis=-1),
-            tf.stack([sine, cosine / stretch], axis=-1),
-        ],
-        axis=1,
-    )  # [N, 2, 2]
-    shift = tf.transpose(draws[3:5]) * 0.1  # [N, 2]
-    middle = tf.constant([0.5, 0.5])
-    offset = middle + shift - tf.linalg.matvec(matrix, tf.ones_like(shift) * middle)
-    # In pixels, whose middles are at halves.
-    pixel_offset = offset * side + (tf.reduce_sum(matrix, axis=2) - 1) * 0.5
-    zeros = tf.zeros([num_frames])
-    moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=frames,
-        transforms=tf.stack(
-            [
-                *(matrix[:, 0, 0], matrix[:, 0, 1], pixel_offset[:, 0]),
-                *(matrix[:, 1, 0], matrix[:, 1, 1], pixel_offset[:, 1]),
-                *(zeros, zeros),
-            ],
-            axis=1,
-        ),
-        output_shape=[side, side],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="NEAREST",
-    )
-    frames = tf.ensure_shape(moved, frames.shape)
-    inverse = tf.linalg.inv(matrix)
-    places = tf.einsum("nij,nkj->nki", inverse, landmarks[..., :2] - offset[:, None])
-
-    mirrored = draws[5] < 0
-    frames = tf.where(mirrored[:, None, None, None], frames[:, :, ::-1], frames)
-    other_way = tf.concat([1 - places[..., :1], places[..., 1:]], axis=-1)
-    places = tf.where(mirrored[:, None, None], other_way, places)
-    landmarks = tf.concat([places, landmarks[..., 2:]], axis=-1)
-    swapped = tf.gather(landmarks, tf.constant(MIRROR_ORDER), axis=1)
-    landmarks = tf.where(mirrored[:, None, None], swapped, landmarks)
-
-    gain = tf.exp(draws[6] * 0.3)[:, None, None, None]
-    colours = tf.random.stateless_uniform([num_frames, 1, 1, 3], seed + 1, -25.0, 25.0)
-    return tf.clip_by_value(frames * gain + colours, 0, 255), landmarks
-
-
 def _score(
     finder: keras.Model, folder: ShardFolder, batch_size: int, frame_size: int
 ) -> FinderReport:
@@ -320,7 +326,7 @@ def _score(
         frames = tf.reshape(frames[:, ::apart], [-1, *frames.shape[2:]])
         landmarks = tf.reshape(landmarks[:, ::apart], [-1, *landmarks.shape[2:]])
         resized = tf.image.resize(frames, [frame_size, frame_size])
-        inputs, (truth, seen) = _targets(resized, landmarks)
+        inputs, (truth, seen) = targets(resized, landmarks)
         places, logits = finder(inputs, training=False)
         away = tf.norm(places - truth[..., :2], axis=-1)
         away = tf.where(truth[..., 2] > 0, away, np.nan)

@@ -26,8 +26,9 @@ from wlasl_tfrecord.network.outputs import logits_model
 from wlasl_tfrecord.network.recipes import Recipe
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 from wlasl_tfrecord.training import strategies
-from wlasl_tfrecord.training.config import TrainConfig, build_options
+from wlasl_tfrecord.training.config import TrainConfig
 from wlasl_tfrecord.training.phases import phase_names
+from wlasl_tfrecord.training.pretraining import build_options
 
 __all__ = ["check_recipe"]
 
@@ -51,7 +52,7 @@ def check_recipe(recipe: Recipe, folder: ShardFolder, config: TrainConfig) -> No
         TrainingError: If a phase needs blocks of the backbone, and there are none.
         OutOfMemoryError: If one clip does not fit in memory.
     """
-    options = build_options(config)
+    options = build_options(recipe, config)
     policy = strategies.dtype_policy(config.precision)
     model = saving.build_model(recipe, folder, options, policy)
     phase_names(model, recipe, config)

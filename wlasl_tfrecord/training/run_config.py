@@ -173,8 +173,7 @@ def shared_facts(config: TrainConfig, folder: ShardFolder) -> dict[str, str]:
     recipe = files.read_bytes(str(recipes.find_recipe(facts.pop("--recipe"))))
     facts["--model, by its hash"] = hashlib.sha256(recipe).hexdigest()
     if os.path.isfile(config.weights):
-        with open(config.weights, "rb", opener=files.open_regular) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256(files.read_bytes(config.weights)).hexdigest()
         facts["--weights"] = f"a file of hash {digest}"
     for split, sha256 in folder.table_sha256.items():
         facts[f"the {split} shards, by the hash of their index"] = sha256

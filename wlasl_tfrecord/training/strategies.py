@@ -14,6 +14,7 @@ __all__ = [
     "StrategyName",
     "dtype_policy",
     "is_chief",
+    "is_one_of_several",
     "make_strategy",
 ]
 
@@ -81,6 +82,15 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return resolver.task_type == "chief" or (
         "chief" not in resolver.cluster_spec().jobs and resolver.task_id == 0
     )
+
+
+def is_one_of_several(strategy: tf.distribute.Strategy) -> bool:
+    """Returns whether other processes train with this one."""
+    resolver = strategy.cluster_resolver
+    if resolver is None:
+        return False
+    jobs = resolver.cluster_spec().as_dict().values()
+    return sum(len(tasks) for tasks in jobs) > 1
 
 
 def dtype_policy(precision: Precision) -> str:

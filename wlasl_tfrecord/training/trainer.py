@@ -24,10 +24,11 @@ from wlasl_tfrecord.training import checkpoints, run_folder, strategies, tensorb
 from wlasl_tfrecord.training.callbacks import check_callbacks
 from wlasl_tfrecord.training.checkpoints import Checkpoint
 from wlasl_tfrecord.training.cluster import differs, lost_worker, sum_over_replicas
-from wlasl_tfrecord.training.config import TrainConfig, build_options
+from wlasl_tfrecord.training.config import TrainConfig
 from wlasl_tfrecord.training.loop import restore_model, run_phase
 from wlasl_tfrecord.training.memory import memory_advice
 from wlasl_tfrecord.training.phases import make_phase, phase_names
+from wlasl_tfrecord.training.pretraining import build_options, pretrained_weights
 from wlasl_tfrecord.training.progress import Progress
 from wlasl_tfrecord.training.recipe_check import check_recipe
 from wlasl_tfrecord.training.report import TrainReport, report_run
@@ -119,12 +120,18 @@ def train(
         if resumed is None and config.recipe not in recipes.recipe_paths():
             check_recipe(recipe, folder, config)
         if save_h5 and chief and resumed is None:
-            saving.check_h5(recipe, folder, build_options(config))
+            saving.check_h5(recipe, folder, build_options(recipe, config))
+        weights = None  # a checkpoint has them
+        if resumed is None:
+            weights = pretrained_weights(
+                recipe, folder, config, strategy=strategy, stopped=stopped, say=say
+            )
         run = begin_run(
             run_dir,
             folder,
             recipe,
             config,
+            weights=weights,
             strategy=strategy,
             checkpoint_seconds=checkpoint_minutes * 60,
             callbacks=callbacks,
@@ -137,7 +144,7 @@ def train(
             # The one in the run folder may be gone, or newer than the checkpoint was.
             run.save_best()
         if save_h5 and chief:
-            options = build_options(config)
+            options = build_options(recipe, config, weights)
             saving.save_h5(run_dir, recipe, folder, options, say)
         # The others would take a worker that leaves while they work for dead.
         sum_over_replicas(strategy, [1])
@@ -208,6 +215,7 @@ def begin_run(
     recipe: Recipe,
     config: TrainConfig,
     *,
+    weights: str | None = None,
     strategy: tf.distribute.Strategy,
     checkpoint_seconds: float = math.inf,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -222,6 +230,7 @@ def begin_run(
         folder: The shards.
         recipe: The recipe of `config`, loaded.
         config: Choices that decide the weights.
+        weights: What the recipe has pretrained; see `build_options`.
         strategy: Devices that share a batch.
         checkpoint_seconds: Time between two checkpoints.
         callbacks: Keras callbacks.
@@ -238,7 +247,7 @@ def begin_run(
     chief = strategies.is_chief(strategy)
     keras.utils.set_random_seed(config.seed)
     policy = strategies.dtype_policy(config.precision)
-    options = build_options(config)
+    options = build_options(recipe, config, weights)
     with strategy.scope():
         model = saving.build_model(
             recipe, folder, options, policy, num_frames=config.train_frames
@@ -323,9 +332,8 @@ def _train_phases(run: Run, resumed: Checkpoint | None) -> Progress:
     _check_place(run, names, progress)
     run.callbacks.on_train_begin()
     if "head" not in names:
-        why = "no pretrained backbone to keep"
-        if run.config.pretrained and not run.config.freeze_backbone:
-            why = "the backbone is not frozen"
+        frozen = run.config.freeze_backbone
+        why = "no pretrained backbone to keep" if frozen else "no frozen backbone"
         run.say(f"{why}: one phase trains the whole network")
     for index, name in enumerate(names):
         if index < progress.phase or (index == progress.phase and progress.phase_over):
