@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from wlasl_tfrecord.annotations.manifest import Instance
 from wlasl_tfrecord.errors import VIDEO_FAILURES, VideoError, VideoFailure
@@ -160,7 +160,7 @@ class Undecoded:
             raise ValueError(f"the reason of a failure is text, got {self.reason!r}")
 
     @classmethod
-    def of(cls, error: VideoError) -> Self:
+    def of(cls, error: VideoError) -> "Undecoded":
         """Returns the failure that an error describes."""
         return cls(kind=error.kind, reason=error.reason)
 

@@ -93,7 +93,7 @@ def decode_detections(
     kept = kept[np.argsort(-scores[kept], kind="stable")]
     found: list[Detection] = []
     for n in kept:
-        values = boxes[n].reshape(-1, 2) / np.float32(side)
+        values = np.divide(boxes[n].reshape(-1, 2), np.float32(side))
         centre, half_size = values[0] + anchors[n], values[1] / 2
         box = np.concatenate([centre - half_size, centre + half_size])
         found.append(Detection(float(scores[n]), box, values[2:] + anchors[n]))

@@ -246,7 +246,7 @@ def _hand_in(
     values, presence, right, *_ = networks.hand(image, num_outputs=3)
     if presence[0] < _MIN_PRESENCE or not np.isfinite(values).all():
         return None
-    points = values.reshape(-1, 3)[:, :2] / np.float32(networks.hand.side)
+    points = np.divide(values.reshape(-1, 3)[:, :2], np.float32(networks.hand.side))
     points = project(points, region)
     return Hand(
         points=points,

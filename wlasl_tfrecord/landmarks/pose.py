@@ -127,7 +127,9 @@ def _pose_in(
         return None
     # x, y, z, visibility and presence of each.
     values = values.reshape(-1, 5)
-    points = project(refine(values[:, :2] / np.float32(side), heat_maps), region)
+    points = project(
+        refine(np.divide(values[:, :2], np.float32(side)), heat_maps), region
+    )
     return Pose(
         points=points[:_NUM_POINTS],
         visibility=_sigmoid(values[:_NUM_POINTS, 3]),

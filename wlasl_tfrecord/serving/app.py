@@ -175,9 +175,8 @@ class _Service:
 
 def _page(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
     """Makes the answer that is a file of the page."""
-    content = (
-        resources.files("wlasl_tfrecord.serving").joinpath("static", name).read_bytes()
-    )
+    static = resources.files("wlasl_tfrecord.serving") / "static"
+    content = (static / name).read_bytes()
 
     async def page(_: Request) -> Response:
         return Response(content, media_type=media_type)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Self, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from wlasl_tfrecord.text import shown
 
@@ -204,7 +204,7 @@ class ClipFacts:
     @classmethod
     def of(
         cls, source: ClipSource, notes: Sequence[str], seen: Sequence[int] = (0, 0, 0)
-    ) -> Self:
+    ) -> "ClipFacts":
         """Returns the facts of a clip that was just decoded.
 
         Args:
@@ -230,7 +230,7 @@ class ClipFacts:
         }
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
+    def from_json(cls, values: Mapping[str, Any]) -> "ClipFacts":
         """Returns the facts that `to_json` wrote, perhaps among other values.
 
         Raises:
