@@ -107,8 +107,9 @@ def test_several_workers_need_one_file(recipe, shards, monkeypatch):
             load_recipe(recipe),
             load_folder(shards),
             TrainConfig(recipe=str(recipe)),
-            strategy=strategies.make_strategy("none"),
-            say=print,
+            strategies.make_strategy("none"),
+            (),
+            print,
         )
 
 

@@ -42,22 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
-    typed = _typed(arguments, argv)
-    data, out, config = arguments.data, arguments.out, None
-    if arguments.resume is not None:
-        data, out, config = _resumed(arguments.resume, typed)
-    max_bad_records = (config or arguments).max_bad_records
-    _refuse_what_does_not_fit(arguments, out, max_bad_records)
-    if arguments.model is not None:
-        recipes.find_recipe(arguments.model)
-    folder = load_cached(data, arguments, check_shards=max_bad_records == 0)
-    if config is None:
-        config = _config(arguments, typed, folder)
-    if config.weights not in _NO_FILE and not os.path.exists(config.weights):
-        raise RecipeError(
-            f"no weights file {config.weights}; give --weights imagenet, none or the "
-            "path of a Keras weights file"
-        )
+    data, out, folder, config = _chosen(arguments, _typed(arguments, argv))
     # Of several workers only the first one writes.
     if out is not None and arguments.strategy != "multi_worker":
         run_folder.check_writable(out)
@@ -103,6 +88,28 @@ def _train(argv: Sequence[str] | None, arguments: argparse.Namespace) -> int:
     if strategies.is_chief(strategy):
         print(report)
     return 0
+
+
+def _chosen(
+    arguments: argparse.Namespace, typed: argparse.Namespace
+) -> tuple[str, str | None, ShardFolder, TrainConfig]:
+    """Returns the shards, the run folder and the choices, all checked."""
+    data, out, config = arguments.data, arguments.out, None
+    if arguments.resume is not None:
+        data, out, config = _resumed(arguments.resume, typed)
+    max_bad_records = (config or arguments).max_bad_records
+    _refuse_what_does_not_fit(arguments, out, max_bad_records)
+    if arguments.model is not None:
+        recipes.find_recipe(arguments.model)
+    folder = load_cached(data, arguments, check_shards=max_bad_records == 0)
+    if config is None:
+        config = _config(arguments, typed, folder)
+    if config.weights not in _NO_FILE and not os.path.exists(config.weights):
+        raise RecipeError(
+            f"no weights file {config.weights}; give --weights imagenet, none or the "
+            "path of a Keras weights file"
+        )
+    return data, out, folder, config
 
 
 def _refuse_what_does_not_fit(

@@ -52,9 +52,8 @@ def pretrained_weights(
     recipe: Recipe,
     folder: ShardFolder,
     config: TrainConfig,
-    *,
     strategy: tf.distribute.Strategy,
-    stopped: Sequence[int] = (),
+    stopped: Sequence[int],
     say: Callable[[str], None],
 ) -> str:
     """Returns the weights that the network is built with, making them if need be.

@@ -123,9 +123,7 @@ def train(
             saving.check_h5(recipe, folder, build_options(recipe, config))
         weights = None  # a checkpoint has them
         if resumed is None:
-            weights = pretrained_weights(
-                recipe, folder, config, strategy=strategy, stopped=stopped, say=say
-            )
+            weights = pretrained_weights(recipe, folder, config, strategy, stopped, say)
         run = begin_run(
             run_dir,
             folder,
@@ -332,8 +330,9 @@ def _train_phases(run: Run, resumed: Checkpoint | None) -> Progress:
     _check_place(run, names, progress)
     run.callbacks.on_train_begin()
     if "head" not in names:
-        frozen = run.config.freeze_backbone
-        why = "no pretrained backbone to keep" if frozen else "no frozen backbone"
+        why = "the backbone is not frozen"
+        if run.config.freeze_backbone:
+            why = "no pretrained backbone to keep"
         run.say(f"{why}: one phase trains the whole network")
     for index, name in enumerate(names):
         if index < progress.phase or (index == progress.phase and progress.phase_over):
