@@ -82,6 +82,17 @@ def test_what_is_not_of_keras_is_listed(trained, recipe, shards, tmp_path):
     assert custom_layers({"class_name": "Mine", "module": None}) == []
 
 
+def test_names_of_forged_layers_are_shown_in_one_short_line():
+    forged = [
+        {"class_name": f"{k}\n" + "x" * 999, "module": None, "config": {"name": "a\nb"}}
+        for k in range(99)
+    ]
+    forged.append({"class_name": "function", "module": "x", "config": "\n" * 999})
+    text = ", ".join(custom_layers(forged))
+    assert len(text.splitlines()) == 1
+    assert len(text) < 1000
+
+
 def test_ones_own_run_is_evaluated_with_the_copy_in_it(trained, shards):
     import keras
 

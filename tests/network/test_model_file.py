@@ -264,6 +264,15 @@ def test_what_is_no_model_file_is_one_line(tmp_path, content, suffix):
         load_network(path)
 
 
+@pytest.mark.parametrize(
+    "metadata", [b'{"keras_version": 7}', b"[" * 200_000, b'{"keras_version": "x"}']
+)
+def test_a_version_that_is_none_is_one_line(keras_file, metadata):
+    rewrite(keras_file, {"config.json": b"{", "metadata.json": metadata})
+    with pytest.raises(TrainingError, match=r"cannot load .*; train again"):
+        load_network(keras_file)
+
+
 def test_nesting_without_end_is_one_line(keras_file):
     rewrite(keras_file, {"config.json": b"[" * 200_000})
     with pytest.raises(TrainingError, match=r"cannot load .*recursion"):

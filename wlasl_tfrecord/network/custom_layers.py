@@ -16,8 +16,12 @@ import keras
 from wlasl_tfrecord.errors import TrainingError, WlaslError
 from wlasl_tfrecord.network import model_info, recipes
 from wlasl_tfrecord.network.own_recipes import is_own_recipe, remember_recipe
+from wlasl_tfrecord.text import shown
 
 __all__ = ["custom_layers", "define_custom_layers", "recipe_of_model"]
+
+# A message has one line.
+_MAX_SHOWN = 9
 
 
 def custom_layers(config: Any) -> list[str]:
@@ -27,11 +31,11 @@ def custom_layers(config: Any) -> list[str]:
         config: The network's description in a model file.
 
     Returns:
-        Class and name of each layer, and names of functions; empty if there is none,
-        or it is no such description.
+        Class and name of each layer, and names of functions, as one shows them: of the
+        first few. Empty if there is none, or it is no such description.
     """
     try:
-        return list(dict.fromkeys(_custom(config)))
+        return list(dict.fromkeys(_custom(config)))[:_MAX_SHOWN]
     except (KeyError, RecursionError):
         return []
 
@@ -112,9 +116,10 @@ def _custom(value: Any) -> Iterator[str]:
         name = value["config"]
         if kind == "function":
             if isinstance(name, str) and not hasattr(keras.activations, name):
-                yield name
+                yield shown(name)[1:-1]
         elif not str(module).startswith("keras"):
             name = name.get("name") if isinstance(name, dict) else None
-            yield f"{kind} {name!r}" if name else kind
+            kind = shown(kind)[1:-1]
+            yield f"{kind} {shown(name)}" if name else kind
     for one in value.values():
         yield from _custom(one)

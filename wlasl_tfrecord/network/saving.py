@@ -34,7 +34,7 @@ from wlasl_tfrecord.network.recipes import Recipe
 from wlasl_tfrecord.network.stacked_frames import without_copies
 from wlasl_tfrecord.network.variables import read_variable
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
-from wlasl_tfrecord.text import reason_of
+from wlasl_tfrecord.text import reason_of, shown
 
 __all__ = [
     "build_model",
@@ -197,11 +197,12 @@ def _newer_keras(path: Path) -> str | None:
             [int(number) for number in version.split(".")[:2]]
             for version in (saved_by, keras.__version__)
         ]
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+    except Exception:  # it may be as damaged as what could not be loaded
         return None
     if numbers[0] <= numbers[1]:
         return None
-    return f"Keras {saved_by} saved it and this is {keras.__version__}; update Keras"
+    newer = shown(saved_by)[1:-1]
+    return f"Keras {newer} saved it and this is {keras.__version__}; update Keras"
 
 
 def save_h5(
