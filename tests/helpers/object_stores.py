@@ -5,6 +5,7 @@ import http.client
 import logging
 import time
 import urllib.request
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 
@@ -82,10 +83,18 @@ class Store:
 
     def put(self, key, content):
         """Stores an object without a request."""
+        self._backend().put_object(BUCKET, key, content)
+
+    def make_older(self, key, seconds):
+        """Has an object be written earlier than it was."""
+        found = self._backend().get_object(BUCKET, key)
+        found.last_modified -= timedelta(seconds=seconds)
+
+    def _backend(self):
         from moto.s3.models import s3_backends
 
         (account,) = s3_backends
-        s3_backends[account]["aws"].put_object(BUCKET, key, content)
+        return s3_backends[account]["aws"]
 
 
 class _Handler(BaseHTTPRequestHandler):

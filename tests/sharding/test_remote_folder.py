@@ -11,7 +11,10 @@ from sharding import folder_bytes
 from wlasl_tfrecord.errors import ManifestError, OutputError, StoreError
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
+from wlasl_tfrecord.sharding import joined_run
+from wlasl_tfrecord.sharding.remote_folder import RemoteFolder
 from wlasl_tfrecord.sharding.sharder import write_shards
+from wlasl_tfrecord.sharding.shared_folder import StoreFolder
 from wlasl_tfrecord.storage import object_store
 from wlasl_tfrecord.storage.object_store import ObjectStore
 
@@ -72,13 +75,15 @@ def test_the_objects_are_the_files_of_a_disk(remote, manifest, expected, tmp_pat
     )
     assert (report.num_written, report.out, plans[0].out) == (24, URL, URL)
     written = [path.rpartition("/")[2] for m, path in remote.requests if m == "PUT"]
+    # That it is alone here is said first.
+    assert written.pop(0) == "alone.claim"
     assert written[-1] == "index.json"
     assert remote_bytes(tmp_path) == expected
     assert not ObjectStore(f"{URL}/.shard-work").sizes()
     remote.reset()
     again = write_shards(manifest, URL, options=MANY, workers=2)
     assert again.num_shards_written == 0
-    assert not remote.count(method="PUT")
+    assert remote.count(method="PUT") == remote.count("/alone.claim", "PUT") == 1
 
 
 def test_a_run_that_was_ended_resumes(remote, manifest, expected, tmp_path):
@@ -148,6 +153,28 @@ def test_the_report_of_a_run_without_clips_is_sent(remote, manifest, tmp_path):
     with pytest.raises(ManifestError, match=rf"became a clip; {URL}/failures.csv says"):
         write_shards(manifest, URL, options=MANY)
     assert set(ObjectStore(URL).sizes()) == {"failures.csv", "report.json"}
+
+
+def test_a_second_run_is_refused_and_one_that_was_killed_is_not_waited_for(
+    remote, manifest, expected, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(StoreFolder, "poll_seconds", 0.05)
+    # The first one lives, so there is nothing to wait for.
+    monkeypatch.setattr(joined_run, "_MARGIN_SECONDS", 0.2 - joined_run.ALONE_SECONDS)
+    first = RemoteFolder(URL, str(tmp_path / "stage"))
+    with joined_run.alone_at(first):
+        with pytest.raises(
+            OutputError, match=rf"^another run is writing to {URL}; wait"
+        ):
+            write_shards(manifest, URL, options=MANY)
+        with pytest.raises(
+            OutputError, match=rf"^another run is .*{URL} without --join"
+        ):
+            write_shards(manifest, URL, options=MANY, join=True)
+    remote.put("out/.shard-work/alone.claim", b"of a process that was killed")
+    remote.make_older("out/.shard-work/alone.claim", joined_run.ALONE_SECONDS + 5)
+    write_shards(manifest, URL, options=MANY, workers=2)
+    assert remote_bytes(tmp_path) == expected
 
 
 def test_what_a_run_left_that_was_killed_at_its_end_goes(

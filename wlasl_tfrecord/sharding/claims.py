@@ -12,7 +12,10 @@ from types import TracebackType
 
 from wlasl_tfrecord.sharding.shared_folder import SharedFolder
 
-__all__ = ["Claims"]
+__all__ = ["ALONE", "Claims"]
+
+# The claim of a run that shares its folder with no other.
+ALONE = "alone"
 
 # A process that lives touches its claims every few seconds. Network file systems may
 # show the time of a file up to a minute late.
@@ -52,15 +55,21 @@ class Claims:
         for name in list(self._held):
             self.release(name)
 
-    def take(self, name: str) -> bool:
+    def take(self, name: str, lasts_seconds: float | None = None) -> bool:
         """Takes a claim, if no living process holds it.
+
+        Args:
+            name: What is claimed.
+            lasts_seconds: How long it lasts that its process does not touch it; by
+                default `LASTS_SECONDS`.
 
         Raises:
             OSError: If the folder cannot be written, or is gone.
         """
         file = _file(name)
         if self._folder.make(file, self._content()) or (
-            self.is_stale(name) and self._folder.take_over(file, self._content())
+            self.is_stale(name, lasts_seconds)
+            and self._folder.take_over(file, self._content())
         ):
             self._held.add(name)
             return True
@@ -71,11 +80,12 @@ class Claims:
         self._held.discard(name)
         self._folder.remove(_file(name))
 
-    def is_stale(self, name: str) -> bool:
+    def is_stale(self, name: str, lasts_seconds: float | None = None) -> bool:
         """Whether a claim is there, and its process has stopped touching it."""
         age = self._folder.age_seconds(_file(name))
+        lasts = LASTS_SECONDS if lasts_seconds is None else lasts_seconds
         # One of the future is no living process's either.
-        return age is not None and abs(age) > LASTS_SECONDS
+        return age is not None and abs(age) > lasts
 
     def _content(self) -> bytes:
         """Returns who holds a claim, and what no other file holds."""

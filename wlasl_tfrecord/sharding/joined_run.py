@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from wlasl_tfrecord.errors import OutputError
 from wlasl_tfrecord.files import real_folder
 from wlasl_tfrecord.shard_format.layout import INDEX_FILE
-from wlasl_tfrecord.sharding.claims import Claims
+from wlasl_tfrecord.sharding.claims import ALONE, Claims
 from wlasl_tfrecord.sharding.output_folder import (
     PLAN_FILE,
     WORK_DIR,
@@ -41,9 +41,13 @@ from wlasl_tfrecord.sharding.written_shard import (
     state_name,
 )
 
-__all__ = ["JoinedRun", "joined_run", "refuse_to_disturb", "remove_left_work"]
+__all__ = ["JoinedRun", "alone_at", "joined_run", "remove_left_work"]
 
 _SET_UP, _FINISH, _MEMBER = "set-up", "finish", "member"
+# Its claim is renewed every ten seconds.
+ALONE_SECONDS = 25.0
+# Times of stores are whole seconds, and lists some seconds old.
+_MARGIN_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,20 +207,34 @@ def remove_left_work(plan: FolderPlan, remote: RemoteFolder | None) -> None:
                     folder.clear()
 
 
-def refuse_to_disturb(remote: RemoteFolder) -> None:
-    """Refuses a run alone where others write together.
+@contextlib.contextmanager
+def alone_at(remote: RemoteFolder) -> Iterator[None]:
+    """Keeps other runs from a URL, as a lock keeps them from a folder of a disk.
+
+    Where another one wrote a moment ago, it is watched for half a minute: one that was
+    killed does not renew its claim.
 
     Raises:
-        OutputError: If a process that lives has joined a run at the URL.
+        OutputError: If a process that lives writes to the URL.
     """
     folder = StoreFolder(remote.work_url)
-    with output_errors(remote.url):
-        if _has_members(folder, Claims(folder)):
-            raise OutputError(
-                f"processes on other machines write to {remote.url} with --join; add "
-                "it too, or wait until they end; one that was killed counts for two "
-                "minutes"
-            )
+    with Claims(folder) as claims:
+        with output_errors(remote.url):
+            if _has_members(folder, claims):
+                raise OutputError(
+                    f"processes on other machines write to {remote.url} with --join; "
+                    "add it too, or wait until they end; one that was killed counts "
+                    "for two minutes"
+                )
+            give_up = time.monotonic() + ALONE_SECONDS + _MARGIN_SECONDS
+            while not claims.take(ALONE, ALONE_SECONDS):
+                if time.monotonic() > give_up:
+                    raise OutputError(
+                        f"another run is writing to {remote.url}; wait for it, choose "
+                        "another --out, or share the work by --join in all"
+                    )
+                time.sleep(folder.poll_seconds)
+        yield
 
 
 def _enter(work: _Work) -> Mapping[str, WrittenShard] | None:
@@ -271,6 +289,12 @@ def _start(work: _Work) -> Mapping[str, WrittenShard]:
         OutputError: If another run has ended meanwhile, and had other options.
     """
     plan, remote = work.plan, work.remote
+    is_left = work.claims.is_stale(ALONE, ALONE_SECONDS)
+    if f"{ALONE}.claim" in work.folder.names() and not is_left:
+        raise OutputError(
+            f"another run is writing to {plan.out} without --join; wait for it; one "
+            "that was killed counts for half a minute"
+        )
     # Another run may have ended since this one was planned.
     if remote is not None:
         remote.fetch()

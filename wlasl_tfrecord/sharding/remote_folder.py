@@ -33,6 +33,7 @@ from wlasl_tfrecord.shard_format.tfrecord import (
     HEADER_BYTES,
     footer,
 )
+from wlasl_tfrecord.sharding.claims import ALONE
 from wlasl_tfrecord.sharding.output_folder import (
     OPTIONS_FILE,
     OUR_FILE,
@@ -80,11 +81,7 @@ class RemoteFolder:
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
-        """Turns errors of the store, and those about the stage, into lines of the URL.
-
-        Raises:
-            OutputError: Instead of an OSError.
-        """
+        """Raises errors of the store and the stage as lines about the URL."""
         try:
             yield
         except OSError as error:
@@ -238,8 +235,8 @@ class RemoteFolder:
         with self._errors():
             if is_unfinished:
                 self._remove_index()
-            names = self._work.sizes() or {}
-            self._work.delete(names.keys() - {*useful, OPTIONS_FILE})
+            kept = {*useful, OPTIONS_FILE, f"{ALONE}.claim"}
+            self._work.delete(n for n in self._work.sizes() or () if n not in kept)
             self._send_options()
 
     def send_work_file(self, name: str) -> None:
@@ -363,7 +360,7 @@ def _load_note(work_dir: str, name: str) -> WrittenShard | None:
 
 
 def _places(shard: WrittenShard) -> _Records:
-    return [(clip.offset, clip.num_bytes, clip.crc) for clip in shard.clips]
+    return [(c.offset, c.num_bytes, c.crc) for c in shard.clips]
 
 
 def _write_stand_in(path: str, num_bytes: int, records: _Records) -> None:

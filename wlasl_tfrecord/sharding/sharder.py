@@ -1,5 +1,6 @@
 """Sharding: every instance of a manifest is decoded and stored, or reported."""
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Mapping
@@ -18,8 +19,8 @@ from wlasl_tfrecord.sharding.folder_content import (
     splits_with_clips,
 )
 from wlasl_tfrecord.sharding.joined_run import (
+    alone_at,
     joined_run,
-    refuse_to_disturb,
     remove_left_work,
 )
 from wlasl_tfrecord.sharding.outcomes import unless_kept
@@ -144,9 +145,10 @@ def write_shards(
     )
     if not is_object_url(os.fspath(out)):
         return write(local_folder(out))
-    with remote_folder(os.fspath(out)) as remote:
+    with contextlib.ExitStack() as held:
+        remote = held.enter_context(remote_folder(os.fspath(out)))
         if not join:
-            refuse_to_disturb(remote)
+            held.enter_context(alone_at(remote))
         report = write(remote.stage, remote=remote)
     return dataclasses.replace(report, out=remote.url)
 
