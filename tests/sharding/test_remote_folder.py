@@ -12,6 +12,7 @@ from wlasl_tfrecord.errors import ManifestError, OutputError, StoreError
 from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.shard_format.shard_options import ShardOptions
 from wlasl_tfrecord.sharding import joined_run
+from wlasl_tfrecord.sharding.claims import Claims
 from wlasl_tfrecord.sharding.remote_folder import RemoteFolder
 from wlasl_tfrecord.sharding.sharder import write_shards
 from wlasl_tfrecord.sharding.shared_folder import StoreFolder
@@ -203,3 +204,23 @@ def test_what_is_not_ours_stays(remote, manifest):
     ObjectStore(URL).delete(["index.json", "report.json"])
     with pytest.raises(OutputError, match=r"holds wlasl-train\..*somebody else's"):
         write_shards(manifest, URL, options=MANY)
+
+
+def test_a_run_that_waited_sees_what_the_other_has_written(
+    remote, manifest, expected, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(StoreFolder, "poll_seconds", 0.0)
+    take, reports = Claims.take, []
+
+    def take_later(claims, *arguments):
+        if not reports:
+            reports.append(None)
+            reports.append(write_shards(manifest, URL, options=MANY, workers=2))
+            return False
+        return take(claims, *arguments)
+
+    monkeypatch.setattr(Claims, "take", take_later)
+    reports.append(write_shards(manifest, URL, options=MANY, workers=2))
+    assert reports[1].num_shards_written > 0
+    assert reports[2].num_shards_written == 0
+    assert remote_bytes(tmp_path) == expected

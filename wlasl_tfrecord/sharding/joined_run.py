@@ -227,13 +227,17 @@ def alone_at(remote: RemoteFolder) -> Iterator[None]:
                     "for two minutes"
                 )
             give_up = time.monotonic() + ALONE_SECONDS + _MARGIN_SECONDS
+            has_waited = False
             while not claims.take(ALONE, ALONE_SECONDS):
+                has_waited = True
                 if time.monotonic() > give_up:
                     raise OutputError(
                         f"another run is writing to {remote.url}; wait for it, choose "
                         "another --out, or share the work by --join in all"
                     )
                 time.sleep(folder.poll_seconds)
+        if has_waited:
+            remote.fetch()  # the other one may have finished it meanwhile
         yield
 
 
