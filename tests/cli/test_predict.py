@@ -41,8 +41,8 @@ def test_an_unreadable_video_is_one_line_and_the_others_are_done(
 def test_a_video_that_is_not_there_is_one_line(
     trained_run, few_videos, tmp_path, capsys
 ):
-    line = "no.mp4: unreadable: No such file or directory\n"
     there, absent = str(few_videos / "0.mp4"), str(tmp_path / "no.mp4")
+    line = f"{absent}: unreadable: No such file or directory\n"
     assert predict.main([absent, "--run", str(trained_run), "--json"]) == 1
     alone = capsys.readouterr()
     assert (alone.err, json.loads(alone.out)["path"]) == (line, absent)

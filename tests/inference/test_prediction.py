@@ -130,5 +130,5 @@ def test_a_video_of_huge_frames_is_its_failure(model, few_videos, tmp_path):
     paths = [path, few_videos / "0.mp4"]
     huge, other = prediction.predict_videos(model, paths, limits=limits)
     assert isinstance(huge, prediction.Failure)
-    assert huge.reason == "huge.avi: out of memory: its frames are too large"
+    assert huge.reason == f"{path}: out of memory: its frames are too large"
     assert isinstance(other, prediction.Prediction)

@@ -100,7 +100,7 @@ def _chosen(
     max_bad_records = (config or arguments).max_bad_records
     _refuse_what_does_not_fit(arguments, out, max_bad_records)
     if arguments.model is not None:
-        recipes.find_recipe(arguments.model)
+        recipes.find_recipe(_recipe(arguments.model))
     folder = load_cached(data, arguments, check_shards=max_bad_records == 0)
     if config is None:
         config = _config(arguments, typed, folder)

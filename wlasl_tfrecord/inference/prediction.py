@@ -213,7 +213,7 @@ def _missing(path: Path) -> Failure | None:
     try:
         os.stat(path)
     except OSError as error:
-        reason = f"{text_of(path.name)}: unreadable: {error.strerror}"
+        reason = f"{text_of(str(path))}: unreadable: {error.strerror}"
         return Failure(path=path, reason=reason)
     return None
 
@@ -230,7 +230,7 @@ def _predict_batch(
     seconds = (time.perf_counter() - started) / max(len(clips), 1)
     for path, result, wait_seconds in batch:
         if isinstance(result, Undecoded):
-            reason = f"{text_of(path.name)}: {result.reason}"
+            reason = f"{text_of(str(path))}: {result.reason}"
             yield Failure(path=path, reason=reason)
             continue
         glosses, shares = top_glosses(next(rows), model.info.glosses, top)
