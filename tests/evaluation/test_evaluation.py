@@ -53,6 +53,7 @@ def test_a_model_that_gives_nan_is_never_right(shards, tmp_path):
     run = write_run(tmp_path, lambda numbers: constant(numbers) / 0.0)
     report = evaluation.evaluate(shards, run)
     assert report.top(1) == 0
+    json.dumps(report.to_json(), allow_nan=False)
 
 
 def test_a_model_for_other_clips_is_refused(shards, tmp_path):

@@ -151,7 +151,8 @@ class EvaluationReport:
             "split": self.split,
             "num_clips": len(self.scores.labels),
             "num_views": self.num_views,
-            "loss": self.scores.loss,
+            # JSON has no other word for what is no number.
+            "loss": self.scores.loss if np.isfinite(self.scores.loss) else None,
             "per_clip": {f"top{k}": self.top(k) for k in TOP_K},
             "per_clip_interval": {f"top{k}": list(self.interval(k)) for k in TOP_K},
             "per_gloss_mean": {f"top{k}": self.mean_gloss_top(k) for k in TOP_K},
