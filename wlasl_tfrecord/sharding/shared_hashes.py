@@ -19,7 +19,7 @@ from wlasl_tfrecord.errors import VideoError
 from wlasl_tfrecord.sharding.claims import Claims
 from wlasl_tfrecord.sharding.shared_folder import SharedFolder
 
-__all__ = ["HASHES_DIR", "file_facts", "hash_together"]
+__all__ = ["HASHES_DIR", "file_facts", "hash_together", "parse_note"]
 
 # In the output folder.
 HASHES_DIR = ".shard-hashes"
@@ -154,18 +154,26 @@ class _Blocks:
         return list(self._hash_all(block, self._timeout_seconds))
 
     def _load_note(self, name: str, length: int) -> list[str | None] | None:
-        """Reads what `_note` returned; None if it is missing or damaged."""
         try:
-            values = json.loads(self._folder.read(f"{name}.json"))
-        except (FileNotFoundError, ValueError, RecursionError):
+            content = self._folder.read(f"{name}.json")
+        except FileNotFoundError:
             return None
-        if not isinstance(values, list) or len(values) != length:
-            return None
-        is_right = all(
-            one is None or (isinstance(one, str) and _SHA256.fullmatch(one))
-            for one in values
-        )
-        return values if is_right else None
+        return parse_note(content, length)
+
+
+def parse_note(content: bytes, length: int) -> list[str | None] | None:
+    """Reads what `_note` returned for a block of this length; None if it is damaged."""
+    try:
+        values = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(values, list) or len(values) != length:
+        return None
+    is_right = all(
+        one is None or (isinstance(one, str) and _SHA256.fullmatch(one))
+        for one in values
+    )
+    return values if is_right else None
 
 
 def _blocks(paths: Sequence[str]) -> list[Sequence[str]]:
