@@ -5,13 +5,20 @@ import io
 import re
 import signal
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from small_training import run
 
 from wlasl_tfrecord.cli import pretrain
-from wlasl_tfrecord.errors import RecipeError, ShardFolderError, TrainingError
+from wlasl_tfrecord.errors import (
+    OutputError,
+    RecipeError,
+    RecordError,
+    ShardFolderError,
+    TrainingError,
+)
 from wlasl_tfrecord.evaluation.evaluation import evaluate
 from wlasl_tfrecord.inference import export, trained_model
 from wlasl_tfrecord.network.pose_finder import found_landmarks
@@ -22,7 +29,7 @@ from wlasl_tfrecord.shard_format.landmarks import MIRROR_ORDER, NUM_LANDMARKS
 from wlasl_tfrecord.shard_format.shard_folder import load_folder
 from wlasl_tfrecord.training.config import TrainConfig
 from wlasl_tfrecord.training.pose_frames import change_frames
-from wlasl_tfrecord.training.pose_training import train_finder
+from wlasl_tfrecord.training.pose_training import _score, _Unfinished, train_finder
 
 SIDE = 64
 
@@ -112,6 +119,44 @@ def test_a_finder_that_was_stopped_goes_on_bit_by_bit(finder, data, tmp_path):
     )
     for one, other in zip(again, before, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_checkpoints_of_others_are_not_gone_on_from(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd")
+    unfinished = _Unfinished(tmp_path / "pose.weights.h5", model, ("facts",))
+    unfinished.save(4)
+    assert unfinished.restore(5, print) == 4
+    # There would be no last step.
+    with pytest.raises(TrainingError, match="of another training; remove it"):
+        unfinished.restore(4, print)
+
+    # Through a link, what is older would be removed there.
+    (directory,) = tmp_path.iterdir()
+    others = directory.rename(tmp_path / "others")
+    directory.symlink_to(others)
+    for step in (5, 6):
+        with pytest.raises(OutputError, match="a link"):
+            unfinished.save(step)
+    with pytest.raises(OutputError, match="is a link, and may lead to somebody else's"):
+        unfinished.restore(9, print)
+    assert [path.name for path in others.iterdir()] == ["step-000000004.npz"]
+
+
+def test_clips_to_judge_by_may_be_damaged_or_missing(write_folder, tmp_path):
+    finder = load_finder("none", alpha=0.35, frame_size=32)
+    sizes = {"num_frames": 2, "height": 32, "width": 32, "landmarks": True}
+    data = write_folder(tmp_path / "some", {"train": 2, "val": 2}, **sizes)
+    path = min(data.glob("*val.tfrecord*"))
+    with open(path, "r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b"damaged")
+    folder = load_folder(data)
+    with pytest.raises(RecordError, match="record 0 at byte 0, video_id"):
+        _score(finder, folder, 2, 32, 0)
+    assert _score(finder, folder, 2, 32, 1).split == "val"
+    none = load_folder(write_folder(tmp_path / "none", {"train": 2, "val": 0}, **sizes))
+    assert _score(finder, none, 2, 32, 0).split == "train"
 
 
 def test_a_finder_is_written_and_judged_by_val(finder, data):

@@ -96,6 +96,20 @@ def test_a_file_that_was_pretrained_is_taken_as_it_is(recipe, shards, tmp_path):
     assert kept(tmp_path) == []
 
 
+def test_options_of_a_stranger_do_not_say_where_weights_go(recipe, shards, tmp_path):
+    options = {"path": str(tmp_path / "elsewhere"), "folder": "", "factor": 3}
+    config = TrainConfig(recipe=str(recipe), weights="none", recipe_options=options)
+    path = pretrained_weights(
+        load_recipe(recipe),
+        load_folder(shards),
+        config,
+        strategies.make_strategy("none"),
+        (),
+        print,
+    )
+    assert [path] == list(map(str, kept(tmp_path)))
+
+
 def test_several_workers_need_one_file(recipe, shards, monkeypatch):
     monkeypatch.setattr(strategies, "is_one_of_several", lambda _: True)
     with pytest.raises(

@@ -17,8 +17,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from wlasl_tfrecord.errors import TrainingError
-from wlasl_tfrecord.files import output_errors, written_whole
+from wlasl_tfrecord.errors import OutputError, TrainingError
+from wlasl_tfrecord.files import output_errors, real_folder, written_whole
 from wlasl_tfrecord.input_pipeline import dataset
 from wlasl_tfrecord.input_pipeline.damaged_records import damaged_records_by_name
 from wlasl_tfrecord.network.pose_finder import GROUP_OF_POINT
@@ -127,10 +127,11 @@ def train_finder(
             steps, and the mean loss since it began, or went on.
 
     Raises:
-        OutputError: If the file cannot be written.
+        OutputError: If the file cannot be written, or the hidden folder is a link.
         RecipeError: If weights or sizes do not fit.
         ShardFolderError: If the shards cannot be read, or have no landmarks.
-        TrainingError: If the loss is not a number, or the process is asked to stop.
+        TrainingError: If the loss is not a number, the process is asked to stop, or the
+            hidden folder holds checkpoints of something else.
         ValueError: If the name is not one of a weights file, or a number is below 1.
     """
     path = Path(out_path)
@@ -153,7 +154,7 @@ def train_finder(
         _compile(finder, num_steps, learning_rate)
         facts = (weights, alpha, frame_size, num_steps, batch_size, learning_rate, seed)
         unfinished = _Unfinished(path, finder, (*facts, folder.table_sha256["train"]))
-        start_step = unfinished.restore(say)
+        start_step = unfinished.restore(num_steps, say)
         batches = training_batches(
             folder,
             batch_size,
@@ -165,7 +166,7 @@ def train_finder(
         _fit(finder, batches, start_step, num_steps, unfinished, stopped, on_step)
         finder.save_weights(aside)
     unfinished.remove()
-    return _score(finder, folder, batch_size, frame_size)
+    return _score(finder, folder, batch_size, frame_size, max_bad_records)
 
 
 def _check(path: Path, num_steps: int, learning_rate: float) -> None:
@@ -236,16 +237,21 @@ class _Unfinished:
     def is_due(self) -> bool:
         return time.monotonic() - self._saved_at > _SECONDS_BETWEEN_CHECKPOINTS
 
-    def restore(self, say: Callable[[str], None]) -> int:
-        """Returns how many steps are done, and assigns what they gave."""
+    def restore(self, num_steps: int, say: Callable[[str], None]) -> int:
+        """Returns how many of the steps are done, and assigns what they gave."""
+        if self._directory.is_symlink():
+            raise OutputError(
+                f"{self._directory} is a link, and may lead to somebody else's files; "
+                "remove it, or choose another --out"
+            )
         checkpoint = load_newest(self._directory, say)
         if checkpoint is None:
             return 0
         arrays = [array for _, array in sorted(checkpoint.arrays.items())]
         shapes = [tuple(variable.shape) for variable in self._variables]
-        if [array.shape for array in arrays] != shapes:
+        if [array.shape for array in arrays] != shapes or checkpoint.step >= num_steps:
             raise TrainingError(
-                f"{self._directory} holds checkpoints of another network; remove it"
+                f"{self._directory} holds checkpoints of another training; remove it"
             )
         for variable, array in zip(self._variables, arrays):
             variable.assign(array)
@@ -255,7 +261,7 @@ class _Unfinished:
     def save(self, step: int) -> None:
         way_out = "free some space"
         with output_errors(self._directory, way_out):
-            self._directory.mkdir(exist_ok=True)
+            real_folder(self._directory)
         arrays = {
             f"{index:05d}": np.asarray(keras.ops.convert_to_numpy(variable))
             for index, variable in enumerate(self._variables)
@@ -309,12 +315,25 @@ def _place_loss(landmarks: Any, places: Any) -> tf.Tensor:
     return tf.reduce_sum(away * weights) / (tf.reduce_sum(weights) + 1e-6)
 
 
+@damaged_records_by_name()
 def _score(
-    finder: keras.Model, folder: ShardFolder, batch_size: int, frame_size: int
+    finder: keras.Model,
+    folder: ShardFolder,
+    batch_size: int,
+    frame_size: int,
+    max_bad_records: int,
 ) -> FinderReport:
     """Compares what is found with the shards, in frames of val if there is one."""
-    split = "val" if "val" in folder.splits else "train"
-    clips = dataset.input_fn(folder, split, batch_size, training=False, element="dict")
+    has_val = "val" in folder.splits and folder.num_clips("val") > 0
+    split = "val" if has_val else "train"
+    clips = dataset.input_fn(
+        folder,
+        split,
+        batch_size,
+        training=False,
+        max_bad_records=max_bad_records,
+        element="dict",
+    )
     found: list[tuple[Any, ...]] = []
     num_frames = 0
     for clip in clips:

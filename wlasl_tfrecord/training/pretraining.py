@@ -82,7 +82,8 @@ def pretrained_weights(
             "workers with --weights"
         )
     assert recipe.pretrain is not None
-    named = inspect.signature(recipe.pretrain).parameters
+    # No others, such as the path: options may come from the run folder of a stranger.
+    named = inspect.signature(recipe.pretrain).parameters.keys() & recipe.options
     options = {k: v for k, v in config.recipe_options.items() if k in named}
     facts = [recipe.sha256, folder.table_sha256["train"], _identity(config.weights)]
     text = json.dumps([*facts, options], sort_keys=True)
