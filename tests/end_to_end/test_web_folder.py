@@ -195,29 +195,84 @@ def box(name, *content):
     return struct.pack(">I", len(joined) + 8) + name + joined
 
 
-def test_more_edits_than_a_browser_goes_through_are_none(page):
-    edits = struct.pack(">II", 0, 100_000) + struct.pack(">Iii", 1, 2**30, 1) * 100_000
-    tables = box(b"stts", struct.pack(">IIII", 0, 1, 1_000_000, 1))
+NOTHING = {"times": None, "matrix": None}
+# Of Matroska: what the file is, a track of pictures by VP8, and a frame of it.
+_START = b"\x1a\x45\xdf\xa3\x80"
+_TRACK = b"\xae\x8d\xd7\x81\x01\x83\x81\x01\x86\x85V_VP8"
+_FRAME = b"\xa3\x85\x81\x00\x00\x80\x10"
+
+
+# Both as many as there may be alone: together they take a browser fifteen seconds.
+@pytest.mark.parametrize(("edits", "frames"), [(100_000, 100), (1000, 3_000_000)])
+def test_more_edits_than_a_browser_goes_through_are_none(page, edits, frames):
+    empty = struct.pack(">Iii", 1, 2**30, 1)
+    listed = struct.pack(">IIIii", 0, edits, 1, 0, 1) + empty * (edits - 1)
+    forged = movie(frames, box(b"edts", box(b"elst", listed)))
+    assert facts_of(page, forged) == NOTHING
+
+
+def movie(num_frames, *edits):
     clock = struct.pack(">IIIII", 0, 0, 0, 1000, 1)
+    tables = box(b"stts", struct.pack(">IIII", 0, 1, num_frames, 1))
     media = (
         box(b"mdhd", clock),
         box(b"hdlr", bytes(8), b"vide"),
-        box(b"minf", box(b"stbl", tables)),
+        box(b"minf", box(b"stbl", tables, box(b"stsd", bytes(8)))),
     )
-    track = box(b"trak", box(b"edts", box(b"elst", edits)), box(b"mdia", *media))
-    forged = box(b"moov", box(b"mvhd", clock), track)
-    assert facts_of(page, forged) == {"times": None, "matrix": None}
+    track = box(b"trak", *edits, box(b"mdia", *media))
+    return box(b"moov", box(b"mvhd", clock), track)
 
 
-def facts_of(page, content):
+@pytest.mark.parametrize(
+    ("start", "part", "most", "end"),
+    [
+        # Parts of a few bytes, for each of which the page takes a hundred.
+        (b"\x00\x0d\x00\x00moov", box(b"free"), 100_000, movie(2)[8:]),
+        (_START + _TRACK, b"\xae\x80", 100_000, b""),
+        (_START + _TRACK, _FRAME, 1_000_000, b""),
+        # One number of many bytes: the scale of all times.
+        (_START + _TRACK + _FRAME + b"\x2a\xd7\xb1\x40\x41", b"\x00", 64, b""),
+    ],
+)
+def test_more_parts_than_a_page_has_memory_for_are_none(page, start, part, most, end):
+    assert facts_of(page, start, part, most + 1, end) == NOTHING
+
+
+def facts_of(page, start, part=b"", num_parts=0, end=b""):
+    """Tells what the page knows of a file: a start, a part so many times, an end."""
     return page.run(
         """
-        const bytes = Uint8Array.from(atob(arguments[0]), (c) => c.charCodeAt(0));
+        const [start, part, end] = [...arguments].slice(1).map((text) =>
+          Uint8Array.from(atob(text), (c) => c.charCodeAt(0)),
+        );
+        const parts = new Uint8Array(part.length * arguments[0]);
+        for (let at = 0; at < parts.length; at += part.length) parts.set(part, at);
         return import("./video_file.js")
-          .then((module) => module.factsOf(new Blob([bytes])));
+          .then((module) => module.factsOf(new Blob([start, parts, end])));
         """,
-        base64.b64encode(content).decode(),
+        num_parts,
+        *(base64.b64encode(one).decode() for one in (start, part, end)),
     )
+
+
+@pytest.mark.parametrize(
+    ("last_ms", "end"),
+    [
+        # No element: what the player shows is counted, a frame for each 4 ms of weeks.
+        (2_000_000_000, b"\x00"),
+        # Another scale of times, which the player does not read: hours are 0.4 s.
+        (10_000_000, b"\x2a\xd7\xb1\x81\x28"),
+    ],
+)
+def test_times_that_are_not_so_end_in_an_error(page, tmp_path, last_ms, end):
+    frames = [draw_corners(number) for number in range(3)]
+    times_ms = [0, 4 if last_ms > 10_000_000 else 40, last_ms]
+    path = tmp_path / "forged.webm"
+    encode_video(path, frames, codec="libvpx", times_ms=times_ms)
+    path.write_bytes(path.read_bytes() + end)
+    page.choose("#file", path)
+    page.wait_for(BAD)
+    assert "does not find every frame" in page.text("#status")
 
 
 def test_a_sign_before_the_camera_is_recognised(page):

@@ -2,17 +2,21 @@
 // distances from first to last (video/sampling.py), in the pixels that it would have.
 
 import { fitFrame, pixelsOf } from "./pixels.js";
-import { factsOf } from "./video_file.js";
+import { MOST_FRAMES, factsOf } from "./video_file.js";
 
 // A frame whose time nobody tells is taken to last this long.
 const USUAL_STEP_SECONDS = 1 / 30;
 // How often to look whether a player shows a frame by now, every few milliseconds; it is
 // usually there at once.
 const MOST_LOOKS = 400;
+const LOOK_MILLISECONDS = 4;
 // At the first, each frame of a played video is shown long enough to be seen on a machine
 // that has nothing else to do.
 const RATES = [0.5, 0.25, 0.0625];
 const MOST_PLAY_SECONDS = 120;
+// By which a frame may come late on a machine that has much else to do.
+const MOST_DELAY_SECONDS = 10;
+const TOO_LONG = "this browser does not find every frame of the video; cut it to the sign";
 const UNIT_SECONDS = 1e-6;
 
 class NotPlayed extends Error {
@@ -57,8 +61,8 @@ async function decodedClip(video, clip, framing, facts, rate) {
     const first = await shownTime(player);
     const told = rate ? facts.times : null;
     const times = told ?? (await timesOf(player, first, facts.times));
-    if (rate && times.at(-1) / rate > MOST_PLAY_SECONDS) {
-      throw new Error("this browser does not find every frame of the video; cut it to the sign");
+    if (rate && !(times.at(-1) / rate <= MOST_PLAY_SECONDS)) {
+      throw new Error(TOO_LONG);
     }
     if (rate) await seek(player, 0);
     const frameAt = rate ? playedFrame : soughtFrame;
@@ -164,7 +168,7 @@ async function shownFrame(player, isWanted, looks = MOST_LOOKS) {
       // There is no frame yet.
       if (isLast || error.name !== "InvalidStateError") throw error;
     }
-    await new Promise((done) => setTimeout(done, 4));
+    await new Promise((done) => setTimeout(done, LOOK_MILLISECONDS));
   }
 }
 
@@ -192,12 +196,16 @@ async function playedFrame(player, first, times, index) {
   const { start, stop } = shownWhile(times, index);
   const isThere = (seconds) => seconds - first >= start || player.ended;
   await player.play();
-  const frame = await shownFrame(player, isThere, Infinity);
+  // It never comes where the file tells other times than the player knows.
+  const left = Math.max(0, (first + stop - player.currentTime) / player.playbackRate);
+  const looks = Math.ceil(((left + MOST_DELAY_SECONDS) * 1000) / LOOK_MILLISECONDS);
+  const frame = await shownFrame(player, isThere, looks);
   player.pause();
-  const isWanted = frame.timestamp * UNIT_SECONDS - first <= stop;
-  if (isWanted || player.playbackRate === RATES.at(-1)) return frame;
+  const seconds = frame.timestamp * UNIT_SECONDS;
+  const [hasCome, isPast] = [isThere(seconds), seconds - first > stop];
+  if (hasCome && (!isPast || player.playbackRate === RATES.at(-1))) return frame;
   frame.close();
-  throw new NotPlayed();
+  throw hasCome ? new NotPlayed() : new Error(TOO_LONG);
 }
 
 /** Returns between which seconds a frame's time must be, and one at which it is shown. */
@@ -231,6 +239,7 @@ async function timesOf(player, first, told) {
   if (last <= first) return [0];
   const step = await stepOf(player, first, last, end - last);
   const count = Math.round((last - first) / step) + 1;
+  if (count > MOST_FRAMES) throw new Error(TOO_LONG);
   return Array.from({ length: count }, (_, number) => number * step);
 }
 

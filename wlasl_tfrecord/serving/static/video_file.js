@@ -4,9 +4,15 @@
 
 const MOST_TABLE_BYTES = 2 ** 26;
 const MOST_FILE_BYTES = 2 ** 29;
-const MOST_FRAMES = 3e6;
+export const MOST_FRAMES = 3e6;
 const MOST_BOXES = 1e5;
 const MOST_EDITS = 1000;
+// Each edit looks at all frames.
+const MOST_LOOKED_AT = 3e7;
+// Of pictures and sound, in Matroska: hours.
+const MOST_BLOCKS = 1e6;
+// Of a name or a number there.
+const MOST_VALUE_BYTES = 64;
 
 /**
  * Reads what a file says of its first video.
@@ -75,7 +81,8 @@ function part(view, start, stop = view.byteLength) {
 
 function* boxes(parent, start = 0) {
   let at = start;
-  while (at + 8 <= parent.byteLength) {
+  for (let number = 0; at + 8 <= parent.byteLength; number += 1) {
+    if (number === MOST_BOXES) throw new RangeError("no boxes");
     const size = parent.getUint32(at);
     if (size < 8) return;
     yield [nameAt(parent, at + 4), part(parent, at + 8, at + size)];
@@ -147,6 +154,7 @@ function editsOf(track) {
 /** Returns when the frames are shown that the edits show, in the units of the track. */
 function shownTimes(times, edits, rate, movieRate) {
   if (edits === null) return times;
+  if (edits.length * times.length > MOST_LOOKED_AT) throw new RangeError("no edit list");
   const shown = [];
   let elapsed = 0;
   for (const [duration, start] of edits) {
@@ -284,6 +292,7 @@ async function factsOfMatroska(file) {
   const blocks = [];
   let [scale, cluster] = [1e6, 0];
   for (const [id, content] of elements(view)) {
+    if (blocks.length >= MOST_BLOCKS || tracks.length >= MOST_BOXES) throw new RangeError("no video");
     if (id === SCALE) scale = unsigned(content);
     else if (id === TRACK) tracks.push({});
     else if (id === CLUSTER_TIME) cluster = unsigned(content);
@@ -357,5 +366,6 @@ function unsigned(view) {
 }
 
 function bytesOfView(view) {
+  if (view.byteLength > MOST_VALUE_BYTES) throw new RangeError("no value");
   return [...new Uint8Array(view.buffer, view.byteOffset, view.byteLength)];
 }
