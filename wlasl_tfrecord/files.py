@@ -31,6 +31,7 @@ __all__ = [
     "read_bytes",
     "read_json",
     "real_folder",
+    "remove_folder",
     "temporary_folder",
     "too_large",
     "write_all",
@@ -198,6 +199,17 @@ def real_folder(path: str | os.PathLike[str]) -> None:
         if not stat.S_ISDIR(os.lstat(path).st_mode):
             reason = "a link or a file has the name of a folder; remove it"
             raise OSError(errno.ENOTDIR, reason, os.fspath(path)) from None
+
+
+def remove_folder(path: str | os.PathLike[str]) -> None:
+    """Removes a folder and all that is in it, as far as the system lets us.
+
+    What is no folder stays: `shutil.rmtree` waits at a pipe until somebody writes to
+    it.
+    """
+    with contextlib.suppress(OSError):
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextlib.contextmanager

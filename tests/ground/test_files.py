@@ -202,3 +202,15 @@ def test_what_killed_processes_left_in_tmpdir_is_removed(tmp_path, monkeypatch):
             assert os.path.isdir(folder)
             assert os.path.isdir(other)
     assert os.listdir(tmp_path) == ["mine-elsewhere-1"]
+
+
+def test_what_is_no_folder_is_not_removed_as_one(tmp_path):
+    os.mkfifo(tmp_path / "pipe")  # shutil.rmtree would wait for a writer
+    (tmp_path / "folder" / "inside").mkdir(parents=True)
+    os.mkfifo(tmp_path / "folder" / "pipe")
+    (tmp_path / "link").symlink_to("folder")
+    for name in ("pipe", "link", "missing"):
+        files.remove_folder(tmp_path / name)
+    assert len(list(tmp_path.rglob("*"))) == 5
+    files.remove_folder(tmp_path / "folder")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]

@@ -21,6 +21,7 @@ from wlasl_tfrecord.files import (
     read_bytes,
     read_json,
     real_folder,
+    remove_folder,
     written_whole,
 )
 from wlasl_tfrecord.shard_format import layout
@@ -197,7 +198,7 @@ def _remove(entry: os.DirEntry[str]) -> None:
 
 def remove_work_folder(root: str) -> None:
     """Removes the working folder, as far as the system lets us."""
-    shutil.rmtree(os.path.join(root, WORK_DIR), ignore_errors=True)
+    remove_folder(os.path.join(root, WORK_DIR))
 
 
 def finish_folder(

@@ -6,12 +6,16 @@ the time at which a file was written, by the clock of the server that holds it.
 
 import contextlib
 import os
-import shutil
 import time
 from collections.abc import Collection
 from typing import Protocol
 
-from wlasl_tfrecord.files import read_bytes, real_folder, written_whole
+from wlasl_tfrecord.files import (
+    read_bytes,
+    real_folder,
+    remove_folder,
+    written_whole,
+)
 from wlasl_tfrecord.storage.object_facts import ObjectFacts, Version
 from wlasl_tfrecord.storage.object_store import ObjectStore
 
@@ -155,7 +159,7 @@ class DiskFolder:
 
     def clear(self) -> None:
         """Removes the folder."""
-        shutil.rmtree(self._path, ignore_errors=True)
+        remove_folder(self._path)
 
     def _at(self, name: str) -> str:
         return os.path.join(self._path, name)

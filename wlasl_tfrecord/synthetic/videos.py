@@ -15,7 +15,6 @@ import contextlib
 import json
 import multiprocessing
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from wlasl_tfrecord.errors import OutputError
-from wlasl_tfrecord.files import num_cores, written_whole
+from wlasl_tfrecord.files import num_cores, remove_folder, written_whole
 from wlasl_tfrecord.synthetic import poses
 from wlasl_tfrecord.synthetic.appearance import draw_signers
 from wlasl_tfrecord.synthetic.poses import Motion
@@ -110,7 +109,7 @@ def write_videos(
     videos = plan_videos(config)
     # Written aside, so that an interrupted run leaves no set that looks complete.
     partial_dir = root / "videos.partial"
-    shutil.rmtree(partial_dir, ignore_errors=True)
+    remove_folder(partial_dir)
     try:
         partial_dir.mkdir(parents=True)
         # Not fork: a fork of a process in which TensorFlow or OpenCV started threads

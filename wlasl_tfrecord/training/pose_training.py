@@ -6,7 +6,6 @@ from; the val split tells how well points are found.
 
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,12 @@ import numpy as np
 import tensorflow as tf
 
 from wlasl_tfrecord.errors import OutputError, TrainingError
-from wlasl_tfrecord.files import output_errors, real_folder, written_whole
+from wlasl_tfrecord.files import (
+    output_errors,
+    real_folder,
+    remove_folder,
+    written_whole,
+)
 from wlasl_tfrecord.input_pipeline import dataset
 from wlasl_tfrecord.input_pipeline.damaged_records import damaged_records_by_name
 from wlasl_tfrecord.network.pose_finder import GROUP_OF_POINT
@@ -271,7 +275,7 @@ class _Unfinished:
         self._saved_at = time.monotonic()
 
     def remove(self) -> None:
-        shutil.rmtree(self._directory, ignore_errors=True)
+        remove_folder(self._directory)
 
 
 def _thaw(finder: keras.Model) -> None:
