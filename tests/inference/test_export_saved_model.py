@@ -105,11 +105,13 @@ def test_a_larger_frame_is_cropped_in_the_middle(model, loaded):
 def test_a_frame_that_takes_minutes_is_refused(loaded):
     huge = np.zeros((5800, 5800, 3), np.uint8)
     image = cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    large = cv2.imencode(".jpg", huge[:2000, :2000])[1].tobytes()
     # A scan that changes nothing.
     scan = b"\xff\xda\0\x08\1\1\0\1\5\2"
     for forged in (
         cv2.imencode(".jpg", huge)[1].tobytes(),
         image[:-2] + scan * 501 + image[-2:],
+        large[:-2] + scan * 140 + large[-2:],
     ):
         with pytest.raises(
             tf.errors.InvalidArgumentError, match="more than 33,554,432 pixels, or 500"

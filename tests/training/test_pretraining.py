@@ -77,6 +77,9 @@ def test_runs_on_the_same_shards_share_what_was_pretrained(recipe, shards, tmp_p
     third = dataclasses.replace(config, recipe_options={"factor": 2})
     run(shards, tmp_path / "third", third)
     assert len(kept(tmp_path)) == 2
+    # Nor do shards that may be damaged.
+    run(shards, tmp_path / "fourth", dataclasses.replace(config, max_bad_records=9))
+    assert len(kept(tmp_path)) == 3
 
     # A run that is resumed has its weights in its checkpoint.
     for one in kept(tmp_path):

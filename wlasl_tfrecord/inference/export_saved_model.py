@@ -35,6 +35,9 @@ __all__ = [
 
 # Of a frame that a client sends: 8K video has as many.
 _MAX_PIXELS = 2**25
+# In all scans of a frame, for each of which a decoder goes through all pixels:
+# progressive ones of 8K have ten.
+_MAX_SCANNED_PIXELS = 2**29
 
 
 def write_saved_model(model: TrainedModel, path: Path) -> None:
@@ -184,10 +187,11 @@ def _small_jpeg(jpeg: tf.Tensor) -> tf.Operation:
         tf.size(tf.strings.split(jpeg, one, maxsplit=facts.most_costly + 1)) - 1
         for one in facts.costly_marks
     ]
-    is_small = (size[0] * size[1] <= _MAX_PIXELS) & (
-        tf.add_n(parts) <= facts.most_costly
-    )
+    num_pixels, num_scans = size[0] * size[1], tf.cast(tf.add_n(parts), tf.int64)
+    is_small = (num_pixels <= _MAX_PIXELS) & (num_scans <= facts.most_costly)
+    is_small &= num_pixels * num_scans <= _MAX_SCANNED_PIXELS
     message = (
-        f"a frame has more than {_MAX_PIXELS:,} pixels, or {facts.most_costly} scans"
+        f"a frame has more than {_MAX_PIXELS:,} pixels, or {facts.most_costly} scans, "
+        f"or {_MAX_SCANNED_PIXELS:,} pixels in all scans"
     )
     return tf.debugging.Assert(is_small, [message])

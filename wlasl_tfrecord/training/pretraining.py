@@ -6,7 +6,7 @@ A recipe says how, by a function
 
 which writes to `path`, a `….weights.h5`, what its `build_model` takes as `weights`.
 `options` are those of the recipe that the function names. Runs on the same shards, with
-the same recipe and options, share the file.
+the same recipe, options and number of damaged records to skip, share the file.
 """
 
 import hashlib
@@ -86,7 +86,8 @@ def pretrained_weights(
     named = inspect.signature(recipe.pretrain).parameters.keys() & recipe.options
     options = {k: v for k, v in config.recipe_options.items() if k in named}
     facts = [recipe.sha256, folder.table_sha256["train"], _identity(config.weights)]
-    text = json.dumps([*facts, options], sort_keys=True)
+    # Shards that are whole do not begin with what a damaged copy has taught.
+    text = json.dumps([*facts, options, config.max_bad_records], sort_keys=True)
     name = f"{recipe.name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}{_SUFFIX}"
     path = _cache_folder() / name
     if path.is_file():
