@@ -193,12 +193,18 @@ def real_folder(path: str | os.PathLike[str]) -> None:
     Raises:
         OSError: If it cannot be made, or something else has its name.
     """
-    try:
-        os.mkdir(path)
-    except FileExistsError:
-        if not stat.S_ISDIR(os.lstat(path).st_mode):
-            reason = "a link or a file has the name of a folder; remove it"
-            raise OSError(errno.ENOTDIR, reason, os.fspath(path)) from None
+    while True:
+        try:
+            os.mkdir(path)
+        except FileExistsError:
+            try:
+                mode = os.lstat(path).st_mode
+            except FileNotFoundError:
+                continue  # another process has just removed it
+            if not stat.S_ISDIR(mode):
+                reason = "a link or a file has the name of a folder; remove it"
+                raise OSError(errno.ENOTDIR, reason, os.fspath(path)) from None
+        return
 
 
 def remove_folder(path: str | os.PathLike[str]) -> None:

@@ -73,8 +73,10 @@ def test_a_film_that_fails_is_one_line_and_the_others_are_done(
 
 
 def test_a_film_that_is_not_there_is_one_line(command, tmp_path, capsys):
-    assert command(tmp_path / "no.mp4", "--windows") == 1
-    assert capsys.readouterr().err == "no.mp4: unreadable: No such file or directory\n"
+    path = tmp_path / "no.mp4"
+    assert command(path, "--windows") == 1
+    line = f"{path}: unreadable: No such file or directory\n"
+    assert capsys.readouterr().err == line
 
 
 def test_two_films_of_one_name_are_not_written_over_each_other(

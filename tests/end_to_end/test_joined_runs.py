@@ -22,6 +22,14 @@ def settle_late(*arguments):
     settle(*arguments)
 plan_writer.settle_shard = settle_late
 """
+STANDS_STILL_AT_THE_END = """
+finish, once = sharder.finish_folder, [19]
+def finish_late(*arguments):
+    if once:
+        os.kill(os.getpid(), once.pop())
+    finish(*arguments)
+sharder.finish_folder = finish_late
+"""
 
 
 def start(src, out, *more, patch="", lasts=2.0):
@@ -76,10 +84,16 @@ def test_the_work_of_one_that_dies_is_done_by_the_others(
     assert not (out / ".shard-work").exists()
 
 
-def test_one_that_stood_still_ends_well_after_the_others(tmp_path, src, undisturbed):
+@pytest.mark.parametrize(
+    ("patch", "claim"),
+    [(STANDS_STILL_ONCE, "wlasl-*.claim"), (STANDS_STILL_AT_THE_END, "finish.claim")],
+)
+def test_one_that_stood_still_ends_well_after_the_others(
+    tmp_path, src, undisturbed, patch, claim
+):
     out = tmp_path / "s"
-    still = start(src, out, patch=STANDS_STILL_ONCE)
-    wait_for(lambda: list((out / ".shard-work").glob("wlasl-*.claim")))
+    still = start(src, out, patch=patch)
+    wait_for(lambda: list((out / ".shard-work").glob(claim)))
     end(start(src, out))
     assert folder_bytes(out) == undisturbed
     still.send_signal(signal.SIGCONT)

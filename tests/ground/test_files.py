@@ -214,3 +214,20 @@ def test_what_is_no_folder_is_not_removed_as_one(tmp_path):
     assert len(list(tmp_path.rglob("*"))) == 5
     files.remove_folder(tmp_path / "folder")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]
+
+
+def test_a_folder_that_another_process_removes_meanwhile_is_made_again(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "work"
+    path.mkdir()
+    lstat = os.lstat
+
+    def removed(one):
+        if path.exists():
+            path.rmdir()
+        return lstat(one)
+
+    monkeypatch.setattr(os, "lstat", removed)
+    files.real_folder(path)
+    assert path.is_dir()

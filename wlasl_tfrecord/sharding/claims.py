@@ -80,6 +80,18 @@ class Claims:
         self._held.discard(name)
         self._folder.remove(_file(name))
 
+    def holds(self, name: str) -> bool:
+        """Whether a claim is this process's, and nobody has taken it over.
+
+        Raises:
+            OSError: If the folder cannot be read.
+        """
+        try:
+            content = self._folder.read(_file(name))
+        except FileNotFoundError:
+            return False
+        return content.startswith(f"{self.owner} ".encode())
+
     def is_stale(self, name: str, lasts_seconds: float | None = None) -> bool:
         """Whether a claim is there, and its process has stopped touching it."""
         age = self._folder.age_seconds(_file(name))

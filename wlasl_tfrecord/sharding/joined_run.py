@@ -138,6 +138,10 @@ class JoinedRun:
             )
         return False
 
+    def is_finishing(self) -> bool:
+        """Whether it is still this process that is to finish the folder."""
+        return self._claims.holds(_FINISH)
+
     def _unnoted(self, shards: Sequence[PlannedShard]) -> list[PlannedShard]:
         """Returns those that no process has written as they are planned here."""
         if self._work.remote is not None:

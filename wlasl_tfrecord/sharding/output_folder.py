@@ -218,6 +218,7 @@ def finish_folder(
             folder holds no clip.
     """
     names = set(shard_names)
+    os.lstat(work_dir)  # or a process that shares the run has done all of this
     with contextlib.suppress(FileNotFoundError):
         os.remove(os.path.join(out, layout.INDEX_FILE))
     for name in sorted(names):

@@ -262,12 +262,18 @@ def _write_joined(
                     on_wait(len(left))
                 num_waiting = len(left)
                 run.wait()
-        is_last = run.may_finish()
-        report = _report(plan, run.written, num_shards, src)
-        if is_last:
+        while is_last := run.may_finish():
+            report = _report(plan, run.written, num_shards, src)
             _refuse_to_empty(plan, report)
-            _finish(writer, run.written, report)
+            try:
+                _finish(writer, run.written, report)
+            except OutputError:
+                if run.is_finishing():
+                    raise
+                continue  # they did not wait: this machine stood still
             hashes.clear()
+            break
+        report = _report(plan, run.written, num_shards, src)
     if not is_last:
         remove_left_work(plan, writer.remote)
     return report
