@@ -8,7 +8,7 @@ import pytest
 from small_training import run
 
 from wlasl_tfrecord.cli import train as command
-from wlasl_tfrecord.errors import TrainingError
+from wlasl_tfrecord.errors import RecipeError, TrainingError
 from wlasl_tfrecord.inference.trained_model import load_model
 from wlasl_tfrecord.network.recipes import load_recipe
 from wlasl_tfrecord.shard_format.shard_folder import load_folder
@@ -99,18 +99,20 @@ def test_a_file_that_was_pretrained_is_taken_as_it_is(recipe, shards, tmp_path):
     assert kept(tmp_path) == []
 
 
-def test_options_of_a_stranger_do_not_say_where_weights_go(recipe, shards, tmp_path):
-    options = {"path": str(tmp_path / "elsewhere"), "folder": "", "factor": 3}
-    config = TrainConfig(recipe=str(recipe), weights="none", recipe_options=options)
-    path = pretrained_weights(
-        load_recipe(recipe),
-        load_folder(shards),
-        config,
-        strategies.make_strategy("none"),
-        (),
-        print,
-    )
-    assert [path] == list(map(str, kept(tmp_path)))
+@pytest.mark.parametrize("name", ["width", "path", "folder"])
+def test_options_are_checked_before_it_begins(recipe, shards, tmp_path, name):
+    # Those of a stranger's run do not say where weights go, either.
+    config = TrainConfig(recipe=str(recipe), recipe_options={name: "elsewhere"})
+    with pytest.raises(RecipeError, match=f"no option '{name}'; it takes weights, fac"):
+        pretrained_weights(
+            load_recipe(recipe),
+            load_folder(shards),
+            config,
+            strategies.make_strategy("none"),
+            (),
+            pytest.fail,
+        )
+    assert kept(tmp_path) == []
 
 
 def test_several_workers_need_one_file(recipe, shards, monkeypatch):

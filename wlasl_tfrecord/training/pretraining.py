@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from wlasl_tfrecord import files
 from wlasl_tfrecord.errors import TrainingError
+from wlasl_tfrecord.network import saving
 from wlasl_tfrecord.network.recipes import Recipe
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 from wlasl_tfrecord.training import strategies
@@ -93,6 +94,8 @@ def pretrained_weights(
     if path.is_file():
         say(f"pretrained before, with these shards: {path}")
         return os.fspath(path)
+    # What is wrong with an option is said now, not in half an hour.
+    saving.build_model(recipe, folder, build_options(recipe, config), "float32")
     say(f"pretraining first, once for these shards; it is kept as {path}")
     recipe.pretrain(
         folder,
