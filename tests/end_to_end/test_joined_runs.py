@@ -3,58 +3,20 @@
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import threading
+from functools import partial
 
 import pytest
-from checkout import CHECKOUT
-from sharding import command, folder_bytes, run, shard_here, wait_for
+from joined_processes import end, stands_still_once, start_joined
+from sharding import folder_bytes, run, shard_here, wait_for
 
 # What a patched process does before the command runs.
 DIES_AT_FIRST_SHARD = "plan_writer.settle_shard = lambda *_: os.kill(os.getpid(), 9)"
 DIES_WHILE_IT_FINISHES = "sharder.finish_folder = lambda *_: os.kill(os.getpid(), 9)"
-STANDS_STILL_ONCE = """
-settle, once = plan_writer.settle_shard, [19]
-def settle_late(*arguments):
-    if once:
-        os.kill(os.getpid(), once.pop())
-    settle(*arguments)
-plan_writer.settle_shard = settle_late
-"""
-STANDS_STILL_AT_THE_END = """
-finish, once = sharder.finish_folder, [19]
-def finish_late(*arguments):
-    if once:
-        os.kill(os.getpid(), once.pop())
-    finish(*arguments)
-sharder.finish_folder = finish_late
-"""
+STANDS_STILL_ONCE = stands_still_once("plan_writer.settle_shard")
+STANDS_STILL_AT_THE_END = stands_still_once("sharder.finish_folder")
 
-
-def start(src, out, *more, patch="", lasts=2.0):
-    """Starts a process that joins; claims last `lasts` seconds for it."""
-    words = [str(word) for word in command(src, out, "--join", *more)[3:]]
-    program = (
-        "import os, sys\n"
-        "from wlasl_tfrecord.sharding import claims, plan_writer, sharder\n"
-        "from wlasl_tfrecord.cli.shard import main\n"
-        f"claims.LASTS_SECONDS = {lasts}\n{patch}\n"
-        f"sys.exit(main({words!r}))\n"
-    )
-    return subprocess.Popen(
-        [sys.executable, "-c", program],
-        cwd=CHECKOUT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def end(process):
-    output, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    return output
+start = partial(start_joined, lasts=2.0)
 
 
 def test_processes_that_join_write_what_one_writes(tmp_path, src, undisturbed):

@@ -2,14 +2,12 @@
 
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from checkout import CHECKOUT
+from joined_processes import end, stands_still_once, start_joined
 from object_stores import BUCKET, running_store, upload_folder
-from sharding import command, folder_bytes, run, wait_for
+from sharding import folder_bytes, run, wait_for
 
 from wlasl_tfrecord.storage.object_store import ObjectStore
 
@@ -29,14 +27,7 @@ ObjectStore.write = write_no_note
 DIES_BEFORE_THE_INDEX = DIES_BEFORE_IT_NOTES.replace(
     'name.endswith(".json") and ".tfrecord-" in name', 'name == "index.json"'
 )
-STANDS_STILL_ONCE = """
-settle, once = plan_writer.settle_shard, [19]
-def settle_late(*arguments):
-    if once:
-        os.kill(os.getpid(), once.pop())
-    settle(*arguments)
-plan_writer.settle_shard = settle_late
-"""
+STANDS_STILL_ONCE = stands_still_once("plan_writer.settle_shard")
 
 
 @pytest.fixture(scope="module")
@@ -54,31 +45,7 @@ def empty(server):
 
 
 def start(src, *more, patch="", lasts=3.0):
-    """Starts a process that joins; claims last `lasts` seconds for it."""
-    words = [str(word) for word in command(src, URL, "--join", *more)[3:]]
-    program = (
-        "import os, sys\n"
-        "from wlasl_tfrecord.sharding import claims, plan_writer, shared_folder\n"
-        "from wlasl_tfrecord.storage.object_store import ObjectStore\n"
-        "from wlasl_tfrecord.cli.shard import main\n"
-        f"claims.LASTS_SECONDS = {lasts}\n"
-        "shared_folder._LOOK_SECONDS = shared_folder.StoreFolder.poll_seconds = 0.2\n"
-        f"{patch}\n"
-        f"sys.exit(main({words!r}))\n"
-    )
-    return subprocess.Popen(
-        [sys.executable, "-c", program],
-        cwd=CHECKOUT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def end(process):
-    output, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    return output
+    return start_joined(src, URL, *more, patch=patch, lasts=lasts)
 
 
 def names(folder=""):
