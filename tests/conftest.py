@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,15 @@ def wlasl_data() -> Path:
             f"no real WLASL clips in {path}; set WLASL_DATA_DIR to their folder"
         )
     return path
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Any]:
+    """An object store on this machine, for the tests of one file."""
+    import object_stores  # skips what needs it where obstore is not installed
+
+    with object_stores.running_store() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from joined_processes import end, stands_still_once, start_joined
-from object_stores import BUCKET, running_store, upload_folder
+from object_stores import BUCKET, upload_folder
 from sharding import folder_bytes, run, wait_for
 
 from wlasl_tfrecord.storage.object_store import ObjectStore
@@ -28,12 +28,6 @@ DIES_BEFORE_THE_INDEX = DIES_BEFORE_IT_NOTES.replace(
     'name.endswith(".json") and ".tfrecord-" in name', 'name == "index.json"'
 )
 STANDS_STILL_ONCE = stands_still_once("plan_writer.settle_shard")
-
-
-@pytest.fixture(scope="module")
-def server():
-    with running_store() as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)

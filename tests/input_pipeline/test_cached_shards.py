@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkout import CHECKOUT
-from object_stores import BUCKET, running_store, upload_folder
+from object_stores import BUCKET, upload_folder
 
 from wlasl_tfrecord import input_fn, load_folder
 from wlasl_tfrecord.errors import RecordError, StoreError
@@ -15,12 +15,6 @@ from wlasl_tfrecord.input_pipeline.shard_reader import ShardReader
 NUM_CLIPS = 12
 URL = f"s3://{BUCKET}/shards"
 SHARD = "wlasl-train.tfrecord-00001-of-00003"
-
-
-@pytest.fixture(scope="module")
-def server():
-    with running_store() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

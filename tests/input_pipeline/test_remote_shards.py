@@ -7,7 +7,7 @@ from threading import Thread
 import numpy as np
 import pytest
 import tensorflow as tf
-from object_stores import BUCKET, running_store, upload_folder
+from object_stores import BUCKET, upload_folder
 
 from benchmarks.object_server import ObjectServer
 from wlasl_tfrecord import input_fn, load_folder
@@ -25,12 +25,6 @@ from wlasl_tfrecord.storage import object_store
 NUM_CLIPS = 12
 URL = f"s3://{BUCKET}/shards"
 SHARD = "wlasl-train.tfrecord-00001-of-00003"
-
-
-@pytest.fixture(scope="module")
-def server():
-    with running_store() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from drawn_manifests import drawn_manifest
-from object_stores import BUCKET, running_store
+from object_stores import BUCKET
 from sharding import folder_bytes
 
 from wlasl_tfrecord.errors import ManifestError, OutputError, StoreError
@@ -22,12 +22,6 @@ from wlasl_tfrecord.storage.object_store import ObjectStore
 URL = f"s3://{BUCKET}/out"
 # Clips of 250 kB, so that there are several shards.
 MANY = ShardOptions(clip=ClipSpec(num_frames=6, height=120, width=120), shard_mib=1)
-
-
-@pytest.fixture(scope="module")
-def server():
-    with running_store() as server:
-        yield server
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from object_stores import BUCKET, running_store
+from object_stores import BUCKET
 
 from wlasl_tfrecord.sharding import claims, shared_folder
 from wlasl_tfrecord.sharding.claims import Claims
@@ -14,12 +14,6 @@ from wlasl_tfrecord.sharding.shared_folder import DiskFolder, StoreFolder
 from wlasl_tfrecord.storage import object_store
 
 URL = f"s3://{BUCKET}/shared"
-
-
-@pytest.fixture(scope="module")
-def server():
-    with running_store() as server:
-        yield server
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 from checkout import CHECKOUT
-from object_stores import BUCKET, running_store
+from object_stores import BUCKET
 
 from benchmarks.object_server import ObjectServer
 from wlasl_tfrecord.errors import StoreError
@@ -20,12 +20,6 @@ from wlasl_tfrecord.storage.object_store import ObjectChanged, ObjectStore
 from wlasl_tfrecord.storage.passwords import password_headers
 
 CONTENT = bytes(range(256)) * 40
-
-
-@pytest.fixture(scope="module")
-def server():
-    with running_store() as server:
-        yield server
 
 
 @pytest.fixture

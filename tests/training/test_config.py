@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wlasl_tfrecord.training.config import TrainConfig
+from wlasl_tfrecord.training.config import TrainConfig, weights_identity
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,13 @@ def test_what_a_program_gives_is_kept_as_a_run_gives_it_back():
     assert stored == given
     assert stored.recipe == "mine.py"
     assert stored.recipe_options == {"sizes": [1, 2]}
+
+
+def test_weights_are_told_apart_by_content(tmp_path):
+    path, moved = tmp_path / "a.h5", tmp_path / "b.h5"
+    for one in (path, moved):
+        one.write_bytes(b"weights")
+    assert weights_identity("imagenet") == "imagenet"
+    assert weights_identity(path) == weights_identity(str(moved))
+    moved.write_bytes(b"others")
+    assert weights_identity(path) != weights_identity(moved)

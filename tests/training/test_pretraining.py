@@ -115,6 +115,17 @@ def test_options_are_checked_before_it_begins(recipe, shards, tmp_path, name):
     assert kept(tmp_path) == []
 
 
+def test_a_head_cannot_leave_out_frames(recipe, shards, tmp_path):
+    # Whatever it is pretrained from; the configuration alone does not know.
+    config = TrainConfig(
+        recipe=str(recipe), weights="none", batch_size=2, train_frames=2
+    )
+    with pytest.raises(ValueError, match="needs a network that is trained whole; add"):
+        run(shards, tmp_path / "run", config)
+    assert kept(tmp_path) == []
+    assert not (tmp_path / "run").exists()
+
+
 def test_several_workers_need_one_file(recipe, shards, monkeypatch):
     monkeypatch.setattr(strategies, "is_one_of_several", lambda _: True)
     with pytest.raises(

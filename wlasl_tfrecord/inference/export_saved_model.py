@@ -25,6 +25,7 @@ from wlasl_tfrecord.inference.trained_model import Clips, TrainedModel
 from wlasl_tfrecord.network.inputs import pick_inputs
 from wlasl_tfrecord.network.model_info import ModelInfo, input_facts
 from wlasl_tfrecord.shard_format.codecs import SMALLEST_CODEC, codec_facts
+from wlasl_tfrecord.shard_format.decode_frames import costly_parts
 
 __all__ = [
     "input_specs",
@@ -183,11 +184,8 @@ def _small_jpeg(jpeg: tf.Tensor) -> tf.Operation:
     """Refuses a JPEG of a stranger that takes gigabytes or minutes to decode."""
     facts = codec_facts(SMALLEST_CODEC)
     size = tf.cast(tf.image.extract_jpeg_shape(jpeg), tf.int64)
-    parts = [
-        tf.size(tf.strings.split(jpeg, one, maxsplit=facts.most_costly + 1)) - 1
-        for one in facts.costly_marks
-    ]
-    num_pixels, num_scans = size[0] * size[1], tf.cast(tf.add_n(parts), tf.int64)
+    num_pixels = size[0] * size[1]
+    num_scans = costly_parts(jpeg[tf.newaxis], SMALLEST_CODEC, facts.most_costly)[0]
     is_small = (num_pixels <= _MAX_PIXELS) & (num_scans <= facts.most_costly)
     is_small &= num_pixels * num_scans <= _MAX_SCANNED_PIXELS
     message = (

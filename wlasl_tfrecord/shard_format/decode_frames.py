@@ -9,6 +9,7 @@ from wlasl_tfrecord.shard_format.clips import ClipSpec
 from wlasl_tfrecord.shard_format.codecs import Codec, codec_facts
 
 __all__ = [
+    "costly_parts",
     "decode_encoded",
     "decode_frames",
     "encode_black",
@@ -100,7 +101,7 @@ def _checked(images: tf.Tensor, clip: ClipSpec, codec: Codec) -> tf.Tensor:
     message = f"an image of the record is no {codec} of {clip.width} x {clip.height}"
     sizes = tf.raw_ops.Assert(condition=tf.reduce_all(fits), data=[message])
     most = codec_facts(codec).most_costly * clip.num_frames
-    by_record = tf.reshape(_costly_parts(images, codec, most), [-1, clip.num_frames])
+    by_record = tf.reshape(costly_parts(images, codec, most), [-1, clip.num_frames])
     few = tf.reduce_all(tf.reduce_sum(by_record, axis=1) <= most)
     message = f"the images of a record have more than {most} costly parts"
     parts = tf.raw_ops.Assert(condition=few, data=[message])
@@ -109,10 +110,16 @@ def _checked(images: tf.Tensor, clip: ClipSpec, codec: Codec) -> tf.Tensor:
         return tf.identity(images)
 
 
-def _costly_parts(images: tf.Tensor, codec: Codec, most: int) -> tf.Tensor:
-    """Counts the parts of images that a decoder works long on: int64 [N].
+def costly_parts(images: tf.Tensor, codec: Codec, most: int) -> tf.Tensor:
+    """Counts the parts of images that a decoder works long on.
 
-    Of an image that has more than `most` it counts no more than one more.
+    Args:
+        images: string [N].
+        codec: Their format.
+        most: Of an image that has more of a kind, one more is counted.
+
+    Returns:
+        int64 [N].
     """
     counts = [
         # No other operation looks for bytes. It copies what is between them: for PNG

@@ -19,6 +19,7 @@ from wlasl_tfrecord.sharding.folder_content import (
     splits_with_clips,
 )
 from wlasl_tfrecord.sharding.joined_run import (
+    JoinedRun,
     alone_at,
     joined_run,
     remove_left_work,
@@ -262,21 +263,28 @@ def _write_joined(
                     on_wait(len(left))
                 num_waiting = len(left)
                 run.wait()
-        while is_last := run.may_finish():
+        while True:
+            is_last = run.may_finish()
             report = _report(plan, run.written, num_shards, src)
-            _refuse_to_empty(plan, report)
-            try:
-                _finish(writer, run.written, report)
-            except OutputError:
-                if run.is_finishing():
-                    raise
-                continue  # they did not wait: this machine stood still
+            if not is_last or _finish_shared(writer, run, report):
+                break
+        if is_last:
             hashes.clear()
-            break
-        report = _report(plan, run.written, num_shards, src)
     if not is_last:
         remove_left_work(plan, writer.remote)
     return report
+
+
+def _finish_shared(writer: PlanWriter, run: JoinedRun, report: ShardReport) -> bool:
+    """Finishes the folder; returns False if another process does instead."""
+    _refuse_to_empty(writer.plan, report)
+    try:
+        _finish(writer, run.written, report)
+    except OutputError:
+        if run.is_finishing():
+            raise
+        return False  # they did not wait: this machine stood still
+    return True
 
 
 def _refuse_to_empty(plan: FolderPlan, report: ShardReport) -> None:

@@ -1,6 +1,7 @@
 """The choices of a training run, checked; readable without TensorFlow."""
 
 import dataclasses
+import hashlib
 import json
 import math
 import operator
@@ -9,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from wlasl_tfrecord.files import open_regular
 from wlasl_tfrecord.network.recipes import DEFAULT_RECIPE
 from wlasl_tfrecord.shard_format.clips import MAX_FRAMES
 from wlasl_tfrecord.text import shown
@@ -22,6 +24,7 @@ __all__ = [
     "Precision",
     "TrainConfig",
     "changed_options",
+    "weights_identity",
 ]
 
 Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
@@ -203,21 +206,41 @@ class TrainConfig:
 
     def _check_phases(self) -> None:
         """Refuse options of a phase that there is none of."""
-        if self.train_frames and self.pretrained and self.freeze_backbone:
-            raise ValueError(
-                f"train_frames {self.train_frames} needs a network that is trained "
-                "whole; add --no-freeze-backbone"
-            )
+        if self.pretrained and self.freeze_backbone:
+            self.refuse_train_frames()
         if self.fine_tune_epochs and not self.freeze_backbone:
             raise ValueError(
                 f"fine_tune_epochs {self.fine_tune_epochs} needs a first phase with a "
                 "frozen backbone; leave out --no-freeze-backbone or --fine-tune-epochs"
             )
 
+    def refuse_train_frames(self) -> None:
+        """Refuses to leave out frames, for a training that has a head phase.
+
+        Raises:
+            ValueError: If it leaves out some.
+        """
+        if self.train_frames:
+            raise ValueError(
+                f"train_frames {self.train_frames} needs a network that is trained "
+                "whole; add --no-freeze-backbone"
+            )
+
     @property
     def pretrained(self) -> bool:
         """Whether the backbone starts with weights worth keeping."""
         return self.weights != "none"
+
+
+def weights_identity(weights: str | os.PathLike[str]) -> str:
+    """Returns a name of weights: of a file the hex SHA-256, which may have moved."""
+    if not os.path.isfile(weights):
+        return os.fspath(weights)
+    digest = hashlib.sha256()
+    with open(weights, "rb", opener=open_regular) as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def changed_options(old: TrainConfig, new: TrainConfig) -> list[str]:

@@ -76,6 +76,7 @@ def phase_names(model: keras.Model, recipe: Recipe, config: TrainConfig) -> list
     Raises:
         TrainingError: If one of them needs the blocks of the backbone, and the recipe
             does not say what they are.
+        ValueError: If it leaves out frames, and its head is trained first.
     """
     has_features = any(layer.name == "features" for layer in model.layers)
     # Whatever a recipe pretrains from, it is worth keeping.
@@ -83,6 +84,7 @@ def phase_names(model: keras.Model, recipe: Recipe, config: TrainConfig) -> list
     if not (pretrained and has_features and config.freeze_backbone):
         names = ["all"]
     else:
+        config.refuse_train_frames()
         names = ["head", "fine-tune"] if config.fine_tune_epochs else ["head"]
     if "fine-tune" in names or (config.remat and "all" in names):
         # Now, not after the first phase.

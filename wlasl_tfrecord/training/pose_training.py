@@ -38,6 +38,7 @@ from wlasl_tfrecord.training.checkpoints import (
     load_newest,
     save_checkpoint,
 )
+from wlasl_tfrecord.training.config import weights_identity
 from wlasl_tfrecord.training.pose_frames import targets, training_batches
 from wlasl_tfrecord.training.progress import Progress
 from wlasl_tfrecord.training.stop_signals import stop
@@ -156,8 +157,9 @@ def train_finder(
         finder = build_finder(weights, alpha=alpha, frame_size=frame_size)
         _thaw(finder)
         _compile(finder, num_steps, learning_rate)
-        facts = (weights, alpha, frame_size, num_steps, batch_size, learning_rate, seed)
-        unfinished = _Unfinished(path, finder, (*facts, folder.table_sha256["train"]))
+        facts = (alpha, frame_size, num_steps, batch_size, learning_rate, seed)
+        of_files = (weights_identity(weights), folder.table_sha256["train"])
+        unfinished = _Unfinished(path, finder, (*facts, *of_files))
         start_step = unfinished.restore(num_steps, say)
         batches = training_batches(
             folder,

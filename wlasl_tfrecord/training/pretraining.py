@@ -19,13 +19,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from wlasl_tfrecord import files
 from wlasl_tfrecord.errors import TrainingError
 from wlasl_tfrecord.network import saving
 from wlasl_tfrecord.network.recipes import Recipe
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 from wlasl_tfrecord.training import strategies
-from wlasl_tfrecord.training.config import TrainConfig
+from wlasl_tfrecord.training.config import TrainConfig, weights_identity
+from wlasl_tfrecord.training.phases import phase_names
 
 __all__ = ["build_options", "pretrained_weights"]
 
@@ -86,7 +86,8 @@ def pretrained_weights(
     # No others, such as the path: options may come from the run folder of a stranger.
     named = inspect.signature(recipe.pretrain).parameters.keys() & recipe.options
     options = {k: v for k, v in config.recipe_options.items() if k in named}
-    facts = [recipe.sha256, folder.table_sha256["train"], _identity(config.weights)]
+    weights = weights_identity(config.weights)
+    facts = [recipe.sha256, folder.table_sha256["train"], weights]
     # Shards that are whole do not begin with what a damaged copy has taught.
     text = json.dumps([*facts, options, config.max_bad_records], sort_keys=True)
     name = f"{recipe.name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}{_SUFFIX}"
@@ -95,7 +96,8 @@ def pretrained_weights(
         say(f"pretrained before, with these shards: {path}")
         return os.fspath(path)
     # What is wrong with an option is said now, not in half an hour.
-    saving.build_model(recipe, folder, build_options(recipe, config), "float32")
+    model = saving.build_model(recipe, folder, build_options(recipe, config), "float32")
+    phase_names(model, recipe, config)
     say(f"pretraining first, once for these shards; it is kept as {path}")
     recipe.pretrain(
         folder,
@@ -111,13 +113,6 @@ def pretrained_weights(
 
 def _is_pretrained_first(recipe: Recipe, config: TrainConfig) -> bool:
     return recipe.pretrain is not None and not config.weights.endswith(_SUFFIX)
-
-
-def _identity(weights: str) -> str:
-    """Returns a name of weights, by their content if they are a file."""
-    if not os.path.isfile(weights):
-        return weights
-    return hashlib.sha256(files.read_bytes(weights)).hexdigest()
 
 
 def _cache_folder() -> Path:

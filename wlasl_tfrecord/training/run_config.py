@@ -25,7 +25,11 @@ from wlasl_tfrecord.network.recipes import Recipe
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 from wlasl_tfrecord.text import reason_of, text_of
 from wlasl_tfrecord.training import run_folder
-from wlasl_tfrecord.training.config import TrainConfig, changed_options
+from wlasl_tfrecord.training.config import (
+    TrainConfig,
+    changed_options,
+    weights_identity,
+)
 
 __all__ = [
     "RunConfig",
@@ -173,8 +177,7 @@ def shared_facts(config: TrainConfig, folder: ShardFolder) -> dict[str, str]:
     recipe = files.read_bytes(str(recipes.find_recipe(facts.pop("--recipe"))))
     facts["--model, by its hash"] = hashlib.sha256(recipe).hexdigest()
     if os.path.isfile(config.weights):
-        digest = hashlib.sha256(files.read_bytes(config.weights)).hexdigest()
-        facts["--weights"] = f"a file of hash {digest}"
+        facts["--weights"] = f"a file of hash {weights_identity(config.weights)}"
     for split, sha256 in folder.table_sha256.items():
         facts[f"the {split} shards, by the hash of their index"] = sha256
     return {**facts, **{f"the version of {k}": v for k, v in _versions().items()}}
