@@ -197,6 +197,7 @@ def _contestants(
         codec = folder.codec
         limit = "bare reads" if codec == "raw" else "OpenCV decoding"
         contestants[f"{codec}: limit, {limit}"] = _limit(folder, arguments)
+        contestants[f"{codec}: {limit}, one thread"] = _limit(folder, arguments, 1)
         contestants |= _ours(folder, arguments)
         for name, augment in (("", False), (", augmented", True)):
             contestants[f"{codec}: tf.data, not shuffled{name}"] = _of_dataset(
@@ -258,13 +259,18 @@ def _of_dataset(make: Callable[[], tf.data.Dataset]) -> Contestant:
     return lambda: iter(make())
 
 
-def _limit(folder: ShardFolder, arguments: argparse.Namespace) -> Contestant:
+def _limit(
+    folder: ShardFolder, arguments: argparse.Namespace, num_threads: int | None = None
+) -> Contestant:
     """The limit that `bin/bench input` names; its batches are rates, not frames."""
 
     def start() -> Iterator:
         while True:
             yield hardware_limit.measure_limit(
-                folder, arguments.split, seconds=arguments.seconds
+                folder,
+                arguments.split,
+                seconds=arguments.seconds,
+                num_threads=num_threads,
             )
 
     return start

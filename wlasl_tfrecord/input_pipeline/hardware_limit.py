@@ -44,7 +44,13 @@ class Rate:
     cpu_ms_per_clip: float
 
 
-def measure_limit(folder: ShardFolder, split: str, *, seconds: float) -> Rate:
+def measure_limit(
+    folder: ShardFolder,
+    split: str,
+    *,
+    seconds: float,
+    num_threads: int | None = None,
+) -> Rate:
     """Measures the upper limit of any input, on all cores.
 
     For `raw` that is reading the bytes of records in a shuffled order, each by one call
@@ -56,9 +62,10 @@ def measure_limit(folder: ShardFolder, split: str, *, seconds: float) -> Rate:
         folder: The shard folder.
         split: The split.
         seconds: How long to measure.
+        num_threads: Threads that do it at once; by default one a core.
 
     Returns:
-        The rate of one thread a core.
+        The rate of all threads together.
 
     Raises:
         RecordError: If none of the records to decode is whole.
@@ -67,27 +74,31 @@ def measure_limit(folder: ShardFolder, split: str, *, seconds: float) -> Rate:
     records = load_records(folder, split)
     if codec_facts(folder.codec).stores_images:
         make_work = _bare_decoding(folder, split, records)
-        return measure_threads("bare decoding", make_work, seconds)
+        return measure_threads("bare decoding", make_work, seconds, num_threads)
     with contextlib.ExitStack() as files:
         make_work = _bare_reads(folder, split, records, files)
-        return measure_threads("bare reads", make_work, seconds)
+        return measure_threads("bare reads", make_work, seconds, num_threads)
 
 
 def measure_threads(
-    name: str, make_work: Callable[[], Callable[[int], None]], seconds: float
+    name: str,
+    make_work: Callable[[], Callable[[int], None]],
+    seconds: float,
+    num_threads: int | None = None,
 ) -> Rate:
-    """Measures work on clips in one thread a core.
+    """Measures work on clips in several threads.
 
     Args:
         name: Name of the rate.
         make_work: Called once for each thread, before the time is taken; makes a
             function that processes the n-th clip.
         seconds: How long to measure.
+        num_threads: Their number; by default one a core.
 
     Returns:
         The rate of all threads together.
     """
-    num_threads = num_cores()
+    num_threads = num_threads or num_cores()
     work = [make_work() for _ in range(num_threads)]
     started, cpu_started = time.perf_counter(), time.process_time()
     deadline = started + seconds
