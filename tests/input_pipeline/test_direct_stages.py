@@ -1,5 +1,7 @@
+import gc
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -101,6 +103,70 @@ def run(code, *, timeout=120):
     )
 
 
+USED = """
+import gc, os
+from wlasl_tfrecord import input_fn
+
+def used():
+    with open("/proc/self/status") as file:
+        kib = next(int(x.split()[1]) for x in file if x.startswith("VmRSS"))
+    print(kib / 1024, len(os.listdir("/proc/self/fd")))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self")
+@pytest.mark.parametrize("order", ["shuffled", "sequential"])
+def test_inputs_that_are_gone_keep_no_memory_and_no_files(
+    write_folder, tmp_path, order
+):
+    # TensorFlow keeps a dataset's functions, and with them what these refer to.
+    shards = write_folder(
+        tmp_path / "shards",
+        {"train": 8},
+        num_shards=4,
+        num_frames=8,
+        height=224,
+        width=224,
+    )
+    code = f"""
+for number in range(12):
+    # One that is used up, and one that is still read when it goes.
+    for epochs in (1, None):
+        batches = iter(
+            input_fn({str(shards)!r}, "train", 8, num_epochs=epochs, order={order!r})
+        )
+        next(batches)
+        del batches
+    gc.collect()
+    used()
+"""
+    done = run(USED + code)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert len(lines) == 12, done.stderr[-3000:]
+    (_, first_files), *_, (_, last_files) = lines
+    assert last_files == first_files
+    # A batch has 10 MB, and an input at least three.
+    assert float(lines[-1][0]) < float(lines[1][0]) + 100
+
+
+@pytest.mark.parametrize("order", ["shuffled", "sequential"])
+def test_a_dataset_of_the_variant_of_one_that_is_gone_has_the_same_batches(
+    shards, order
+):
+    options = {"order": order, "seed": 3, "element": "dict"}
+    expected = arrays(input_fn(shards, "train", 4, **options))
+    batches = input_fn(shards, "train", 4, **options)
+    variant = tf.data.experimental.to_variant(batches)
+    spec = batches.element_spec
+    gone = weakref.ref(batches)
+    del batches
+    gc.collect()
+    assert gone() is None
+    again = tf.data.experimental.from_variant(variant, spec)
+    for ours, theirs in zip(arrays(again), expected, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, ours, theirs)
+
+
 ENDLESS = """
 import sys
 from wlasl_tfrecord import input_fn
@@ -137,21 +203,13 @@ def test_a_program_ends_although_the_input_reads_ahead(
 def test_many_batches_take_no_more_memory_and_files_than_few(write_folder, tmp_path):
     shards = write_folder(tmp_path / "shards", {"train": 64}, num_shards=32)
     code = f"""
-import os
-from wlasl_tfrecord import input_fn
-
-def used():
-    with open("/proc/self/status") as file:
-        kib = next(int(x.split()[1]) for x in file if x.startswith("VmRSS"))
-    return kib / 1024, len(os.listdir("/proc/self/fd"))
-
 batches = iter(input_fn({str(shards)!r}, "train", 4, num_epochs=None))
 for number in range(20_001):
     next(batches)
     if number % 10_000 == 5_000 or number == 20_000:
-        print(*used())
+        used()
 """
-    lines = [line.split() for line in run(code, timeout=600).stdout.splitlines()]
+    lines = [line.split() for line in run(USED + code, timeout=600).stdout.splitlines()]
     (first_mib, first_files), *_, (last_mib, last_files) = lines
     assert float(last_mib) < float(first_mib) + 8
     assert last_files == first_files

@@ -6,10 +6,10 @@ operations each clip is copied three times, and resized five times as slowly
 """
 
 import atexit
+import copy
 import math
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -63,12 +63,14 @@ def direct_stages(plan: InputPlan) -> Stages:
 
     if plan.order.window_size:
         clips = _positions_by_window(plan, batch_reader)
-        return Stages(batches=batch_clips(plan, clips), complete=complete)
+        batches = batch_clips(plan, clips)
+        return Stages(batches=batches, complete=complete, close=batch_reader.close)
     return Stages(
         batches=run_batches(plan),
         complete=lambda start, first_epoch: complete(
             batch_positions(plan, start), first_epoch
         ),
+        close=batch_reader.close,
     )
 
 
@@ -152,7 +154,6 @@ class _BatchReader:
     """Reads the batches of one input; its calls come from TensorFlow's threads."""
 
     def __init__(self, plan: InputPlan) -> None:
-        # First: the reader of a URL may refuse it, and `__del__` needs this.
         self._calls = _Calls()
         self._reader = ShardReader(
             plan.folder,
@@ -175,11 +176,20 @@ class _BatchReader:
         # Where no frames are wanted, their memory is free for landmarks.
         self._most_kept_bytes = min(_MOST_KEPT_BYTES, most * math.prod(shape))
         self._buffers = FrameBuffers(shape, max_free=most)
+        self._closed = False
         atexit.register(self._calls.stop)
 
-    # As a default: at the interpreter's end the name `atexit` is gone before this is.
-    def __del__(self, unregister: Callable[..., None] = atexit.unregister) -> None:
-        unregister(self._calls.stop)
+    def close(self) -> None:
+        """Lets go of memory and files: the dataset is gone.
+
+        TensorFlow keeps a dataset's functions until the program ends, and so this one.
+        Calls still work: of an iterator that ends after its dataset, or of a dataset
+        that was made from the variant of this one. Each then opens what it reads.
+        """
+        self._closed = True
+        self._reader = copy.copy(self._reader)
+        self._buffers = FrameBuffers(self._buffers.shape, max_free=0)
+        self._kept, self._most_kept_bytes = {}, 0
 
     def read(
         self, records: NDArray[np.int64], *changes: NDArray[Any]
@@ -200,15 +210,16 @@ class _BatchReader:
         read, whole = records.copy(), np.ones(len(records), np.float32)
         failure = ""
         with self._calls:
+            reader = self._opened()
             try:
-                with self._reader.requested(self._not_kept(records)):
+                with reader.requested(self._not_kept(records)):
                     for place, record in enumerate(records.tolist()):
                         change = _change(place, *changes) if changes else None
                         out = (
                             frames[place] if self._has_frames else None,
                             landmarks[place] if self._has_landmarks else None,
                         )
-                        found = self._read_clip(record, *out, change)
+                        found = self._read_clip(reader, record, *out, change)
                         read[place] = record if found is None else found
                         whole[place] = found is not None
             except RecordError as error:
@@ -220,18 +231,23 @@ class _BatchReader:
     def read_ahead(self, records: NDArray[np.int64]) -> NDArray[np.int64]:
         """Asks the system to read records in file order; returns 0."""
         with self._calls:
-            self._reader.read_ahead(np.sort(records))
+            self._opened().read_ahead(np.sort(records))
         return np.zeros((), np.int64)
+
+    def _opened(self) -> ShardReader:
+        """Returns the reader of a call."""
+        # A copy has no open file, and no memory.
+        return copy.copy(self._reader) if self._closed else self._reader
 
     def _not_kept(self, records: NDArray[np.int64]) -> list[int]:
         """Returns the records that are read: all but those kept in memory."""
         return [record for record in records.tolist() if record not in self._kept]
 
-    def _landmarks_of(self, record: int) -> Landmarks:
+    def _landmarks_of(self, reader: ShardReader, record: int) -> Landmarks:
         """Reads landmarks alone: [T, K, 3]; the next time from memory."""
         kept = self._kept.get(record)
         if kept is None:
-            kept = self._reader.read_landmarks([record])[0]
+            kept = reader.read_landmarks([record])[0]
             if (len(self._kept) + 1) * kept.nbytes <= self._most_kept_bytes:
                 self._kept[record] = kept
         return kept
@@ -243,6 +259,7 @@ class _BatchReader:
 
     def _read_clip(
         self,
+        reader: ShardReader,
         record: int,
         frames: Frames | None,
         landmarks: Landmarks | None,
@@ -252,11 +269,9 @@ class _BatchReader:
         while True:
             try:
                 if frames is not None:
-                    self._reader.read_frames(
-                        record, frames, change, landmarks=landmarks
-                    )
+                    reader.read_frames(record, frames, change, landmarks=landmarks)
                 elif landmarks is not None:
-                    landmarks[:] = self._landmarks_of(record)
+                    landmarks[:] = self._landmarks_of(reader, record)
                 return record
             except RecordError as error:
                 if not self._budget.tolerate(record, str(error)):
@@ -266,7 +281,7 @@ class _BatchReader:
                     if one is not None:
                         one[...] = 0
                 return None
-            record = (record + 1) % len(self._reader)
+            record = (record + 1) % len(reader)
 
 
 def _change(

@@ -27,7 +27,7 @@ class FrameBuffers:
             shape: The shape of the arrays.
             max_free: How many unused ones are kept.
         """
-        self._shape = shape
+        self.shape = shape
         self._free: deque[NDArray[np.uint8]] = deque(maxlen=max_free)
 
     def take(self) -> NDArray[np.uint8]:
@@ -35,11 +35,11 @@ class FrameBuffers:
         try:
             memory = self._free.pop()
         except IndexError:
-            num_bytes = math.prod(self._shape)
+            num_bytes = math.prod(self.shape)
             raw = np.empty(num_bytes + _ALIGNMENT_BYTES, np.uint8)
             start = -raw.ctypes.data % _ALIGNMENT_BYTES
             memory = raw[start : start + num_bytes]
-        return np.asarray(_Loan(memory, self._free)).reshape(self._shape)
+        return np.asarray(_Loan(memory, self._free)).reshape(self.shape)
 
 
 class _Loan:

@@ -1,5 +1,6 @@
 """From a position in the run to a batch: the chain of `input_fn`."""
 
+import weakref
 from collections.abc import Mapping
 
 import tensorflow as tf
@@ -31,16 +32,17 @@ def make_batches(plan: InputPlan) -> tf.data.Dataset:
     else:
         stages = direct_stages(plan)
     table = make_table(plan.records, plan.folder)
-    return (
-        stages.batches.apply(tf.data.experimental.assert_cardinality(plan.num_batches))
-        .map(
-            lambda *batch: _finish(plan, table, stages.complete(*batch)),
-            num_parallel_calls=plan.buffers.batch_calls,
-        )
-        # Last, so that the next batch is ready while the device computes this one. More
-        # than two would only displace each other from the cache.
-        .prefetch(plan.buffers.prefetch)
+    batches = stages.batches.apply(
+        tf.data.experimental.assert_cardinality(plan.num_batches)
+    ).map(
+        lambda *batch: _finish(plan, table, stages.complete(*batch)),
+        num_parallel_calls=plan.buffers.batch_calls,
     )
+    # What is made from a dataset refers to it, iterators too.
+    weakref.finalize(batches, stages.close).atexit = False
+    # Last, so that the next batch is ready while the device computes this one. More
+    # than two would only displace each other from the cache.
+    return batches.prefetch(plan.buffers.prefetch)
 
 
 def _key_stages(plan: InputPlan) -> Stages:

@@ -29,10 +29,12 @@ class Stages(NamedTuple):
         complete: Turns such an element into "record" and "epoch" (int64 [B]), "weight"
             (float32 [B]), and "frames" (uint8 [B, T, H, W, 3]) and "landmarks"
             (float32 [B, T, K, 3]) as the plan has them.
+        close: Called when the dataset is gone, to let go of memory and files.
     """
 
     batches: tf.data.Dataset
     complete: Callable[..., Any]
+    close: Callable[[], None] = lambda: None
 
 
 def run_positions(plan: InputPlan) -> tf.data.Dataset:
