@@ -5,6 +5,7 @@ from drawn_shards import drawn_frames, drawn_landmarks
 
 from wlasl_tfrecord.shard_format.parsing import parse_landmarks
 from wlasl_tfrecord.shard_format.record_bytes import (
+    count_costly_parts,
     find_frames,
     find_images,
     read_landmarks,
@@ -53,6 +54,18 @@ def test_the_images_of_a_record_are_found_in_their_order(write_folder, tmp_path,
     assert [proto[place.start : place.stop] for place in find_images(proto, 99)] == [
         image.bytes_list.value[0] for image in images
     ]
+
+
+@pytest.mark.parametrize(
+    ("codec", "marks"), [("jpeg", [b"\xff\xda"]), ("png", [b"zTXt", b"iTXt"])]
+)
+def test_costly_parts_are_counted_wherever_they_begin(codec, marks):
+    for start in range(9):
+        parts = [mark + b"\xff" * rest for mark in marks for rest in range(6)]
+        proto = b"\xff" * start + b"".join(parts)
+        assert count_costly_parts(memoryview(proto), codec) == len(parts)
+    for size in range(len(marks[0])):
+        assert count_costly_parts(memoryview(marks[0][:size]), codec) == 0
 
 
 def test_a_proto_without_frames_has_none():

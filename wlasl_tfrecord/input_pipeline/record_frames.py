@@ -15,6 +15,7 @@ from wlasl_tfrecord.shard_format.codecs import codec_facts
 from wlasl_tfrecord.shard_format.decode_images import decode_image
 from wlasl_tfrecord.shard_format.protobuf import example_of
 from wlasl_tfrecord.shard_format.record_bytes import (
+    count_costly_parts,
     find_frames,
     find_images,
     read_landmarks,
@@ -203,9 +204,9 @@ class RecordFrames:
                 raise ValueError(f"it has not {num_frames} images")
             if any(place.stop > len(proto) for place in images):
                 raise ValueError("it ends within an image")
-            facts = codec_facts(self._folder.codec)
-            num_costly = sum(map(bytes(proto).count, facts.costly_marks))
-            if num_costly > facts.most_costly * num_frames:
+            codec = self._folder.codec
+            num_costly = count_costly_parts(proto, codec)
+            if num_costly > codec_facts(codec).most_costly * num_frames:
                 raise ValueError(f"its images have {num_costly} costly parts")
             places = np.array([(place.start, place.stop) for place in images])
             # The same checksum another time means the same bytes, and the same places.
