@@ -10,6 +10,9 @@ import pytest
 from joined_processes import end, stands_still_once, start_joined
 from sharding import folder_bytes, run, shard_here, wait_for
 
+from wlasl_tfrecord.sharding import claims
+from wlasl_tfrecord.sharding.joined_run import JoinedRun
+
 # What a patched process does before the command runs.
 DIES_AT_FIRST_SHARD = "plan_writer.settle_shard = lambda *_: os.kill(os.getpid(), 9)"
 DIES_WHILE_IT_FINISHES = "sharder.finish_folder = lambda *_: os.kill(os.getpid(), 9)"
@@ -80,6 +83,26 @@ def test_one_that_comes_while_another_removes_the_folder_waits(
     assert shard_here(src, out, "--join") == 0
     assert not remover.is_alive()
     assert folder_bytes(out) == undisturbed
+
+
+@pytest.mark.parametrize("name", ["plan", "finish.claim"])
+def test_a_folder_where_the_run_has_a_file_is_named(
+    tmp_path, src, monkeypatch, capsys, name
+):
+    may_finish, path = JoinedRun.may_finish, tmp_path / "s" / ".shard-work" / name
+
+    def forged(joined):
+        path.unlink(missing_ok=True)
+        path.mkdir()
+        return may_finish(joined)
+
+    monkeypatch.setattr(JoinedRun, "may_finish", forged)
+    # What is there is old at once.
+    monkeypatch.setattr(claims, "LASTS_SECONDS", -1.0)
+    assert shard_here(src, tmp_path / "s", "--join") == 1
+    error = capsys.readouterr().err
+    assert f"cannot write {path.parent}" in error
+    assert error.endswith("Is a directory; check --out\n")
 
 
 def test_another_plan_and_a_run_alone_are_refused(tmp_path, src, undisturbed):

@@ -58,6 +58,9 @@ def test_all_files_are_written_and_the_picture_of_an_earlier_one_goes(shards, tm
     left = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert left == sorted(path.name for path in paths)
     assert "confused.png" not in left
+    paths[-1].with_name("confused.png").mkdir()
+    with pytest.raises(OutputError, match=r"confused\.png \(Is a directory\); remove i"):
+        write_report(report_of(shards, TRUTH), folder, tmp_path / "out")
 
 
 def test_the_picture_shows_the_mistaken_clip_and_one_of_the_other_gloss(shards):

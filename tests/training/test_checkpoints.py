@@ -41,6 +41,14 @@ def test_a_damaged_checkpoint_does_not_count_as_one_of_the_two(tmp_path):
     assert names[:2] == ["step-000000012", "step-000000014"]
 
 
+def test_a_folder_with_the_name_of_a_checkpoint_stays(tmp_path):
+    (tmp_path / "step-000000001.npz").mkdir()
+    for step in (2, 3, 4):
+        checkpoints.save_checkpoint(tmp_path, checkpoint(step))
+    names = sorted(path.stem[-1] for path in tmp_path.iterdir())
+    assert names == ["1", "3", "4"]
+
+
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "text"])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(damage, tmp_path):
     for step in (1000, 2000):
@@ -98,6 +106,7 @@ def array_of(shape, kind="<f4", content=b""):
         ("b.npy", array_of("(99999999999,)"), {}, "b.npy is not of its length"),
         ("b.npy", array_of("(-1,)"), {}, "b.npy is no array of numbers"),
         ("b.npy", array_of("()", "|O", bytes(8)), {}, "b.npy is no array of numbers"),
+        ("b.npy", array_of("(1,)", "<f16", bytes(16)), {}, "b.npy is no array of numb"),
         ("b.npy", array_of("((((" * 400), {}, ""),
         ("b.npy", b"no array", {}, "the magic string is not correct"),
     ],

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -159,6 +160,46 @@ def test_somebody_who_scans_ports_disturbs_nobody(addresses, monkeypatch):
         idle.close()
 
 
+@pytest.fixture
+def few_files():
+    """Lets this process open a few files more than it has."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1 + max(open_files()) + 40, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def open_files():
+    return [int(name) for name in os.listdir("/dev/fd")]
+
+
+# Nothing, what is no message, and those of workers: one that is there, and none.
+@pytest.mark.parametrize("index", [None, "", 1, 9])
+def test_many_strangers_take_no_files(addresses, few_files, index):  # noqa: ARG001
+    first = Worker(addresses=addresses, index=0, facts={})
+    message = {"protocol": "wlasl_tfrecord 1", "index": index, "facts": {}}
+    content = json.dumps(message | {"addresses": addresses}).encode() + b"\n"
+    if isinstance(index, str | None):
+        content = b"" if index is None else b"GET / HTTP/1.0\n"
+    host, port = addresses[0].split(":")
+    with ThreadPoolExecutor(1) as pool:
+        met = pool.submit(meet_all, [first], 3.0)
+        for _ in range(100):
+            while True:
+                with contextlib.suppress(ConnectionRefusedError):
+                    stranger = socket.create_connection((host, int(port)), 5.0)
+                    break
+                time.sleep(0.01)
+            with stranger:
+                stranger.sendall(content)
+                stranger.shutdown(socket.SHUT_WR)
+                # Until it is closed at the other end, but for a worker that waits.
+                if index != 1:
+                    stranger.recv(1000)
+        (line,) = met.result()
+    assert line.startswith("no sign of the worker(s) at")
+
+
 @pytest.mark.parametrize(
     "forged",
     [
@@ -190,9 +231,10 @@ def test_forged_facts_end_in_one_line(addresses, forged):
     assert "\n" not in line
 
 
-def test_a_forged_answer_is_one_line(addresses):
+@pytest.mark.parametrize("failure", ["a\nb " + "x" * 99_999, ["a\nb " + "x" * 99_999]])
+def test_a_forged_answer_is_one_line(addresses, failure):
     host, port = addresses[0].split(":")
-    answer = {"protocol": "wlasl_tfrecord 1", "failure": ["a\nb " + "x" * 99_999]}
+    answer = {"protocol": "wlasl_tfrecord 1", "failure": failure}
     with (
         socket.create_server((host, int(port))) as server,
         ThreadPoolExecutor(1) as pool,

@@ -10,7 +10,7 @@ import numpy as np
 from wlasl_tfrecord.evaluation.confused_frames import confused_frames_png
 from wlasl_tfrecord.evaluation.confusion import ordered_confusion_png
 from wlasl_tfrecord.evaluation.report import EvaluationReport
-from wlasl_tfrecord.files import write_json, write_whole
+from wlasl_tfrecord.files import output_errors, write_json, write_whole
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder
 from wlasl_tfrecord.text import cell_text
 
@@ -50,7 +50,8 @@ def write_report(
     }
     for name, content in contents.items():
         if content is None:
-            (out_dir / name).unlink(missing_ok=True)
+            with output_errors(out_dir / name, "remove it, or choose another --out"):
+                (out_dir / name).unlink(missing_ok=True)
         else:
             write_whole(out_dir / name, content)
     names = ["evaluation.json", *(name for name in contents if contents[name])]

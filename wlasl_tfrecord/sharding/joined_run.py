@@ -189,7 +189,11 @@ def joined_run(plan: FolderPlan, remote: RemoteFolder | None) -> Iterator[Joined
         run = JoinedRun(work, finished)
         if remote is not None:
             remote.share(run.is_over)
-        yield run
+            yield run
+            return
+        # A disk may fail, or what is no file be where a claim or the plan is looked for.
+        with output_errors(plan.out):
+            yield run
 
 
 def _shared_folder(plan: FolderPlan, remote: RemoteFolder | None) -> SharedFolder:

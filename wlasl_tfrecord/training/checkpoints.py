@@ -1,5 +1,6 @@
 """Checkpoints: everything that a run needs to continue as if it had never stopped."""
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -71,7 +72,9 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> Path:
     # One that is newer than this is damaged: the run was resumed from one before it.
     older = [one for one in _paths(directory) if one.name <= path.name]
     for old in older[:-_NUM_KEPT]:
-        old.unlink(missing_ok=True)
+        # A folder of that name, in a run folder of others, stays.
+        with contextlib.suppress(OSError):
+            old.unlink()
     return path
 
 
@@ -137,7 +140,9 @@ def _read_arrays(file: IO[bytes]) -> dict[str, NDArray[Any]]:
                 read_header = _HEADERS[np.lib.format.read_magic(stored)]
                 shape, _, dtype = read_header(stored)
                 num_bytes = math.prod(shape) * dtype.itemsize
-                if dtype.kind not in "biuf" or min(shape, default=0) < 0:
+                # TensorFlow takes no numbers of more than 8 bytes.
+                is_known = dtype.kind in "biuf" and dtype.itemsize <= 8
+                if not is_known or min(shape, default=0) < 0:
                     raise ValueError(f"{member.filename} is no array of numbers")
                 if num_bytes != member.file_size - stored.tell():
                     raise ValueError(f"{member.filename} is not of its length")

@@ -107,29 +107,38 @@ def _gather(
     """Collects what all other workers would train, and answers all of them."""
     met: dict[int, socket.socket] = {}
     failure = None
-    with contextlib.ExitStack() as held:
+    try:
         while len(met) < len(worker.addresses) - 1:
             connection = _accept(server, deadline)
             if connection is None:
                 failure = failure or _missing(worker, met, timeout_seconds)
                 break
-            held.enter_context(connection)
-            told = _receive(
-                connection, min(deadline, time.monotonic() + _MESSAGE_SECONDS)
-            )
-            if told is None or told.get("protocol") != _PROTOCOL:
-                continue  # somebody else, who scans ports
-            failure = failure or _difference(worker, told)
-            if failure is not None:
-                # Those that are about to come are told, too; the others need not wait.
-                deadline = min(deadline, time.monotonic() + _LAST_SECONDS)
-            index = told.get("index")
-            if isinstance(index, int) and 0 < index < len(worker.addresses):
-                met[index] = connection
-            else:
-                _send(connection, {"protocol": _PROTOCOL, "failure": failure})
+            # Strangers may come by the thousand: only workers stay connected.
+            with contextlib.ExitStack() as closed:
+                closed.enter_context(connection)
+                told = _receive(
+                    connection, min(deadline, time.monotonic() + _MESSAGE_SECONDS)
+                )
+                if told is None or told.get("protocol") != _PROTOCOL:
+                    continue  # somebody else, who scans ports
+                failure = failure or _difference(worker, told)
+                if failure is not None:
+                    # Those that are about to come are told, too; the others need not
+                    # wait.
+                    deadline = min(deadline, time.monotonic() + _LAST_SECONDS)
+                index = told.get("index")
+                if isinstance(index, int) and 0 < index < len(worker.addresses):
+                    closed.pop_all()
+                    if index in met:  # it was started again
+                        met[index].close()
+                    met[index] = connection
+                else:
+                    _send(connection, {"protocol": _PROTOCOL, "failure": failure})
         for connection in met.values():
             _send(connection, {"protocol": _PROTOCOL, "failure": failure})
+    finally:
+        for connection in met.values():
+            connection.close()
     if failure is not None:
         raise TrainingError(failure)
 
@@ -182,7 +191,9 @@ def _report(worker: Worker, deadline: float, timeout_seconds: float) -> None:
             )
         if answer.get("failure"):
             # A line of ours, unless somebody else answers there.
-            raise TrainingError(" ".join(str(answer["failure"])[:2000].split()))
+            failure = answer["failure"]
+            line = failure[:2000] if isinstance(failure, str) else shown(failure)
+            raise TrainingError(" ".join(line.split()))
         return
     raise TrainingError(
         f"no sign of the first worker at {chief} ({reason}) within --connect-timeout "
