@@ -275,6 +275,41 @@ def test_times_that_are_not_so_end_in_an_error(page, tmp_path, last_ms, end):
     assert "does not find every frame" in page.text("#status")
 
 
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        [(8192, 4112)],
+        # Not so large at the start, where the player tells its size.
+        [(160, 120), (8192, 4112)],
+    ],
+)
+def test_frames_that_take_gigabytes_are_refused(page, tmp_path, sizes):
+    path = tmp_path / "large.webm"
+    with av.open(str(path), "w") as container:
+        width, height = sizes[0]
+        stream = container.add_stream("libvpx", rate=25, width=width, height=height)
+        for number, packet in enumerate(map(vp8_packet, sizes)):
+            packet.stream, packet.is_keyframe = stream, True
+            packet.pts = packet.dts = number
+            packet.time_base = Fraction(1, 25)
+            container.mux(packet)
+    page.choose("#file", path)
+    page.wait_for(BAD)
+    assert "its frames are larger than 33,554,432 pixels" in page.text("#status")
+
+
+def vp8_packet(size):
+    """Encodes a grey frame."""
+    encoder = av.CodecContext.create("libvpx", "w")
+    encoder.width, encoder.height = size
+    encoder.pix_fmt, encoder.time_base = "yuv420p", Fraction(1, 25)
+    encoder.options = {"deadline": "realtime", "lag-in-frames": "0"}
+    grey = np.full((size[1] * 3 // 2, size[0]), 128, np.uint8)
+    frame = av.VideoFrame.from_ndarray(grey, format="yuv420p")
+    [packet] = [*encoder.encode(frame), *encoder.encode()]
+    return av.Packet(bytes(packet))
+
+
 def test_a_sign_before_the_camera_is_recognised(page):
     page.click("#camera")
     page.wait_for("document.getElementById('preview').videoWidth === 320")

@@ -1,7 +1,7 @@
 // From a video to the frames of a clip, as the library does it in Python: frames at even
 // distances from first to last (video/sampling.py), in the pixels that it would have.
 
-import { fitFrame, pixelsOf } from "./pixels.js";
+import { checkSize, fitFrame, pixelsOf } from "./pixels.js";
 import { MOST_FRAMES, factsOf } from "./video_file.js";
 
 // A frame whose time nobody tells is taken to last this long.
@@ -55,6 +55,8 @@ async function decodedClip(video, clip, framing, facts, rate) {
   player.preload = "auto";
   player.src = URL.createObjectURL(video);
   try {
+    await happened(player, "loadedmetadata");
+    checkSize(player.videoWidth, player.videoHeight);
     await happened(player, "loadeddata");
     // Of a video that it cannot decode a browser may still play the sound.
     if (!player.videoWidth) throw new NotPlayed();

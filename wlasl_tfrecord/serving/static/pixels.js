@@ -10,8 +10,18 @@ const COEFFICIENTS = {
 const MATRICES = { bt709: "bt709", smpte170m: "bt601", bt470bg: "bt601" };
 // As in video/orientation.py: encoders round sizes, and no eye sees it.
 const SQUARE_TOLERANCE = 0.01;
+// Of a frame: 8K video has as many, and JPEGs for an exported SavedModel may have.
+const MOST_PIXELS = 2 ** 25;
 const PLAIN_PRIMARIES = [null, "bt709", "smpte170m", "bt470bg"];
 const PLAIN_TRANSFERS = [null, "bt709", "smpte170m", "iec61966-2-1"];
+
+/** Refuses frames that take gigabytes, though a small file can hold them. */
+export function checkSize(width, height) {
+  if (width * height > MOST_PIXELS) {
+    const most = MOST_PIXELS.toLocaleString("en");
+    throw new Error(`its frames are larger than ${most} pixels; make the video smaller`);
+  }
+}
 
 /**
  * Returns the pixels of the frame that a player shows.
@@ -28,6 +38,9 @@ const PLAIN_TRANSFERS = [null, "bt709", "smpte170m", "iec61966-2-1"];
  */
 export async function pixelsOf(player, frame, named) {
   const { width, height } = frame.visibleRect ?? {};
+  // Frames of one video may differ, and from how large they are shown.
+  checkSize(width, height);
+  checkSize(player.videoWidth, player.videoHeight);
   const rotation = frame.rotation ?? 0;
   const shown = [frame.displayWidth, frame.displayHeight];
   if (rotation % 180) shown.reverse();
