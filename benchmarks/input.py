@@ -18,50 +18,46 @@ a round takes two minutes.
 import argparse
 import json
 import os
-import pickle
 import platform
-import subprocess
 import sys
-import tarfile
 import tempfile
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import metadata
-from io import BytesIO
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import cv2
-import numpy as np
-import simplejpeg
 import tensorflow as tf
 
-from wlasl_tfrecord import input_fn, load_folder
-from wlasl_tfrecord.input_pipeline import hardware_limit
-from wlasl_tfrecord.input_pipeline.augment import AugmentConfig, augment_clip
-from wlasl_tfrecord.input_pipeline.clip_change import ClipChange, write_changed
-from wlasl_tfrecord.input_pipeline.shard_reader import ShardReader
-from wlasl_tfrecord.shard_format import layout, shard_folder
-from wlasl_tfrecord.shard_format.clip_proto import FRAMES_KEY, ID_KEY
-from wlasl_tfrecord.shard_format.clips import ClipSpec
-from wlasl_tfrecord.shard_format.decode_frames import decode_frames
-from wlasl_tfrecord.shard_format.folder_files import folder_files
-from wlasl_tfrecord.shard_format.parsing import parse_clip, parse_frames, read_record
-from wlasl_tfrecord.shard_format.record_table import Records
-from wlasl_tfrecord.shard_format.shard_folder import ShardFolder, load_records
-from wlasl_tfrecord.shard_format.tfrecord import FRAME_BYTES, masked_crc
+CHECKOUT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(CHECKOUT))
 
-Contestant = Callable[[], Iterator]
+from benchmarks.first_batch import (  # noqa: E402
+    WLASL_CLIPS,
+    first_batch,
+    write_many_clips,
+)
+from benchmarks.input_peers import (  # noqa: E402
+    Contestant,
+    bare_turbo,
+    classical,
+    encoded_clips,
+    generator,
+    grain_clips,
+    grain_of_shards,
+    tfds_clips,
+    webdataset_clips,
+    write_folders,
+)
+from wlasl_tfrecord import input_fn, load_folder  # noqa: E402
+from wlasl_tfrecord.input_pipeline import hardware_limit  # noqa: E402
+from wlasl_tfrecord.shard_format.shard_folder import ShardFolder  # noqa: E402
 
 TURBO = "jpeg: libjpeg-turbo, cores x one thread"
-
-# As many as WLASL has instances, of which the first batch does not read more for it.
-WLASL_CLIPS = 21_000
 
 
 @dataclass(frozen=True)
@@ -106,8 +102,8 @@ def main() -> int:
     raw, jpeg = load_folder(arguments.raw), load_folder(arguments.jpeg)
     with tempfile.TemporaryDirectory() as scratch:
         if arguments.first_batch:
-            _write_many_clips(Path(scratch) / "many")
-            seconds = [_first_batch(scratch) for _ in range(arguments.rounds)]
+            write_many_clips(Path(scratch) / "many")
+            seconds = [first_batch(scratch) for _ in range(arguments.rounds)]
             print(
                 f"first batch of {WLASL_CLIPS} clips: {median(seconds):.2f} s after "
                 f"the call ({min(seconds):.2f} to {max(seconds):.2f})"
@@ -201,20 +197,20 @@ def _contestants(
         contestants |= _ours(folder, arguments)
         for name, augment in (("", False), (", augmented", True)):
             contestants[f"{codec}: tf.data, not shuffled{name}"] = _of_dataset(
-                partial(_classical, folder, split, size, augment)
+                partial(classical, folder, split, size, augment)
             )
-    clips = list(_encoded_clips(jpeg, split, num_clips))
+    clips = list(encoded_clips(jpeg, split, num_clips))
     shape = jpeg.clip.shape
-    contestants[TURBO] = _bare_turbo(clips, size, None)
-    contestants["jpeg: libjpeg-turbo into memory"] = _bare_turbo(clips, size, shape)
-    _write_folders(clips, scratch / "folders")
+    contestants[TURBO] = bare_turbo(clips, size, None)
+    contestants["jpeg: libjpeg-turbo into memory"] = bare_turbo(clips, size, shape)
+    write_folders(clips, scratch / "folders")
     contestants["jpeg: Python generator over folders"] = _of_dataset(
-        partial(_generator, scratch / "folders", shape, size)
+        partial(generator, scratch / "folders", shape, size)
     )
     for name, add in (
-        ("tensorflow-datasets", _add_tfds),
-        ("webdataset", _add_webdataset),
-        ("grain", _add_grain),
+        ("tensorflow-datasets", tfds_clips),
+        ("webdataset", webdataset_clips),
+        ("grain", grain_clips),
     ):
         try:
             contestants |= add(clips, shape, size, scratch)
@@ -223,7 +219,7 @@ def _contestants(
             continue
         if name == "grain":
             for folder in (raw, jpeg):
-                contestants |= _grain_of_shards(folder, arguments)
+                contestants |= grain_of_shards(folder, split, num_clips, size)
     return contestants
 
 
@@ -290,12 +286,12 @@ def _turn(start: Contestant, arguments: argparse.Namespace, *, warm_up: bool) ->
         for _ in range(11):
             next(batches)
         clock = _Clock()
-    clips = 0
-    while clock.passed()[0] < arguments.seconds:
+    clips, wall, cpu, others = 0, 0.0, 0.0, 0.0
+    while wall < arguments.seconds:
         batch = next(batches)
         assert batch.shape[0] == arguments.batch_size, batch.shape
         clips += arguments.batch_size
-    wall, cpu, others = clock.passed()
+        wall, cpu, others = clock.passed()
     return Turn(clips / wall, cpu / clips * 1e3, others)
 
 
@@ -324,365 +320,6 @@ def _machine_seconds() -> float:
 def _cpu_seconds() -> float:
     times = os.times()
     return times.user + times.system
-
-
-def _classical(
-    folder: ShardFolder, split: str, batch_size: int, augment: bool
-) -> tf.data.Dataset:
-    """The pipeline of TensorFlow's own guides, without any shuffle."""
-    paths = [folder.shard_path(shard) for shard in folder.split_shards(split)]
-
-    def decode(serialized: tf.Tensor) -> tf.Tensor:
-        parsed = parse_clip(serialized, folder.clip, folder.codec)
-        frames = decode_frames(parsed, folder.clip, folder.codec)
-        return _augmented(frames) if augment else frames
-
-    return (
-        tf.data.Dataset.from_tensor_slices(paths)
-        .repeat()
-        .interleave(
-            tf.data.TFRecordDataset,
-            cycle_length=4,
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=False,
-        )
-        .map(decode, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(batch_size, drop_remainder=True)
-        .prefetch(tf.data.AUTOTUNE)
-    )
-
-
-def _augmented(frames: tf.Tensor) -> tf.Tensor:
-    """Changes a clip by operations of TensorFlow, another way each time."""
-    seed = tf.random.uniform([2], maxval=2**31 - 1, dtype=tf.int32)
-    return augment_clip(frames, tf.cast(seed, tf.int64), AugmentConfig())
-
-
-def _changed(frames: np.ndarray) -> np.ndarray:
-    """Changes a clip by OpenCV, another way each time, as a Python input would."""
-    num_frames, height, width, _ = frames.shape
-    config, rng = AugmentConfig(), np.random.default_rng()
-    crop_height = round(height * rng.uniform(config.min_scale, 1))
-    crop_width = min(width, round(crop_height * rng.uniform(1 / 1.1, 1.1)))
-    top = int(rng.integers(height - crop_height + 1))
-    left = int(rng.integers(width - crop_width + 1))
-    jitter = rng.uniform(-config.time_jitter, config.time_jitter, num_frames)
-    shown = np.arange(num_frames) + jitter
-    shown = np.maximum.accumulate(shown.round().clip(0, num_frames - 1))
-    change = ClipChange(
-        frame_indices=tuple(shown.astype(int).tolist()),
-        crop=(top, left, crop_height, crop_width),
-    )
-    out = np.empty_like(frames)
-    write_changed(frames.__getitem__, change, out, np.empty_like(frames[0]))
-    return out
-
-
-def _encoded_clips(
-    folder: ShardFolder, split: str, num_clips: int
-) -> Iterator[list[bytes]]:
-    """Gives the images of the first clips of a jpeg folder."""
-    records = load_records(folder, split)
-    shards = folder.split_shards(split)
-    for record in range(min(num_clips, len(records))):
-        path = folder.shard_path(shards[records.shard_indices[record]])
-        data = read_record(tf.constant(path), tf.constant(records.offsets[record]))
-        yield list(parse_frames(data, folder.clip, folder.codec)[0].numpy())
-
-
-def _decode(images: Iterable[bytes]) -> np.ndarray:
-    """Decodes one clip with OpenCV, as Python inputs do: uint8 [T, H, W, 3]."""
-    return np.stack([_decode_image(image) for image in images])
-
-
-def _decode_image(image: bytes) -> np.ndarray:
-    """Decodes one image: uint8 [H, W, 3], RGB."""
-    frame = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR_RGB)
-    assert frame is not None
-    return frame
-
-
-def _bare_turbo(
-    clips: list[list[bytes]], batch_size: int, shape: tuple[int, ...] | None
-) -> Contestant:
-    """The limit in pure form: threads that do nothing but decode, one a core.
-
-    Without a shape each image goes to the same place, which stays in the processor's
-    cache; with that of a clip, to memory as large as four batches.
-    """
-
-    def start() -> Iterator:
-        num_places = 4 * batch_size
-        places = None
-        if shape is not None:
-            places = np.zeros((num_places, *shape), np.uint8)
-            places.fill(1)
-
-        def decode(step: int) -> None:
-            images = clips[step % len(clips)]
-            for number, image in enumerate(images):
-                place = None if places is None else places[step % num_places, number]
-                simplejpeg.decode_jpeg(image, "RGB", fastdct=False, buffer=place)
-
-        pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
-        waiting = deque(pool.submit(decode, step) for step in range(num_places))
-        step = len(waiting)
-        while True:
-            for _ in range(batch_size):
-                waiting.popleft().result()
-                waiting.append(pool.submit(decode, step))
-                step += 1
-            yield np.empty(batch_size, np.uint8)
-
-    return start
-
-
-def _write_folders(clips: list[list[bytes]], root: Path) -> None:
-    """Writes what "extract your frames first" leaves behind."""
-    for number, images in enumerate(clips):
-        (root / f"{number:05d}").mkdir(parents=True)
-        for frame, image in enumerate(images):
-            (root / f"{number:05d}" / f"{frame:03d}.jpg").write_bytes(image)
-
-
-def _generator(root: Path, shape: tuple[int, ...], batch_size: int) -> tf.data.Dataset:
-    """The usual tutorial: a Python generator that reads and decodes frame by frame."""
-    directories = sorted(root.iterdir())
-    rng = np.random.default_rng(0)
-
-    def clips() -> Iterator[np.ndarray]:
-        while True:
-            for number in rng.permutation(len(directories)):
-                paths = sorted(directories[number].glob("*.jpg"))
-                yield _decode(path.read_bytes() for path in paths)
-
-    return (
-        tf.data.Dataset.from_generator(
-            clips, output_signature=tf.TensorSpec(shape, tf.uint8)
-        )
-        .batch(batch_size)
-        .prefetch(tf.data.AUTOTUNE)
-    )
-
-
-def _add_tfds(
-    clips: list[list[bytes]], shape: tuple[int, ...], batch_size: int, scratch: Path
-) -> dict[str, Contestant]:
-    """TensorFlow Datasets' own Video feature, with its own reader and shuffle."""
-    import tensorflow_datasets as tfds
-
-    class Clips(tfds.core.GeneratorBasedBuilder):
-        VERSION = tfds.core.Version("1.0.0")
-
-        def _info(self):
-            video = tfds.features.Video(shape=shape, encoding_format="jpeg")
-            return tfds.core.DatasetInfo(
-                builder=self, features=tfds.features.FeaturesDict({"video": video})
-            )
-
-        def _split_generators(self, dl_manager):  # noqa: ARG002
-            return {"train": self._generate_examples()}
-
-        def _generate_examples(self):
-            for number, images in enumerate(clips):
-                # Encoded images are stored as they are.
-                yield number, {"video": [BytesIO(image) for image in images]}
-
-    builder = Clips(data_dir=str(scratch / "tfds"))
-    builder.download_and_prepare(
-        download_config=tfds.download.DownloadConfig(try_download_gcs=False)
-    )
-
-    def start(augment: bool) -> Iterator:
-        # Its default would keep this small set in memory, decoded.
-        config = tfds.ReadConfig(try_autocache=False)
-        dataset = builder.as_dataset(
-            split="train",  # pyright: ignore
-            shuffle_files=True,
-            read_config=config,
-        ).repeat()
-        if augment:
-            dataset = dataset.map(  # pyright: ignore
-                lambda clip: {"video": _augmented(clip["video"])},
-                num_parallel_calls=tf.data.AUTOTUNE,
-            )
-        # A buffer that a raw clip's 4.5 MB allow.
-        batches = dataset.shuffle(64).batch(batch_size).prefetch(tf.data.AUTOTUNE)
-        return (batch["video"] for batch in batches)
-
-    return {
-        "jpeg: tensorflow-datasets": partial(start, False),
-        "jpeg: tensorflow-datasets, augmented": partial(start, True),
-    }
-
-
-def _add_webdataset(
-    clips: list[list[bytes]], shape: tuple[int, ...], batch_size: int, scratch: Path
-) -> dict[str, Contestant]:
-    """Tar files and a shuffle buffer; a thread a core decodes, in place of torch."""
-    import webdataset  # pyright: ignore[reportMissingImports]
-
-    del shape
-    for shard in range(4):
-        with tarfile.open(scratch / f"clips-{shard}.tar", "w") as file:
-            for number in range(shard, len(clips), 4):
-                data = pickle.dumps(clips[number])
-                member = tarfile.TarInfo(f"{number:05d}.pickle")
-                member.size = len(data)
-                file.addfile(member, BytesIO(data))
-
-    def start(augment: bool) -> Iterator:
-        def make(images: list[bytes]) -> np.ndarray:
-            return _changed(_decode(images)) if augment else _decode(images)
-
-        paths = [str(scratch / f"clips-{shard}.tar") for shard in range(4)]
-        dataset = webdataset.WebDataset(  # pyright: ignore
-            paths, shardshuffle=False, resampled=True
-        ).shuffle(64)
-        encoded = (pickle.loads(member["pickle"]) for member in dataset)
-        pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
-        waiting = deque(pool.submit(make, next(encoded)) for _ in range(16))
-        while True:
-            clips = []
-            for _ in range(batch_size):
-                clips.append(waiting.popleft().result())
-                waiting.append(pool.submit(make, next(encoded)))
-            yield np.stack(clips)
-
-    return {
-        "jpeg: webdataset": partial(start, False),
-        "jpeg: webdataset, augmented": partial(start, True),
-    }
-
-
-def _add_grain(
-    clips: list[list[bytes]], shape: tuple[int, ...], batch_size: int, scratch: Path
-) -> dict[str, Contestant]:
-    """ArrayRecord files under grain's global shuffle, read by its threads."""
-    import grain  # pyright: ignore[reportMissingImports]
-    from array_record.python import array_record_module  # pyright: ignore
-
-    paths = {"jpeg": scratch / "jpeg.array_record", "raw": scratch / "raw.array_record"}
-    writers = {
-        codec: array_record_module.ArrayRecordWriter(str(path), "group_size:1")
-        for codec, path in paths.items()
-    }
-    for images in clips:
-        writers["jpeg"].write(pickle.dumps(images))
-        writers["raw"].write(_decode(images).tobytes())
-    for writer in writers.values():
-        writer.close()
-
-    def from_jpeg(record: bytes) -> np.ndarray:
-        return _decode(pickle.loads(record))
-
-    def from_raw(record: bytes) -> np.ndarray:
-        return np.frombuffer(record, np.uint8).reshape(shape)
-
-    def start(
-        codec: str, decode: Callable[[bytes], np.ndarray], augment: bool
-    ) -> Contestant:
-        def batches() -> Iterator:
-            source = grain.sources.ArrayRecordDataSource(str(paths[codec]))
-            dataset = grain.MapDataset.source(source).seed(0)  # pyright: ignore
-            dataset = dataset.shuffle().repeat()
-            threads = grain.ReadOptions(
-                num_threads=len(os.sched_getaffinity(0)), prefetch_buffer_size=16
-            )
-            dataset = dataset.map(decode)
-            if augment:
-                dataset = dataset.map(_changed)
-            batched = dataset.batch(batch_size)
-            return iter(batched.to_iter_dataset(threads))
-
-        return batches
-
-    return {
-        f"{codec}: grain, array_record{name}": start(codec, decode, augment)
-        for codec, decode in (("jpeg", from_jpeg), ("raw", from_raw))
-        for name, augment in (("", False), (", augmented", True))
-    }
-
-
-def _grain_of_shards(
-    folder: ShardFolder, arguments: argparse.Namespace
-) -> dict[str, Contestant]:
-    """Grain as in `_add_grain`, over the same clips in the shards of the folder."""
-    import grain  # pyright: ignore[reportMissingImports]
-
-    def start() -> Iterator:
-        reader = ShardReader(folder, arguments.split)
-        dataset = grain.MapDataset.source(reader)  # pyright: ignore
-        dataset = dataset.slice(slice(arguments.clips)).seed(0).shuffle().repeat()
-        threads = grain.ReadOptions(
-            num_threads=len(os.sched_getaffinity(0)), prefetch_buffer_size=16
-        )
-        dataset = dataset.map(lambda clip: clip["frames"])
-        return iter(dataset.batch(arguments.batch_size).to_iter_dataset(threads))
-
-    return {f"{folder.codec}: grain, ShardReader": start}
-
-
-def _write_many_clips(directory: Path) -> None:
-    """Writes a folder of as many clips as WLASL has instances, but small ones."""
-    clip = ClipSpec(num_frames=2, height=8, width=8)
-    feature = tf.train.Feature(
-        bytes_list=tf.train.BytesList(value=[bytes(clip.num_bytes)])
-    )
-    protos = []
-    for number in range(WLASL_CLIPS):
-        name = tf.train.BytesList(value=[f"{number:05d}".encode()])
-        named = {FRAMES_KEY: feature, ID_KEY: tf.train.Feature(bytes_list=name)}
-        example = tf.train.Example(features=tf.train.Features(feature=named))
-        protos.append(example.SerializeToString())
-    record_bytes = len(protos[0]) + FRAME_BYTES
-    directory.mkdir()
-    name = layout.shard_name("train", 0, 1)
-    with tf.io.TFRecordWriter(str(directory / name)) as writer:
-        for proto in protos:
-            writer.write(proto)
-    shard = shard_folder.Shard(
-        name=name, num_bytes=WLASL_CLIPS * record_bytes, num_records=WLASL_CLIPS
-    )
-    numbers = np.arange(WLASL_CLIPS)
-    records = Records(
-        shard_indices=np.zeros(WLASL_CLIPS, np.int32),
-        offsets=numbers * record_bytes,
-        num_bytes=np.full(WLASL_CLIPS, len(protos[0])),
-        crcs=np.array([masked_crc([proto]) for proto in protos], np.uint32),
-        labels=numbers % 2000,
-        video_ids=tuple(f"{number:05d}" for number in numbers),
-        signer_ids=numbers % 119,
-        num_distinct_frames=np.full(WLASL_CLIPS, clip.num_frames, np.int32),
-    )
-    folder = ShardFolder(
-        directory=str(directory),
-        clip=clip,
-        codec="raw",
-        framing="center",
-        glosses=tuple(f"gloss {number}" for number in range(2000)),
-        shards={"train": (shard,)},
-    )
-    for name, content in folder_files(folder, {"train": records}, None).items():
-        (directory / name).write_bytes(content)
-
-
-def _first_batch(scratch: str) -> float:
-    """Gives the seconds from the call to the first batch, in a process of its own."""
-    code = (
-        "import sys, time; import tensorflow; "
-        "from wlasl_tfrecord.input_pipeline import dataset; "
-        "started = time.perf_counter(); "
-        "next(iter(dataset.input_fn(sys.argv[1], 'train', 16))); "
-        "print(time.perf_counter() - started)"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", code, os.path.join(scratch, "many")],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return float(ran.stdout)
 
 
 def _setting(arguments: argparse.Namespace) -> str:
