@@ -187,6 +187,9 @@ def tfds_clips(
     import tensorflow_datasets as tfds
 
     class Clips(tfds.core.GeneratorBasedBuilder):
+        # As of a script: for a module of a package it wants importlib_resources, which
+        # it does not install.
+        __module__ = "clips"
         VERSION = tfds.core.Version("1.0.0")
 
         def _info(self):
