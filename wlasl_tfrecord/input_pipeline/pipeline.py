@@ -38,8 +38,9 @@ def make_batches(plan: InputPlan) -> tf.data.Dataset:
         lambda *batch: _finish(plan, table, stages.complete(*batch)),
         num_parallel_calls=plan.buffers.batch_calls,
     )
-    # What is made from a dataset refers to it, iterators too.
-    weakref.finalize(batches, stages.close).atexit = False
+    # What is made from a dataset refers to it, iterators too; but not a graph.
+    if tf.executing_eagerly():
+        weakref.finalize(batches, stages.close).atexit = False
     # Last, so that the next batch is ready while the device computes this one. More
     # than two would only displace each other from the cache.
     return batches.prefetch(plan.buffers.prefetch)

@@ -29,7 +29,7 @@ class Stages(NamedTuple):
         complete: Turns such an element into "record" and "epoch" (int64 [B]), "weight"
             (float32 [B]), and "frames" (uint8 [B, T, H, W, 3]) and "landmarks"
             (float32 [B, T, K, 3]) as the plan has them.
-        close: Called when the dataset is gone, to let go of memory and files.
+        close: To be called when the dataset is gone: lets go of memory and files.
     """
 
     batches: tf.data.Dataset
