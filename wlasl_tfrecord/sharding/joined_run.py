@@ -191,7 +191,7 @@ def joined_run(plan: FolderPlan, remote: RemoteFolder | None) -> Iterator[Joined
             remote.share(run.is_over)
             yield run
             return
-        # A disk may fail, or what is no file be where a claim or the plan is looked for.
+        # A disk may fail, or no file be where a claim or the plan is looked for.
         with output_errors(plan.out):
             yield run
 
