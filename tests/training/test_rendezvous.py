@@ -175,7 +175,7 @@ def open_files():
 
 # Nothing, what is no message, and those of workers: one that is there, and none.
 @pytest.mark.parametrize("index", [None, "", 1, 9])
-def test_many_strangers_take_no_files(addresses, few_files, index):  # noqa: ARG001
+def test_many_strangers_take_no_files(addresses, few_files, index):
     first = Worker(addresses=addresses, index=0, facts={})
     message = {"protocol": "wlasl_tfrecord 1", "index": index, "facts": {}}
     content = json.dumps(message | {"addresses": addresses}).encode() + b"\n"
