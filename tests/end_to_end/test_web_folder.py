@@ -230,6 +230,9 @@ def movie(num_frames, *edits):
         (b"\x00\x0d\x00\x00moov", box(b"free"), 100_000, movie(2)[8:]),
         (_START + _TRACK, b"\xae\x80", 100_000, b""),
         (_START + _TRACK, _FRAME, 1_000_000, b""),
+        # Nothing, in elements of two bytes, and in boxes that are read one by one.
+        (_START + _TRACK + _FRAME, b"\xec\x80", 5_000_000, b""),
+        (box(b"ftyp"), box(b"free"), 1000, movie(2)),
         # One number of many bytes: the scale of all times.
         (_START + _TRACK + _FRAME + b"\x2a\xd7\xb1\x40\x41", b"\x00", 64, b""),
     ],
@@ -321,10 +324,13 @@ def test_a_sign_before_the_camera_is_recognised(page):
     page.click("#camera")
 
 
-def test_what_is_no_video_is_named(page, tmp_path):
-    text = tmp_path / "notes.mp4"
-    text.write_text("no video")
-    page.choose("#file", text)
+@pytest.mark.parametrize("is_video", [False, True])
+def test_what_is_no_video_is_named(page, kinds, tmp_path, is_video):
+    path = tmp_path / "notes.mp4"
+    # One whose tables have no frames, which a player opens all the same.
+    tables = kinds["plain.mp4"].read_bytes().replace(b"stsz", b"free")
+    path.write_bytes(tables if is_video else b"no video")
+    page.choose("#file", path)
     page.wait_for(BAD)
     assert "not a video that this browser plays" in page.text("#status")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wlasl_tfrecord.errors import RecipeError
 from wlasl_tfrecord.training.config import TrainConfig, weights_identity
 
 
@@ -94,3 +95,6 @@ def test_weights_are_told_apart_by_content(tmp_path):
     assert weights_identity(path) == weights_identity(str(moved))
     moved.write_bytes(b"others")
     assert weights_identity(path) != weights_identity(moved)
+    # One that exists, whose reading fails.
+    with pytest.raises(RecipeError, match=r"the weights /proc/self/mem \(Input/output"):
+        weights_identity("/proc/self/mem")

@@ -242,4 +242,10 @@ def test_what_cannot_teach_a_finder_is_refused(shards, data, tmp_path):
         train_finder(data, "a.h5", weights="none")
     with pytest.raises(ValueError, match="--steps must be at least 1, got 0"):
         train_finder(data, tmp_path / "a.weights.h5", num_steps=0)
+    with pytest.raises(ValueError, match=r"--seed must be in .* 1\), got -1"):
+        train_finder(data, tmp_path / "a.weights.h5", seed=-1)
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "a.weights.h5").mkdir()
+    # Now, not when all is learned.
+    with pytest.raises(OutputError, match="is a folder; remove it, or choose another"):
+        train_finder(data, tmp_path / "a.weights.h5", weights="none")

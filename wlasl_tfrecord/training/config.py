@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from wlasl_tfrecord.errors import RecipeError
 from wlasl_tfrecord.files import open_regular
 from wlasl_tfrecord.network.recipes import DEFAULT_RECIPE
 from wlasl_tfrecord.shard_format.clips import MAX_FRAMES
@@ -233,13 +234,23 @@ class TrainConfig:
 
 
 def weights_identity(weights: str | os.PathLike[str]) -> str:
-    """Returns a name of weights: of a file the hex SHA-256, which may have moved."""
+    """Returns a name of weights: of a file the hex SHA-256, which may have moved.
+
+    Raises:
+        RecipeError: If it is a file that cannot be read.
+    """
     if not os.path.isfile(weights):
         return os.fspath(weights)
     digest = hashlib.sha256()
-    with open(weights, "rb", opener=open_regular) as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
+    try:
+        with open(weights, "rb", opener=open_regular) as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    except OSError as error:
+        raise RecipeError(
+            f"cannot read the weights {os.fspath(weights)} ({error.strerror}); check "
+            "--weights"
+        ) from error
     return digest.hexdigest()
 
 

@@ -140,7 +140,7 @@ def train_finder(
         ValueError: If the name is not one of a weights file, or a number is below 1.
     """
     path = Path(out_path)
-    _check(path, num_steps, learning_rate)
+    _check(path, num_steps, learning_rate, seed)
     way_out = "free some space, or choose another place with --out"
     with output_errors(path, way_out):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -175,9 +175,13 @@ def train_finder(
     return _score(finder, folder, batch_size, frame_size, max_bad_records)
 
 
-def _check(path: Path, num_steps: int, learning_rate: float) -> None:
+def _check(path: Path, num_steps: int, learning_rate: float, seed: int) -> None:
     if not path.name.endswith(".weights.h5"):
         raise ValueError(f"--out must end with .weights.h5, got {path}")
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; remove it, or choose another --out")
+    if not 0 <= seed < 2**31 - 1:
+        raise ValueError(f"--seed must be in [0, 2**31 - 1), got {seed}")
     if num_steps < 1:
         raise ValueError(f"--steps must be at least 1, got {num_steps}")
     if not 0 < learning_rate < 1:

@@ -167,8 +167,9 @@ async function shownFrame(player, isWanted, looks = MOST_LOOKS) {
       if (isLast || isWanted(frame.timestamp * UNIT_SECONDS)) return frame;
       frame.close();
     } catch (error) {
-      // There is no frame yet.
-      if (isLast || error.name !== "InvalidStateError") throw error;
+      // There is no frame yet, or none at all.
+      if (error.name !== "InvalidStateError") throw error;
+      if (isLast) throw new NotPlayed();
     }
     await new Promise((done) => setTimeout(done, LOOK_MILLISECONDS));
   }

@@ -6,13 +6,18 @@ const MOST_TABLE_BYTES = 2 ** 26;
 const MOST_FILE_BYTES = 2 ** 29;
 export const MOST_FRAMES = 3e6;
 const MOST_BOXES = 1e5;
+// Each box of the file itself is a read of its own.
+const MOST_FILE_BOXES = 1000;
 const MOST_EDITS = 1000;
 // Each edit looks at all frames.
 const MOST_LOOKED_AT = 3e7;
 // Of pictures and sound, in Matroska: hours.
 const MOST_BLOCKS = 1e6;
-// Of a name or a number there.
-const MOST_VALUE_BYTES = 64;
+// All that it consists of: some for each block.
+const MOST_ELEMENTS = 5e6;
+// Of a name there, and of a number.
+const MOST_NAME_BYTES = 64;
+const MOST_NUMBER_BYTES = 8;
 
 /**
  * Reads what a file says of its first video.
@@ -57,7 +62,7 @@ async function factsOfMp4(file) {
 /** Returns the content of the box `moov`, wherever it lies; null if there is none. */
 async function movieOf(file) {
   let at = 0;
-  for (let number = 0; number < MOST_BOXES && at + 8 <= file.size; number += 1) {
+  for (let number = 0; number < MOST_FILE_BOXES && at + 8 <= file.size; number += 1) {
     const head = new DataView(await file.slice(at, at + 16).arrayBuffer());
     let size = head.getUint32(0);
     if (size === 1) size = Number(head.getBigUint64(8));
@@ -301,7 +306,7 @@ async function factsOfMatroska(file) {
       const track = tracks.at(-1);
       if (id === TRACK_NUMBER) track.number = unsigned(content);
       if (id === TRACK_TYPE) track.isVideo = unsigned(content) === 1;
-      if (id === CODEC) track.codec = String.fromCharCode(...bytesOfView(content));
+      if (id === CODEC) track.codec ??= String.fromCharCode(...bytesOf(content, MOST_NAME_BYTES));
       if (id === CODEC_PRIVATE) track.configuration = content;
     }
   }
@@ -337,7 +342,8 @@ function matrixOfTrack({ codec, configuration }) {
  */
 function* elements(view) {
   let at = 0;
-  while (at < view.byteLength) {
+  for (let number = 0; at < view.byteLength; number += 1) {
+    if (number === MOST_ELEMENTS) throw new RangeError("no video");
     const idBytes = Math.clz32(view.getUint8(at)) - 23;
     if (idBytes > 4) throw new RangeError("no element");
     let id = 0;
@@ -362,10 +368,10 @@ function vint(view, at) {
 }
 
 function unsigned(view) {
-  return bytesOfView(view).reduce((value, byte) => 256 * value + byte, 0);
+  return bytesOf(view, MOST_NUMBER_BYTES).reduce((value, byte) => 256 * value + byte, 0);
 }
 
-function bytesOfView(view) {
-  if (view.byteLength > MOST_VALUE_BYTES) throw new RangeError("no value");
+function bytesOf(view, most) {
+  if (view.byteLength > most) throw new RangeError("no value");
   return [...new Uint8Array(view.buffer, view.byteOffset, view.byteLength)];
 }
