@@ -117,10 +117,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     jobs = list(plan_jobs(names_options, arguments.seeds, arguments.folds))
     run_jobs(jobs, load_folder(arguments.data), common, path)
     rows = read_rows(path)
-    for title, judged in (
-        ("val", pooled(rows, num_folds=0)),
-        (f"{arguments.folds} folds by signer", pooled(rows, arguments.folds)),
-    ):
+    judges = {"val": pooled(rows, num_folds=0)}
+    if arguments.folds:
+        title = f"{arguments.folds} folds by signer"
+        judges[title] = pooled(rows, arguments.folds)
+    for title, judged in judges.items():
         chosen = {name: judged[name] for name in names if name in judged}
         if chosen:
             print(f"\n{title}\n\n{table(chosen)}")

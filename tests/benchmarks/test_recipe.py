@@ -85,6 +85,7 @@ def test_a_run_without_a_row_is_done_again_alone(compared, capsys):
     shown = capsys.readouterr().out.splitlines()
     trained = [line.partition(":")[0] for line in shown if ": top-1 " in line]
     assert trained == ["units-seed0-val"]
+    assert not any("folds by signer" in line for line in shown)
     again = [json.loads(line) for line in path.read_text().splitlines()]
     assert len(again) == 4
     # The same training: the same answers.
