@@ -1,8 +1,11 @@
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from drawn_shards import drawn_frames, drawn_landmarks
 
+from wlasl_tfrecord.shard_format import record_bytes
 from wlasl_tfrecord.shard_format.parsing import parse_landmarks
 from wlasl_tfrecord.shard_format.record_bytes import (
     count_costly_parts,
@@ -54,6 +57,45 @@ def test_the_images_of_a_record_are_found_in_their_order(write_folder, tmp_path,
     assert [proto[place.start : place.stop] for place in find_images(proto, 99)] == [
         image.bytes_list.value[0] for image in images
     ]
+
+
+def test_images_are_found_however_their_features_are_written():
+    def feature(*values):
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+
+    images = [b"one", b"", b"three" * 5000, b"four", b"five"]
+    features = [*map(feature, images[:3]), feature(b"four", b"more"), feature(b"five")]
+    lists = {"image/encoded": tf.train.FeatureList(feature=features)}
+    example = tf.train.SequenceExample(
+        feature_lists=tf.train.FeatureLists(feature_list=lists)
+    )
+    proto = example.SerializeToString()
+    places = find_images(proto, 9)
+    assert [proto[place.start : place.stop] for place in places] == images
+
+
+def test_damaged_headers_of_images_are_read_as_those_of_any_field(
+    write_folder, tmp_path, monkeypatch
+):
+    proto, _ = first_proto(write_folder, tmp_path, "jpeg")
+
+    def found(changed):
+        try:
+            return find_images(changed, 99)
+        except ValueError as error:
+            return str(error)
+
+    rng = np.random.default_rng(0)
+    changes = []
+    starts = [place.start for place in find_images(proto, 99)]
+    for _ in range(500):
+        changed = bytearray(proto)
+        changed[rng.choice(starts) - rng.integers(1, 9)] = rng.integers(256)
+        changes.append(bytes(changed))
+    quickly = [found(changed) for changed in changes]
+    monkeypatch.setattr(record_bytes, "_NESTED", re.compile(b"(?!)"))
+    assert quickly == [found(changed) for changed in changes]
+    assert len(set(map(str, quickly))) > 20
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ Reference:
     https://protobuf.dev/programming-guides/encoding/, docs/shard-format.md section 4.
 """
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 
@@ -61,9 +62,9 @@ def find_images(proto: Buffer, most: int) -> list[range]:
         for entry in _fields(proto, lists, 1):
             if _key(proto, entry) == IMAGES_KEY.encode():
                 places = (
-                    _bytes_value(proto, feature)
+                    place
                     for feature_list in _fields(proto, entry, 2)
-                    for feature in _fields(proto, feature_list, 1)
+                    for place in _bytes_values(proto, feature_list)
                 )
                 return list(islice(places, most))
     return []
@@ -137,6 +138,28 @@ def _key(proto: Buffer, entry: range) -> bytes:
     return b""
 
 
+def _bytes_values(proto: Buffer, feature_list: range) -> Iterator[range]:
+    """Yields where the only values of a list's features of bytes lie."""
+    at, stop = feature_list.start, min(feature_list.stop, len(proto))
+    while at < stop:
+        # Nothing but three headers, as most writers have it: a fifth of the time.
+        headers = _NESTED.match(proto, at)
+        if headers is None:
+            break
+        outer, inner, value = headers.groups()
+        place = range(headers.end(), headers.end() + _small_varint(value))
+        if not (
+            headers.end(1) + _small_varint(outer)
+            == headers.end(2) + _small_varint(inner)
+            == place.stop
+        ):
+            break
+        yield place
+        at = place.stop
+    for feature in _fields(proto, range(at, feature_list.stop), 1):
+        yield _bytes_value(proto, feature)
+
+
 def _bytes_value(proto: Buffer, feature: range) -> range:
     """Returns where the only value of a feature of bytes lies."""
     for values in _fields(proto, feature, 1):
@@ -180,6 +203,21 @@ def _all_fields(
 
 # Wire type -> bytes of a value.
 _FIXED_BYTES = {1: 8, 5: 4}
+
+
+# Three fields of number 1, each of which begins with the next, and their lengths.
+_NESTED = re.compile(rb"\n([\x80-\xff]{0,3}[\x00-\x7f])" * 3)
+
+
+def _small_varint(stored: bytes) -> int:
+    """Returns a number of at most four bytes."""
+    number = int.from_bytes(stored, "little")
+    return (
+        number & 0x7F
+        | number >> 1 & 0x7F << 7
+        | number >> 2 & 0x7F << 14
+        | number >> 3 & 0x7F << 21
+    )
 
 
 def _varint(proto: Buffer, at: int) -> tuple[int, int]:
