@@ -50,17 +50,23 @@ def kill(process, moment, out, generator):
     """
     work = out / ".shard-work"
 
+    def count_notes():
+        # A run removes the folder at its end, maybe while it is looked into.
+        with contextlib.suppress(FileNotFoundError):
+            return len(list(work.glob("wlasl-*.json")))
+        return 0
+
     def has_come():
         if process.poll() is not None:
             return True
         if moment == "planning":
             return LARGE in open_files(process.pid)
-        notes = len(list(work.glob("wlasl-*.json")))
+        notes = count_notes()
         if moment == "writing":
             return notes >= before + num_further
         return notes == NUM_SHARDS
 
-    before = len(list(work.glob("wlasl-*.json")))
+    before = count_notes()
     num_further = generator.randint(1, max(1, (NUM_SHARDS - before) // 3))
     while not has_come():
         time.sleep(0.001)
