@@ -57,8 +57,6 @@ from wlasl_tfrecord import input_fn, load_folder  # noqa: E402
 from wlasl_tfrecord.input_pipeline import hardware_limit  # noqa: E402
 from wlasl_tfrecord.shard_format.shard_folder import ShardFolder  # noqa: E402
 
-TURBO = "jpeg: libjpeg-turbo, cores x one thread"
-
 
 @dataclass(frozen=True)
 class Turn:
@@ -201,7 +199,7 @@ def _contestants(
             )
     clips = list(encoded_clips(jpeg, split, num_clips))
     shape = jpeg.clip.shape
-    contestants[TURBO] = bare_turbo(clips, size, None)
+    contestants["jpeg: libjpeg-turbo"] = bare_turbo(clips, size, None)
     contestants["jpeg: libjpeg-turbo into memory"] = bare_turbo(clips, size, shape)
     write_folders(clips, scratch / "folders")
     contestants["jpeg: Python generator over folders"] = _of_dataset(

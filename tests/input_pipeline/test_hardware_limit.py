@@ -48,3 +48,16 @@ def test_a_limit_without_a_whole_record_says_so(write_folder, tmp_path):
             file.write(b"\xff" * shard.num_bytes)
     with pytest.raises(RecordError, match="none of the first 7 train records is whole"):
         measure_limit(folder, "train", seconds=0.1)
+
+
+@pytest.mark.parametrize(("num_threads", "expected"), [(1, 1), (3, 3), (None, 2)])
+def test_a_limit_is_that_of_so_many_threads(monkeypatch, num_threads, expected):
+    monkeypatch.setattr(hardware_limit, "num_cores", lambda: 2)
+    workers = []
+
+    def make_work():
+        workers.append(None)
+        return lambda _: None
+
+    hardware_limit.measure_threads("nothing", make_work, 0.01, num_threads)
+    assert len(workers) == expected

@@ -18,6 +18,9 @@ class FrameBuffers:
 
     The kernel clears each page that it gives to a process: 36 MB of fresh memory take
     longer than reading 36 MB of frames. Its calls may come from several threads.
+
+    Attributes:
+        shape: The shape of the arrays.
     """
 
     def __init__(self, shape: tuple[int, ...], max_free: int) -> None:

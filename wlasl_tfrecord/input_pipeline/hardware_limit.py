@@ -51,7 +51,7 @@ def measure_limit(
     seconds: float,
     num_threads: int | None = None,
 ) -> Rate:
-    """Measures the upper limit of any input, on all cores.
+    """Measures the upper limit of any input.
 
     For `raw` that is reading the bytes of records in a shuffled order, each by one call
     of the system, into memory that is in use already, is used again and is too large

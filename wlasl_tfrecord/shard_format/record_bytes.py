@@ -142,7 +142,7 @@ def _bytes_values(proto: Buffer, feature_list: range) -> Iterator[range]:
     """Yields where the only values of a list's features of bytes lie."""
     at, stop = feature_list.start, min(feature_list.stop, len(proto))
     while at < stop:
-        # Nothing but three headers, as most writers have it: a fifth of the time.
+        # Nothing but three headers, as most writers have it: half of the time.
         headers = _NESTED.match(proto, at)
         if headers is None:
             break
