@@ -105,15 +105,33 @@ def test_a_folder_where_the_run_has_a_file_is_named(
     assert error.endswith("Is a directory; check --out\n")
 
 
-def test_another_plan_and_a_run_alone_are_refused(tmp_path, src, undisturbed):
+@pytest.mark.parametrize(
+    ("patch", "claim", "reason"),
+    [
+        (
+            STANDS_STILL_ONCE,
+            "wlasl-*.claim",
+            "with another plan: they see other videos, labels or options",
+        ),
+        (
+            STANDS_STILL_AT_THE_END,
+            "finish.claim",
+            "the work of an unfinished run with other options: seed was 0 and is 7",
+        ),
+    ],
+    ids=["before a shard is noted", "after that"],
+)
+def test_another_plan_and_a_run_alone_are_refused(
+    tmp_path, src, undisturbed, patch, claim, reason
+):
     out = tmp_path / "s"
-    still = start(src, out, patch=STANDS_STILL_ONCE)
+    still = start(src, out, patch=patch)
     try:
-        wait_for(lambda: list((out / ".shard-work").glob("wlasl-*.claim")))
+        wait_for(lambda: list((out / ".shard-work").glob(claim)))
         other = start(src, out, "--seed", "7", lasts=120.0)
         _, errors = other.communicate(timeout=120)
         assert other.returncode == 1
-        assert "with another plan: they see other videos, labels or options" in errors
+        assert reason in errors
         alone = run(src, out)
         assert alone.returncode == 1
         assert "another run is writing to" in alone.stderr

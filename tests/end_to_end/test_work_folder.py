@@ -123,9 +123,9 @@ class TestOtherOptions:
         for more in (("--dry-run",), ()):
             assert main(arguments(src, out, "--codec", "png", *more)) == 1
             assert capsys.readouterr().err.endswith(
-                f"{out} holds the work of an interrupted run with other options: codec "
-                "was 'raw' and is 'png'; use the same, drop that work with "
-                "--overwrite, or choose another --out\n"
+                f"{out} holds the work of an unfinished run with other options: codec "
+                "was 'raw' and is 'png'; use the same, choose another --out, or, if it "
+                "no longer runs, drop that work with --overwrite\n"
             )
             assert folder_bytes(out) == before
         assert main(arguments(src, out, "--codec", "png", "--overwrite")) == 0

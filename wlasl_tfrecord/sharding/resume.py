@@ -66,10 +66,12 @@ def known_shards(
     _refuse_other_options(
         unfinished_options(root) or {},
         options,
-        f"{root} holds the work of an interrupted run with other options",
+        # One that others share may still be at work.
+        f"{root} holds the work of an unfinished run with other options",
         f"use the same with --overwrite, or delete {os.path.join(root, WORK_DIR)}"
         if is_finished
-        else "use the same, drop that work with --overwrite, or choose another --out",
+        else "use the same, choose another --out, or, if it no longer runs, drop that "
+        "work with --overwrite",
     )
     return _previous_shards(root, options) if is_finished else {}
 
