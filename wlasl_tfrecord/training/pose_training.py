@@ -27,7 +27,11 @@ from wlasl_tfrecord.input_pipeline import dataset
 from wlasl_tfrecord.input_pipeline.damaged_records import damaged_records_by_name
 from wlasl_tfrecord.network.pose_finder import GROUP_OF_POINT
 from wlasl_tfrecord.network.pretrained_finder import build_finder
-from wlasl_tfrecord.shard_format.landmarks import LANDMARK_GROUPS, group_slice
+from wlasl_tfrecord.shard_format.landmarks import (
+    LANDMARK_GROUPS,
+    NUM_LANDMARKS,
+    group_slice,
+)
 from wlasl_tfrecord.shard_format.shard_folder import (
     ShardFolder,
     check_landmarks,
@@ -314,6 +318,11 @@ def _compile(finder: keras.Model, num_steps: int, learning_rate: float) -> None:
         # On a CPU XLA takes a minute to compile this, and no step is faster.
         jit_compile=False,  # pyright: ignore[reportArgumentType]
     )
+    # Keras makes variables for the two losses when it first has them. Made within the
+    # first step, they would have TensorFlow trace it twice, which takes 12 s more.
+    places, seen = (tf.zeros([1, *one.shape[1:]]) for one in finder.outputs)
+    landmarks = tf.zeros([1, NUM_LANDMARKS, 3])
+    finder.compute_loss(y=(landmarks, seen), y_pred=[places, seen])
 
 
 def _place_loss(landmarks: Any, places: Any) -> tf.Tensor:
