@@ -307,7 +307,7 @@ def start_in_group(src, out):
 def check_stop(process, number, code):
     """Sends a signal where minutes of work are left."""
     os.killpg(process.pid, number)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=30)
     assert process.returncode == code
     assert "the same command resumes" in stderr
     assert "Traceback" not in stderr

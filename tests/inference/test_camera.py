@@ -35,7 +35,7 @@ def test_frames_come_at_the_pace_of_the_film(film):
     frames = []
     while taken := camera.take():
         frames += taken
-    assert time.monotonic() - started > 1.8
+    assert 1.8 < time.monotonic() - started < 6
     camera.close()
     expected = []
     settings = {"framing": "center", "window_seconds": 0.6}
@@ -81,9 +81,11 @@ def test_a_film_that_breaks_off_is_told_after_its_last_frame(trained_run, monkey
 
 def test_whoever_has_seen_enough_closes_the_camera(film):
     camera = opened(film)
-    assert camera.take()
+    taken = camera.take()
+    assert taken
     camera.close()
-    camera.take()
+    # Had it waited for the end of the film, there would be all of its 11 frames.
+    assert len(taken + camera.take()) < 11
     assert camera.take() == []
 
 
@@ -106,7 +108,7 @@ def test_signs_are_named_with_a_bounded_delay(trained_run, film):
     assert all(0 <= one.delay_seconds < most for one in live)
     assert len(live[0].sign.glosses) == 2
     assert report.num_windows >= 3
-    assert 0 < report.most_delay_seconds < most
+    assert 0 < report.most_delay_seconds < 1
 
 
 class SlowCamera(cameras.Camera):

@@ -246,13 +246,10 @@ def announced(video, hours):
     return bytes(changed)
 
 
-def test_ten_hours_that_are_only_announced_cost_no_more_than_the_frames(model, video):
-    # So long that the limit is not what ends it.
-    options = dataclasses.replace(OPTIONS, decode_seconds=600)
-    with running_app(model, options) as app, serving(app) as port:
-        started = time.monotonic()
-        answer = ask(port, "/predict", announced(video, 10))
-        assert time.monotonic() - started < 60
+def test_ten_hours_that_are_only_announced_cost_no_more_than_the_frames(port, video):
+    started = time.monotonic()
+    answer = ask(port, "/predict", announced(video, 10))
+    assert time.monotonic() - started < 15
     assert answer.status in (200, 422)
     if answer.status == 200:
         assert answer.json["num_video_frames"] == 20

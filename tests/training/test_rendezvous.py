@@ -97,7 +97,7 @@ def test_a_wait_has_an_end(addresses, index):
     start = time.monotonic()
     with pytest.raises(TrainingError, match=rf"no sign of the .*worker.* at {missing}"):
         meet(worker, 0.5, lambda line: None)  # noqa: ARG005
-    assert 0.5 <= time.monotonic() - start < 60
+    assert time.monotonic() - start < 10
 
 
 def test_a_name_without_an_address_is_told_in_words(addresses):
@@ -273,4 +273,4 @@ def test_a_signal_ends_the_wait_at_once(addresses, index, number):
         line = process.stdout.readline()
         assert line.startswith("waiting for 2 worker(s) at 127.0.0.1:")
         process.send_signal(number)
-        assert process.wait(timeout=60) != 0
+        assert process.wait(timeout=10) != 0  # of ten minutes
