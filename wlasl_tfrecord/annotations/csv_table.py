@@ -2,11 +2,17 @@
 
 import os
 import re
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from wlasl_tfrecord.annotations.checks import checked_gloss, unique_ids
+from wlasl_tfrecord.annotations.csv_columns import (
+    columns_of,
+    lacking_columns,
+    may_be_range,
+    names_columns,
+    plain_name,
+)
 from wlasl_tfrecord.annotations.gloss_order import order_glosses
 from wlasl_tfrecord.annotations.manifest import Instance, Manifest
 from wlasl_tfrecord.annotations.signers import signer_numbers
@@ -16,56 +22,13 @@ from wlasl_tfrecord.annotations.splits import (
     SPLIT_WORDS,
     with_made_splits,
 )
-from wlasl_tfrecord.annotations.table import Header, Table, read_table
+from wlasl_tfrecord.annotations.table import Table, read_table
 from wlasl_tfrecord.annotations.video_paths import PathFinder, why_none_is_found
 from wlasl_tfrecord.errors import ManifestError
 from wlasl_tfrecord.text import shown, text_of
 
-__all__ = [
-    "columns_of",
-    "csv_manifest",
-    "has_all_columns",
-    "lacking_columns",
-    "split_in_name",
-]
+__all__ = ["csv_manifest", "split_in_name"]
 
-# What people call the columns, in small letters without blanks and dashes. Where a
-# table has several of one meaning, the first here is taken: a word goes before a class,
-# which may be its number.
-_NAMES: Mapping[str, tuple[str, ...]] = {
-    "path": (
-        *("path", "filepath", "videopath", "relativepath", "relpath"),
-        *("videofile", "videofilename", "videoname", "video", "videos"),
-        *("filename", "file", "files", "clippath", "clipname", "clip"),
-        *("videoid", "clipid", "fileid"),
-    ),
-    "gloss": (
-        *("gloss", "glosses", "glossname", "word", "words", "sign", "signname"),
-        *("labelname", "classname", "labeltext", "label", "labels", "class"),
-        *("classes", "target"),
-    ),
-    "split": ("split", "splits", "subset", "set", "partition", "datasplit"),
-    "start": ("start",),
-    "stop": ("stop",),
-    "signer_id": (
-        *("signerid", "signer", "signers", "participantid", "participant"),
-        *("subjectid", "subject", "personid", "person", "userid", "user"),
-        *("speakerid", "speaker", "performer"),
-    ),
-}
-# A second column of classes beside the glosses: their numbers.
-_CLASS_NUMBERS = (
-    *("labelid", "labelindex", "classid", "classindex", "classnumber", "glossid"),
-    *("glossindex", "label", "labels", "class", "classes", "target"),
-)
-# These say which video it is, but not where it lies.
-_ONLY_IDS = ("videoid", "clipid", "fileid")
-# Columns of other tables that cut a sign out of a video. Whether they count from 0 or
-# from 1, frames or seconds, with or without the last one, nobody can see.
-_OTHER_RANGES = re.compile(
-    r"(json)?(begin|end|(start|stop|end|begin|first|last)(frame|time|sec|seconds|ms)|"
-    r"frame(start|stop|end|begin)|time(start|stop|end|begin))"
-)
 # Of optional numbers, where a program had none.
 _NO_NUMBER = ("", "nan", "none", "null", "na", "n/a", "-")
 
@@ -90,52 +53,6 @@ class _Row:
             return text_of(path)
         ends = ["" if end is None else str(end) for end in (self.start, self.stop)]
         return f"{text_of(path)}#{'-'.join(ends)}"
-
-
-def columns_of(header: Header) -> dict[str, int]:
-    """Finds the columns that mean something, by their usual names in any case.
-
-    Returns:
-        Meaning -> column, from 0: of path, gloss, class_number, split, start, stop and
-        signer_id those that the table has.
-
-    >>> columns_of(read_header("labels.csv"))  # doctest: +SKIP
-    {'path': 1, 'gloss': 0}
-    """
-    names = [_plain(column) for column in header.columns]
-    found: dict[str, int] = {}
-    for meaning, known in _NAMES.items():
-        column = next((names.index(name) for name in known if name in names), None)
-        if column is not None:
-            found[meaning] = column
-    others = [name for name in _CLASS_NUMBERS if name in names]
-    numbers = [names.index(name) for name in others]
-    column = next((c for c in numbers if c != found.get("gloss")), None)
-    if column is not None and "gloss" in found:
-        found["class_number"] = column
-    return found
-
-
-def lacking_columns(header: Header) -> str | None:
-    """Returns which columns a table lacks to be understood; None if it has them."""
-    found = columns_of(header)
-    lacking = [
-        f"one for the {what} ({', '.join(_NAMES[meaning][:1] + examples)} …)"
-        for meaning, what, examples in (
-            ("path", "video", ("video", "file", "filename")),
-            ("gloss", "gloss", ("label", "word", "class")),
-        )
-        if meaning not in found
-    ]
-    return " and ".join(lacking) or None
-
-
-def has_all_columns(header: Header) -> bool:
-    """Returns whether a table says of itself where its videos lie, and their splits."""
-    found = columns_of(header)
-    if not {"path", "gloss", "split"} <= found.keys():
-        return False
-    return _plain(header.columns[found["path"]]) not in _ONLY_IDS
 
 
 def split_in_name(path: str) -> str | None:
@@ -230,14 +147,14 @@ def _rows_of(table: Table, split: str, notes: list[str]) -> list[_Row]:
             f"{shown(header.first_line)}"
         )
     columns = columns_of(header)
-    names = [_plain(column) for column in header.columns]
+    names = [plain_name(column) for column in header.columns]
     twice = next((n for n in names if n and names.count(n) > 1), None)
     if twice:
         raise ManifestError(
             f"{name}: line {header.line} names the column {shown(twice)} twice; remove "
             "one of them"
         )
-    unsure = next((c for c, n in zip(header.columns, names) if _is_range(n)), None)
+    unsure = next((c for c in header.columns if may_be_range(c)), None)
     if unsure and not {"start", "stop"} <= columns.keys():
         raise ManifestError(
             f"{name}: the column {shown(unsure)} may count frames or seconds, from 0 "
@@ -347,8 +264,7 @@ def _checked_word(gloss: str, path: str, place: str) -> str:
     Raises:
         ManifestError: If it has none, or names other columns than the first line.
     """
-    known = (*_NAMES["path"], *_NAMES["gloss"])
-    if _plain(gloss) in known and _plain(path) in known:
+    if names_columns(path, gloss):
         raise ManifestError(
             f"{place} names columns again, and not those of the first line; make two "
             "tables of it"
@@ -403,12 +319,3 @@ def _case_notes(glosses: Iterable[str], where: str) -> list[str]:
         f"glosses of {text_of(where)} that differ only in capitals, and are classes of "
         f"their own: {len(pairs)}, such as {first!r} and {second!r}"
     ]
-
-
-def _is_range(name: str) -> bool:
-    return bool(_OTHER_RANGES.fullmatch(name))
-
-
-def _plain(column: str) -> str:
-    """Returns the name of a column in small letters without blanks and dashes."""
-    return re.sub(r"[\s_\-.]", "", unicodedata.normalize("NFKC", column)).casefold()

@@ -7,11 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from wlasl_tfrecord.annotations.class_list import CLASS_LIST_FILE, read_class_list
-from wlasl_tfrecord.annotations.csv_table import (
-    has_all_columns,
-    lacking_columns,
-    split_in_name,
-)
+from wlasl_tfrecord.annotations.csv_columns import has_all_columns, lacking_columns
+from wlasl_tfrecord.annotations.csv_table import split_in_name
 from wlasl_tfrecord.annotations.manifest import Manifest
 from wlasl_tfrecord.annotations.table import is_table_name, read_header
 from wlasl_tfrecord.annotations.wlasl_json import load_json, wlasl_manifest
