@@ -40,13 +40,6 @@ def test_a_csv_works_for_any_data_set(tmp_path):
     assert sign_range(90, 50.0, b.start, b.stop, b.annotation_fps)[:2] == (10, 40)
 
 
-def test_a_column_that_means_nothing_is_noted(tmp_path):
-    touch(tmp_path, "a.mp4")
-    (tmp_path / "t.csv").write_text("path,gloss,split,mood\na.mp4,book,train,9\n")
-    manifest = read_manifest(tmp_path)
-    assert manifest.notes == (f"columns of {tmp_path}/t.csv that are not used: mood",)
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -265,19 +258,6 @@ def test_names_of_signers_become_numbers(tmp_path):
     assert "2 signers are numbered in alphabetical order: anna is 0" in manifest.notes
 
 
-def test_a_word_goes_before_its_number(tmp_path):
-    touch(tmp_path, "1.mp4")
-    text = "video_id,path,label,gloss,split\nx,1.mp4,17,hello,train\n"
-    (tmp_path / "labels.csv").write_text(text)
-    manifest = read_manifest(tmp_path)
-    assert manifest.glosses == ("hello",)
-    assert manifest.notes[0].endswith("not used: video_id")
-    assert manifest.notes[1] == (
-        "the column of class numbers is not used: it does not have the numbers 0 "
-        "to 0, one for each gloss"
-    )
-
-
 def test_glosses_that_differ_in_capitals_are_remarked(tmp_path):
     touch(tmp_path, "1.mp4", "2.mp4")
     text = "path,gloss,split\n1.mp4,Hello,train\n2.mp4,hello,train\n"
@@ -385,19 +365,4 @@ def test_two_spellings_of_one_file_are_refused(tmp_path):
         ManifestError,
         match=r"'1\.mp4#0-9' and '\./1\.mp4#0-9' are one file, as 'a' in train and as",
     ):
-        read_manifest(tmp_path)
-
-
-def test_tables_that_were_put_together_are_one(tmp_path):
-    touch(tmp_path, "a.mp4", "b.mp4")
-    table = tmp_path / "table.csv"
-    table.write_text("file,label\na.mp4,a\n\ufefffile, label\nb.mp4,b\n", "utf-8")
-    manifest = read_manifest(tmp_path)
-    assert manifest.glosses == ("a", "b")
-    assert [instance.video_id for instance in manifest.instances] == ["a.mp4", "b.mp4"]
-    table.write_text("file,label\na.mp4,a\nlabel,file\nb,b.mp4\n", "utf-8")
-    with pytest.raises(ManifestError, match="line 3 names columns again"):
-        read_manifest(tmp_path)
-    table.write_text("file,label\na.mp4,a\nfile,gloss\nb.mp4,b\n", "utf-8")
-    with pytest.raises(ManifestError, match=r"line 3 names columns again, and not"):
         read_manifest(tmp_path)
